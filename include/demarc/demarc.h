@@ -1,0 +1,315 @@
+/*
+ * demarc: distributed customer segmentation whose boundaries are proved by experiment.
+ *
+ * The public API of libdemarc. Every command of the `demarc` program is one function here; the program only
+ * parses options and prints.
+ *
+ * Conventions
+ *  - Rows are global, 0-based, int64_t; ranges are half-open [begin, end).
+ *  - Every function that takes a demarc_context is collective over the context's ranks unless it says "local":
+ *    all ranks call it with the same options, and all ranks return the same status.
+ *  - The library never prints to stdout, never exits and never aborts. Log and progress lines go to the context's
+ *    log stream (rank 0, stderr by default).
+ *  - After an error demarc_context_error() holds one line: what, where, what to do.
+ *  - Strings in option structs are borrowed for the duration of the call.
+ */
+#ifndef DEMARC_DEMARC_H
+#define DEMARC_DEMARC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define DEMARC_API __attribute__((visibility("default")))
+#else
+#define DEMARC_API
+#endif
+
+/** One list gives the name, the process exit code and the text of every status. */
+#define DEMARC_STATUS_LIST(X)                                                                                          \
+    X(DEMARC_OK, 0, "ok")                                                                                              \
+    X(DEMARC_ERR_ARG, 2, "invalid argument")                                                                           \
+    X(DEMARC_ERR_USAGE, 2, "wrong usage")                                                                              \
+    X(DEMARC_ERR_EXISTS, 2, "output exists")                                                                           \
+    X(DEMARC_ERR_DATA, 3, "bad input data or file")                                                                    \
+    X(DEMARC_ERR_IMPOSSIBLE, 4, "cannot do what was asked")                                                            \
+    X(DEMARC_ERR_IO, 5, "input/output error")                                                                          \
+    X(DEMARC_ERR_MEMORY, 5, "out of memory")                                                                           \
+    X(DEMARC_ERR_SYSTEM, 5, "system error")                                                                            \
+    X(DEMARC_ERR_VERIFY, 6, "verification failed")                                                                     \
+    X(DEMARC_STOPPED, 75, "stopped by a signal, checkpoint saved")
+
+typedef enum demarc_status {
+#define DEMARC_STATUS_ENUM(name, exit_code, text) name,
+    DEMARC_STATUS_LIST(DEMARC_STATUS_ENUM)
+#undef DEMARC_STATUS_ENUM
+} demarc_status;
+
+/** Local. Short English text of a status; never NULL. */
+DEMARC_API const char *demarc_status_text(demarc_status st);
+/** Local. Process exit code of a status (0, 2, 3, 4, 5, 6, 75). */
+DEMARC_API int demarc_status_exit_code(demarc_status st);
+
+/* ------------------------------------------------------------------------------------------------ context */
+
+typedef struct demarc_context demarc_context;
+
+typedef enum demarc_verbosity { DEMARC_QUIET = 0, DEMARC_NORMAL = 1, DEMARC_VERBOSE = 2 } demarc_verbosity;
+typedef enum demarc_progress { DEMARC_PROGRESS_AUTO, DEMARC_PROGRESS_ALWAYS, DEMARC_PROGRESS_NEVER } demarc_progress;
+typedef enum demarc_io { DEMARC_IO_MPIO, DEMARC_IO_FUNNEL } demarc_io;
+
+typedef struct demarc_runtime {
+    int threads;              /**< OpenMP threads per rank; 0 = the cores this rank may use, divided fairly */
+    int64_t memory_limit;     /**< bytes per rank; 0 = none. Below the shard the fit streams from the file */
+    demarc_io io;             /**< parallel results: every rank writes (mpio) or rank 0 writes (funnel) */
+    demarc_verbosity verbosity;
+    demarc_progress progress;
+    const char *kernel;       /**< kernel variant to force ("ref", "avx2", "avx512"), NULL or "auto" = best */
+    FILE *log;                /**< NULL = stderr */
+} demarc_runtime;
+
+/** Local. Defaults: all zero, DEMARC_NORMAL, log to stderr. */
+DEMARC_API void demarc_runtime_default(demarc_runtime *rt);
+
+/**
+ * Create a context over all ranks of MPI_COMM_WORLD when MPI is initialised, else over one rank without MPI.
+ *
+ * Collective. The context is not thread-safe: one call at a time.
+ *
+ * @param[out] out     New context, owned by the caller; NULL after an error.
+ * @param[in]  rt      Borrowed; copied.
+ * @retval DEMARC_ERR_USAGE   unknown or unsupported kernel, negative threads.
+ */
+DEMARC_API demarc_status demarc_context_create(demarc_context **out, const demarc_runtime *rt);
+/** Collective. Frees and sets NULL; NULL is a no-op. */
+DEMARC_API void demarc_context_destroy(demarc_context **ctx);
+/** Local. One line describing the last error of this thread ("" if none): WHAT: WHERE: WHAT TO DO. No prefix, no newline. */
+DEMARC_API const char *demarc_error(void);
+/** Local. */
+DEMARC_API int demarc_context_rank(const demarc_context *ctx);
+DEMARC_API int demarc_context_size(const demarc_context *ctx);
+DEMARC_API int demarc_context_threads(const demarc_context *ctx);
+
+/**
+ * Initialise / finalise MPI when this process was started by a launcher (mpirun, srun); otherwise do nothing.
+ * Collective. `demarc_mpi_finalize` is safe to call twice.
+ */
+DEMARC_API demarc_status demarc_mpi_init(void);
+DEMARC_API void demarc_mpi_finalize(void);
+/** Local, before or after MPI starts: this process's rank (0 without a launcher). */
+DEMARC_API int demarc_mpi_rank(void);
+/**
+ * All ranks learn whether anyone failed, when there is no context yet (or none any more): the status and the error line
+ * of the lowest failed rank are adopted by all. Collective over the world after demarc_mpi_init(); without MPI it
+ * returns `st`.
+ */
+DEMARC_API demarc_status demarc_mpi_agree(demarc_status st);
+
+/**
+ * Local. The OpenBLAS core type that suits this CPU better than the one OpenBLAS chose, for the environment variable
+ * OPENBLAS_CORETYPE (read once, when OpenBLAS is loaded); NULL when its own choice is good or the variable is set.
+ * Results do not depend on it, only speed. @return static string
+ */
+DEMARC_API const char *demarc_blas_core_advice(void);
+
+/** Local. Multi-line text for --version: version, commit, compiler, MPI, HDF5, BLAS with core type, kernels.
+ *  @return string owned by the library. */
+DEMARC_API const char *demarc_version_text(void);
+DEMARC_API const char *demarc_version(void);
+
+/* ------------------------------------------------------------------------------------------------ customer file */
+
+/** Where to find things in a customer file. NULL = the contract's path, "" is invalid. */
+typedef struct demarc_paths {
+    const char *features, *id, *weight, *outcomes, *arm, *propensity, *reachable;
+} demarc_paths;
+
+/* ------------------------------------------------------------------------------------------------ fit */
+
+typedef enum demarc_scale {
+    DEMARC_SCALE_ZSCORE,
+    DEMARC_SCALE_ROBUST,
+    DEMARC_SCALE_MINMAX,
+    DEMARC_SCALE_NONE
+} demarc_scale;
+typedef enum demarc_missing { DEMARC_MISSING_ERROR, DEMARC_MISSING_MEAN } demarc_missing;
+typedef enum demarc_algorithm { DEMARC_MINIBATCH, DEMARC_LLOYD } demarc_algorithm;
+
+typedef struct demarc_fit_options {
+    const char *data;            /**< customer file */
+    demarc_paths paths;
+    const char *out;             /**< results directory to create */
+    bool force;                  /**< replace an existing results directory */
+    bool dry_run;                /**< check input, log shard plan, memory and passes; write nothing */
+    int32_t k_lo, k_hi;          /**< segments; k_lo == k_hi for one fit; 1 <= k_lo <= k_hi */
+    uint64_t seed;               /**< default 0 */
+    demarc_scale scale;
+    demarc_missing missing;
+    const char *log1p;           /**< comma-separated feature names to transform by log(1 + x); NULL = none */
+    const char *feature_weights; /**< NAME=W,...; multiplies the scaled feature; W >= 0; NULL = all 1 */
+    const char *init;            /**< "kmeans||", "kmeans++", "random" or a file with /centroids; NULL = kmeans|| */
+    int32_t restarts;            /**< >= 1; the best objective is kept */
+    demarc_algorithm algorithm;
+    int64_t batch_size;          /**< 0 = automatic */
+    int32_t max_epochs;          /**< mini-batch: at most this many times n rows drawn */
+    int32_t max_iterations;      /**< full Lloyd passes at most */
+    double tolerance;            /**< stop when the squared centroid shift <= tolerance x mean feature variance */
+    int32_t polish;              /**< Lloyd passes after mini-batch; -1 = until converged */
+    double min_segment_share;    /**< smallest share of customers a segment may hold; 0 = none */
+    const char *command_line;    /**< recorded in the manifest; may be NULL */
+} demarc_fit_options;
+
+DEMARC_API void demarc_fit_options_default(demarc_fit_options *o);
+
+/** One segment of a finished fit, for printing. */
+typedef struct demarc_segment_row {
+    int64_t size;
+    double share, objective, mean_margin, near_boundary;
+    int32_t nearest;             /**< nearest other segment, -1 if k == 1 */
+    char top[160];               /**< the features that set it apart most, in words */
+} demarc_segment_row;
+
+typedef struct demarc_fit_result {
+    int64_t n;
+    int32_t d, k;
+    double objective, explained;
+    int32_t iterations;
+    char digest[40];
+    demarc_segment_row *segment; /**< [k], owned by the result */
+    char *diagnostics_json;      /**< owned by the result; rank 0 only, NULL elsewhere */
+} demarc_fit_result;
+
+/** Local. Frees what the result owns and zeroes it. */
+DEMARC_API void demarc_fit_result_clear(demarc_fit_result *r);
+
+/**
+ * Scale, seed, mini-batch, polish, assign; write the results directory `out` whole or not at all.
+ *
+ * Collective. The same input, options and seed give the same bytes in /segment, /centroids, objective and digest for
+ * every number of ranks and threads, kernel variant and memory limit.
+ *
+ * @param[out] result  May be NULL. Cleared by demarc_fit_result_clear().
+ * @retval DEMARC_ERR_USAGE       an option is out of range or names an unknown feature
+ * @retval DEMARC_ERR_EXISTS      `out` exists and force is false
+ * @retval DEMARC_ERR_DATA        the customer file is unreadable or holds bad values
+ * @retval DEMARC_ERR_IMPOSSIBLE  fewer distinct customers than segments
+ * @retval DEMARC_ERR_IO          reading or writing failed; nothing is left behind
+ */
+DEMARC_API demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demarc_fit_result *result);
+
+/* ------------------------------------------------------------------------------------------------ assign, verify */
+
+typedef struct demarc_assign_options {
+    const char *data;
+    demarc_paths paths;
+    const char *model;           /**< model.h5 */
+    const char *out;             /**< assignments file to create */
+    bool force, dry_run;
+} demarc_assign_options;
+
+typedef struct demarc_assign_result {
+    int64_t n;
+    int32_t d, k;
+    double objective;
+    char digest[40];             /**< as in a fit: of labels, distances, centroids and objective */
+    int64_t *size;               /**< [k], owned by the result */
+} demarc_assign_result;
+
+DEMARC_API void demarc_assign_options_default(demarc_assign_options *o);
+DEMARC_API void demarc_assign_result_clear(demarc_assign_result *r);
+/**
+ * Exact assignment of any customer file with a saved model. Features are matched by name when both sides have names
+ * (any order; extra ones are ignored), by position otherwise.
+ * Collective. Errors as demarc_fit; DEMARC_ERR_DATA also for a missing feature or a model of another width.
+ */
+DEMARC_API demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o, demarc_assign_result *r);
+
+typedef struct demarc_verify_options {
+    const char *run;             /**< results directory */
+    const char *data;            /**< NULL = the input path in its manifest */
+} demarc_verify_options;
+
+typedef struct demarc_verify_result {
+    int64_t n;
+    int32_t k;
+    double objective;
+    char digest[40];
+} demarc_verify_result;
+
+DEMARC_API void demarc_verify_options_default(demarc_verify_options *o);
+/**
+ * Recompute labels, runner-ups, distances, margins, sizes, objective and digest from the input by brute force in
+ * double precision (no BLAS) and compare with what is stored.
+ * Collective. @retval DEMARC_ERR_VERIFY  something differs: the first row or figure is named.
+ */
+DEMARC_API demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o, demarc_verify_result *r);
+
+/* ------------------------------------------------------------------------------------------------ info */
+
+typedef struct demarc_info_options {
+    const char *path;            /**< customer file, model, assignments or results directory */
+    demarc_paths paths;
+} demarc_info_options;
+
+DEMARC_API void demarc_info_options_default(demarc_info_options *o);
+/**
+ * Describe a file. Collective.
+ * @param[out] json  Rank 0: one JSON document (see src/report/schema), malloc'd, the caller frees; NULL elsewhere.
+ */
+DEMARC_API demarc_status demarc_info(demarc_context *ctx, const demarc_info_options *o, char **json);
+
+/* ------------------------------------------------------------------------------------------------ generate, import */
+
+typedef struct demarc_generate_options {
+    const char *out;
+    bool force, dry_run;
+    int64_t customers;
+    int32_t features, segments;
+    uint64_t seed;
+    double separation;           /**< distance between segment centres in units of the within-segment sd */
+    int32_t arms;                /**< arms of a randomised campaign, control included; 0 = no campaign */
+    bool outcomes;               /**< write /outcomes */
+    double missing_share;        /**< share of feature values that are missing, [0, 1) */
+} demarc_generate_options;
+
+DEMARC_API void demarc_generate_options_default(demarc_generate_options *o);
+/** Write synthetic customers with known truth. Collective; rows depend only on (seed, row). */
+DEMARC_API demarc_status demarc_generate(demarc_context *ctx, const demarc_generate_options *o);
+
+typedef struct demarc_import_options {
+    const char *in;              /**< CSV path, "-" = stdin */
+    const char *out;
+    bool force, dry_run;
+    char delimiter;              /**< default ',' */
+    const char *id;              /**< column name or NULL */
+    const char *weight;          /**< column name or NULL */
+    const char *features;        /**< comma-separated names; NULL = every column not used otherwise */
+    const char *exclude;         /**< comma-separated names to leave out */
+    const char *categorical;     /**< comma-separated names to one-hot encode */
+    const char *outcomes;        /**< comma-separated names or NULL */
+    const char *arm;             /**< column name or NULL */
+    const char *control;         /**< value of the arm column that is arm 0, or NULL */
+    const char *reachable;       /**< comma-separated names or NULL */
+    bool float32;                /**< store features as float32 (default float64: what the text says) */
+} demarc_import_options;
+
+typedef struct demarc_import_result {
+    int64_t rows;
+    int32_t features;
+    int64_t missing;             /**< feature values that were empty */
+} demarc_import_result;
+
+DEMARC_API void demarc_import_options_default(demarc_import_options *o);
+/** CSV (RFC 4180, header row) to customer file, streaming. Collective; rank 0 does the work. */
+DEMARC_API demarc_status demarc_import(demarc_context *ctx, const demarc_import_options *o, demarc_import_result *r);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
