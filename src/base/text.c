@@ -1,0 +1,112 @@
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+/* Length of the valid UTF-8 sequence at s, 0 if invalid or a control character. */
+static size_t utf8_length(const unsigned char *s)
+{
+    if (s[0] >= 0x20 && s[0] < 0x7f) return 1;
+    size_t len = (s[0] >= 0xc2 && s[0] <= 0xdf)   ? 2
+                 : (s[0] & 0xf0) == 0xe0          ? 3
+                 : (s[0] >= 0xf0 && s[0] <= 0xf4) ? 4
+                                                  : 0;
+    if (s[0] == 0xc2 && s[1] < 0xa0) return 0; /* C1 control characters */
+    for (size_t i = 1; i < len; i++) {
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    }
+    return len;
+}
+
+void dm_text_escape(char *dst, size_t dst_size, const char *src)
+{
+    size_t out = 0;
+    const unsigned char *s = (const unsigned char *)src;
+    while (*s != 0) {
+        size_t len = utf8_length(s);
+        size_t need = len != 0 ? len : 4;
+        if (out + need >= dst_size) break;
+        if (len != 0) {
+            memcpy(dst + out, s, len);
+            s += len;
+        } else {
+            snprintf(dst + out, 5, "\\x%02x", *s);
+            s += 1;
+        }
+        out += need;
+    }
+    dst[out] = 0;
+}
+
+const char *dm_text_bytes(char buf[32], double bytes)
+{
+    static const char *const unit[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+    int u = 0;
+    while (bytes >= 999.5 && u < 6) {
+        bytes /= 1000.0;
+        u++;
+    }
+    snprintf(buf, 32, u == 0 || bytes >= 99.95 ? "%.0f %s" : "%.1f %s", bytes, unit[u]);
+    return buf;
+}
+
+demarc_status dm_strings_add(dm_strings *s, const char *item)
+{
+    char **grown = realloc(s->item, ((size_t)s->count + 1) * sizeof *grown);
+    if (grown == NULL) return dm_fail(DEMARC_ERR_MEMORY, "out of memory: list of names: free some memory");
+    s->item = grown;
+    char *copy = strdup(item);
+    if (copy == NULL) return dm_fail(DEMARC_ERR_MEMORY, "out of memory: list of names: free some memory");
+    s->item[s->count++] = copy;
+    return DEMARC_OK;
+}
+
+int32_t dm_strings_find(const dm_strings *s, const char *item)
+{
+    for (int32_t i = 0; i < s->count; i++) {
+        if (strcmp(s->item[i], item) == 0) return i;
+    }
+    return -1;
+}
+
+void dm_strings_clear(dm_strings *s)
+{
+    for (int32_t i = 0; i < s->count; i++) free(s->item[i]);
+    free(s->item);
+    *s = (dm_strings){0};
+}
+
+demarc_status dm_strings_split(dm_strings *out, const char *list, const char *option)
+{
+    demarc_status st = DEMARC_OK;
+    *out = (dm_strings){0};
+    if (list == NULL || list[0] == 0) return DEMARC_OK;
+    char *word = malloc(strlen(list) + 1);
+    if (word == NULL) return dm_fail(DEMARC_ERR_MEMORY, "out of memory: %s: free some memory", option);
+    size_t len = 0;
+    for (const char *p = list;; p++) {
+        if (p[0] == ',' && p[1] == ',') {
+            word[len++] = *p++;
+            continue;
+        }
+        if (p[0] != ',' && p[0] != 0) {
+            word[len++] = *p;
+            continue;
+        }
+        word[len] = 0;
+        if (len == 0) {
+            st = dm_fail(DEMARC_ERR_USAGE, "empty name: %s '%s': write names separated by single commas", option, list);
+        } else if (dm_strings_find(out, word) >= 0) {
+            st = dm_fail(DEMARC_ERR_USAGE, "name given twice: %s '%s': name it once", option, word);
+        } else {
+            st = dm_strings_add(out, word);
+        }
+        len = 0;
+        if (st != DEMARC_OK || p[0] == 0) break;
+    }
+    free(word);
+    if (st != DEMARC_OK) dm_strings_clear(out);
+    return st;
+}

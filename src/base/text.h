@@ -1,0 +1,30 @@
+/* Small text helpers: escaping of foreign strings, sizes in words, lists separated by commas. Local. */
+#ifndef DM_BASE_TEXT_H
+#define DM_BASE_TEXT_H
+
+#include "base/status.h"
+
+/** Copy `src` with control characters and invalid UTF-8 as \xNN; always NUL-terminated, cut to fit. */
+void dm_text_escape(char *dst, size_t dst_size, const char *src);
+
+/** "1.3 GB" (powers of 1000) into buf; returns buf. */
+const char *dm_text_bytes(char buf[32], double bytes);
+
+/** A list of strings, owned. */
+typedef struct dm_strings {
+    char **item;
+    int32_t count;
+} dm_strings;
+
+/**
+ * Split "a,b,c" at commas; NULL or "" gives an empty list. A name that holds a comma is written with the comma
+ * doubled (",,"). `option` names the option in the error.
+ * @retval DEMARC_ERR_USAGE  an empty or a repeated name
+ */
+demarc_status dm_strings_split(dm_strings *out, const char *list, const char *option);
+demarc_status dm_strings_add(dm_strings *s, const char *item);
+/** Index of `item`, -1 if absent. */
+int32_t dm_strings_find(const dm_strings *s, const char *item);
+void dm_strings_clear(dm_strings *s);
+
+#endif
