@@ -1,0 +1,3 @@
+/* The kernels of ../generic compiled for: avx2 (flags in ../CMakeLists.txt). */
+#define DMK_VARIANT avx2
+#include "generic/dmk_generic.h"

@@ -1,0 +1,3 @@
+/* The kernels of ../generic compiled for: avx512 (flags in ../CMakeLists.txt). */
+#define DMK_VARIANT avx512
+#include "generic/dmk_generic.h"
