@@ -1,0 +1,237 @@
+#include "store/assignments_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/row_blocks.h"
+#include "store/hdf5_column.h"
+#include "store/hdf5_read.h"
+
+#define REMEDY "give the assignments.h5 of a results directory"
+#define ID_ROWS 65536 /* ids looked at together */
+
+/* Longest variable-length id of the file. Collective. */
+static demarc_status longest_id(dm_comm *comm, dm_customers *customers, int64_t *longest)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_row_range range =
+        dm_row_range_of(dm_customers_schema(customers)->n, dm_comm_rank(comm), dm_comm_size(comm));
+    *longest = 1;
+    for (int64_t at = range.begin; at < range.end && st == DEMARC_OK; at += ID_ROWS) {
+        dm_ids ids = {0};
+        st = dm_customers_ids(customers, at, at + ID_ROWS < range.end ? at + ID_ROWS : range.end, &ids);
+        for (int64_t i = 0; i < ids.count && st == DEMARC_OK; i++) {
+            const int64_t length = ids.variable[i] == NULL ? 0 : (int64_t)strlen(ids.variable[i]);
+            if (length > *longest) *longest = length;
+        }
+        dm_ids_clear(&ids);
+    }
+    DM_TRY_ALL(comm, st);
+    dm_comm_max_i64(comm, longest, 1);
+cleanup:
+    return st;
+}
+
+demarc_status dm_assignments_create(dm_assignments_writer *a, dm_comm *comm, demarc_io io, dm_customers *customers,
+                                    const char *path)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_schema *schema = dm_customers_schema(customers);
+    *a = (dm_assignments_writer){.comm = comm, .customers = customers, .kind = schema->id, .id_bytes = 8};
+    if (a->kind == DM_ID_FIXED) a->id_bytes = schema->id_size;
+    if (a->kind == DM_ID_VARIABLE) DM_TRY(longest_id(comm, customers, &a->id_bytes));
+    const bool text = a->kind == DM_ID_FIXED || a->kind == DM_ID_VARIABLE;
+    const dm_type id_type = text ? DM_TYPE_STRING : a->kind == DM_ID_U64 ? DM_TYPE_U64 : DM_TYPE_I64;
+    DM_TRY(dm_writer_create(&a->file, comm, io, path));
+    DM_TRY(dm_writer_rows_dataset(a->file, "/id", id_type, schema->n, 0, text ? a->id_bytes : 0, &a->id));
+    DM_TRY(dm_writer_rows_dataset(a->file, "/segment", DM_TYPE_I32, schema->n, 0, 0, &a->segment));
+    DM_TRY(dm_writer_rows_dataset(a->file, "/distance", DM_TYPE_F32, schema->n, 0, 0, &a->distance));
+    DM_TRY(dm_writer_rows_dataset(a->file, "/runner_up", DM_TYPE_I32, schema->n, 0, 0, &a->runner_up));
+    DM_TRY(dm_writer_rows_dataset(a->file, "/margin", DM_TYPE_F32, schema->n, 0, 0, &a->margin));
+cleanup:
+    if (st != DEMARC_OK) dm_assignments_discard(a);
+    return st;
+}
+
+int64_t dm_assignments_row_bytes(const dm_assignments_writer *a) { return a->id_bytes + 16; }
+
+static demarc_status write_ids(dm_assignments_writer *a, int64_t begin, int64_t count)
+{
+    demarc_status st = DEMARC_OK;
+    dm_ids ids = {0};
+    char *fixed = NULL;
+    if (count > 0) st = dm_customers_ids(a->customers, begin, begin + count, &ids);
+    if (st == DEMARC_OK && a->kind == DM_ID_VARIABLE) {
+        st = dm_alloc_zero(fixed, count * a->id_bytes, "ids");
+        for (int64_t i = 0; i < ids.count && st == DEMARC_OK; i++) {
+            if (ids.variable[i] != NULL) memcpy(fixed + i * a->id_bytes, ids.variable[i], strlen(ids.variable[i]));
+        }
+    }
+    DM_TRY_ALL(a->comm, st);
+    const void *data = a->kind == DM_ID_VARIABLE ? (void *)fixed : a->kind == DM_ID_FIXED ? (void *)ids.fixed : (void *)ids.integer;
+    DM_TRY(dm_writer_rows(a->file, a->id, begin, count, data));
+cleanup:
+    dm_ids_clear(&ids);
+    dm_free(fixed);
+    return st;
+}
+
+demarc_status dm_assignments_write(dm_assignments_writer *a, int64_t begin, int64_t count, const dm_assignment_rows *rows)
+{
+    demarc_status st = DEMARC_OK;
+    DM_TRY(write_ids(a, begin, count));
+    DM_TRY(dm_writer_rows(a->file, a->segment, begin, count, rows->segment));
+    DM_TRY(dm_writer_rows(a->file, a->distance, begin, count, rows->distance));
+    DM_TRY(dm_writer_rows(a->file, a->runner_up, begin, count, rows->runner_up));
+    DM_TRY(dm_writer_rows(a->file, a->margin, begin, count, rows->margin));
+cleanup:
+    return st;
+}
+
+demarc_status dm_assignments_close(dm_assignments_writer *a) { return dm_writer_close(&a->file); }
+void dm_assignments_discard(dm_assignments_writer *a) { dm_writer_discard(&a->file); }
+
+/* ---- reading ---- */
+
+struct dm_assignments {
+    char *path;
+    hid_t file;
+    dm_column segment, distance, runner_up, margin, id;
+    int64_t *bits; /* [ID_ROWS] */
+};
+
+static demarc_status open_column(dm_assignments *a, dm_column *c, const char *name, dm_value_kind kind, int64_t bytes, int64_t n)
+{
+    demarc_status st = dm_column_open(c, a->file, a->path, name, true);
+    if (st != DEMARC_OK) return st;
+    if (c->kind != kind || c->bytes != bytes || c->dimensions != 1 || (n >= 0 && c->rows != n)) {
+        return dm_fail(DEMARC_ERR_DATA, "damaged assignments: %s %s is %s %s: " REMEDY, a->path, name, c->type_text,
+                       c->shape_text);
+    }
+    return DEMARC_OK;
+}
+
+static demarc_status open_local(dm_assignments *a)
+{
+    demarc_status st = DEMARC_OK;
+    bool exists = false;
+    DM_TRY(dm_hdf5_start());
+    DM_TRY(dm_hdf5_open_read(&a->file, a->path, REMEDY));
+    DM_TRY(dm_hdf5_exists(a->file, a->path, "/segment", &exists));
+    if (!exists) DM_TRY(dm_fail(DEMARC_ERR_DATA, "not assignments: %s has no /segment: " REMEDY, a->path));
+    DM_TRY(open_column(a, &a->segment, "/segment", DM_VALUE_INTEGER, 4, -1));
+    const int64_t n = a->segment.rows;
+    DM_TRY(open_column(a, &a->runner_up, "/runner_up", DM_VALUE_INTEGER, 4, n));
+    DM_TRY(open_column(a, &a->distance, "/distance", DM_VALUE_FLOAT, 4, n));
+    DM_TRY(open_column(a, &a->margin, "/margin", DM_VALUE_FLOAT, 4, n));
+    DM_TRY(dm_column_open(&a->id, a->file, a->path, "/id", true));
+    if (a->id.dimensions != 1 || a->id.rows != n ||
+        !((a->id.kind == DM_VALUE_INTEGER && a->id.bytes == 8) || a->id.kind == DM_VALUE_FIXED)) {
+        DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged assignments: %s /id is %s %s: " REMEDY, a->path, a->id.type_text,
+                       a->id.shape_text));
+    }
+    DM_TRY(dm_alloc(a->bits, ID_ROWS, "assignments"));
+cleanup:
+    return st;
+}
+
+demarc_status dm_assignments_open(dm_assignments **out, dm_comm *comm, const char *path, int64_t *n)
+{
+    demarc_status st = DEMARC_OK;
+    *out = NULL;
+    *n = 0;
+    dm_assignments *a = calloc(1, sizeof *a);
+    if (a != NULL) a->path = strdup(path);
+    if (a == NULL || a->path == NULL) {
+        st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: assignments: free some memory");
+    } else {
+        a->file = DM_HDF5_NONE;
+        st = open_local(a);
+    }
+    st = dm_comm_agree(comm, st);
+    if (st != DEMARC_OK) {
+        dm_assignments_shut(&a);
+        return st;
+    }
+    *n = a->segment.rows;
+    *out = a;
+    return DEMARC_OK;
+}
+
+void dm_assignments_shut(dm_assignments **a)
+{
+    if (*a == NULL) return;
+    dm_column_close(&(*a)->segment);
+    dm_column_close(&(*a)->distance);
+    dm_column_close(&(*a)->runner_up);
+    dm_column_close(&(*a)->margin);
+    dm_column_close(&(*a)->id);
+    dm_hdf5_close(&(*a)->file);
+    dm_free((*a)->bits);
+    free((*a)->path);
+    free(*a);
+    *a = NULL;
+}
+
+static demarc_status read_int32(dm_assignments *a, dm_column *c, int64_t begin, int64_t count, int32_t *out)
+{
+    for (int64_t at = 0; at < count; at += ID_ROWS) {
+        const int64_t n = count - at < ID_ROWS ? count - at : ID_ROWS;
+        demarc_status st = dm_column_read(c, begin + at, begin + at + n, DM_TARGET_BITS64, a->bits);
+        if (st != DEMARC_OK) return st;
+        for (int64_t i = 0; i < n; i++) out[at + i] = (int32_t)a->bits[i];
+    }
+    return DEMARC_OK;
+}
+
+demarc_status dm_assignments_read(dm_assignments *a, int64_t begin, int64_t count, const dm_assignment_rows *rows)
+{
+    demarc_status st = DEMARC_OK;
+    DM_TRY(read_int32(a, &a->segment, begin, count, rows->segment));
+    DM_TRY(read_int32(a, &a->runner_up, begin, count, rows->runner_up));
+    DM_TRY(dm_column_read(&a->distance, begin, begin + count, DM_TARGET_F32, rows->distance));
+    DM_TRY(dm_column_read(&a->margin, begin, begin + count, DM_TARGET_F32, rows->margin));
+cleanup:
+    return st;
+}
+
+/* Text of a fixed-length id: its bytes up to the first NUL. */
+static size_t text_length(const char *text, int64_t size) { return strnlen(text, (size_t)size); }
+
+static bool same_text(const dm_ids *ids, int64_t i, const char *stored, int64_t stored_size)
+{
+    const char *mine = ids->kind == DM_ID_FIXED ? ids->fixed + i * ids->size : ids->variable[i] == NULL ? "" : ids->variable[i];
+    const size_t length = ids->kind == DM_ID_FIXED ? text_length(mine, ids->size) : strlen(mine);
+    return length == text_length(stored, stored_size) && memcmp(mine, stored, length) == 0;
+}
+
+demarc_status dm_assignments_compare_ids(dm_assignments *a, dm_customers *customers, int64_t begin, int64_t count,
+                                         int64_t *first)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_id_kind kind = dm_customers_schema(customers)->id;
+    const bool text = kind == DM_ID_FIXED || kind == DM_ID_VARIABLE;
+    char *stored = NULL;
+    *first = -1;
+    if (text != (a->id.kind == DM_VALUE_FIXED)) {
+        *first = begin;
+        return DEMARC_OK;
+    }
+    if (text) DM_TRY(dm_alloc(stored, ID_ROWS * a->id.bytes, "ids"));
+    for (int64_t at = 0; at < count && *first < 0; at += ID_ROWS) {
+        const int64_t n = count - at < ID_ROWS ? count - at : ID_ROWS, row = begin + at;
+        dm_ids ids = {0};
+        st = dm_customers_ids(customers, row, row + n, &ids);
+        if (st == DEMARC_OK) st = dm_column_read(&a->id, row, row + n, text ? DM_TARGET_FIXED : DM_TARGET_BITS64, text ? (void *)stored : (void *)a->bits);
+        for (int64_t i = 0; i < n && st == DEMARC_OK && *first < 0; i++) {
+            const bool same = text ? same_text(&ids, i, stored + i * a->id.bytes, a->id.bytes) : ids.integer[i] == a->bits[i];
+            if (!same) *first = row + i;
+        }
+        dm_ids_clear(&ids);
+        DM_TRY(st);
+    }
+cleanup:
+    dm_free(stored);
+    return st;
+}

@@ -1,0 +1,49 @@
+/*
+ * assignments.h5 (contract section 4): /id, /segment, /distance, /runner_up, /margin, in input order.
+ *
+ * Written window by window through dm_writer by all ranks; read back by verify and info. Ids keep their kind: int64 and
+ * uint64 as they are, strings as fixed-length UTF-8 (variable-length ones get the length of the longest, because HDF5
+ * cannot write variable-length data in parallel), row numbers as int64 where the input has no /id.
+ */
+#ifndef DM_STORE_ASSIGNMENTS_FILE_H
+#define DM_STORE_ASSIGNMENTS_FILE_H
+
+#include "store/customer_file.h"
+#include "store/writer.h"
+
+/** Results of a range of rows; arrays [rows]. */
+typedef struct dm_assignment_rows {
+    int32_t *segment, *runner_up;
+    float *distance, *margin;
+} dm_assignment_rows;
+
+typedef struct dm_assignments_writer {
+    dm_comm *comm;
+    dm_customers *customers; /* where ids come from */
+    dm_writer *file;
+    int id, segment, distance, runner_up, margin;
+    dm_id_kind kind;
+    int64_t id_bytes;        /* per id */
+} dm_assignments_writer;
+
+/** Lay out `path` for n rows. Collective. @param[in] attributes are added by the caller through a->file before rows. */
+demarc_status dm_assignments_create(dm_assignments_writer *a, dm_comm *comm, demarc_io io, dm_customers *customers,
+                                    const char *path);
+/** Write rows [begin, begin + count). Collective: equally often on every rank, count may be 0. */
+demarc_status dm_assignments_write(dm_assignments_writer *a, int64_t begin, int64_t count, const dm_assignment_rows *rows);
+demarc_status dm_assignments_close(dm_assignments_writer *a);
+void dm_assignments_discard(dm_assignments_writer *a);
+/** Bytes per row in the file. */
+int64_t dm_assignments_row_bytes(const dm_assignments_writer *a);
+
+typedef struct dm_assignments dm_assignments;
+/** Open for reading on every rank. Collective. @param[out] n rows. @retval DEMARC_ERR_DATA */
+demarc_status dm_assignments_open(dm_assignments **out, dm_comm *comm, const char *path, int64_t *n);
+void dm_assignments_shut(dm_assignments **a);
+/** Local. */
+demarc_status dm_assignments_read(dm_assignments *a, int64_t begin, int64_t count, const dm_assignment_rows *rows);
+/** Compare /id with the input's ids. Local. @param[out] first  first row that differs, -1 = none */
+demarc_status dm_assignments_compare_ids(dm_assignments *a, dm_customers *customers, int64_t begin, int64_t count,
+                                         int64_t *first);
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * The customer file (contract section 2): schema, features, ids and the optional columns. Read-only.
+ *
+ * Opening is collective and agrees; reads are local to the rank (each rank opens the file with the plain POSIX driver,
+ * so any filter and any layout works) and return errors that the caller agrees on.
+ */
+#ifndef DM_STORE_CUSTOMER_FILE_H
+#define DM_STORE_CUSTOMER_FILE_H
+
+#include "base/text.h"
+#include "comm/comm.h"
+
+typedef struct dm_customers dm_customers;
+
+typedef enum dm_id_kind { DM_ID_NONE, DM_ID_I64, DM_ID_U64, DM_ID_FIXED, DM_ID_VARIABLE } dm_id_kind;
+
+typedef struct dm_schema {
+    int64_t n;
+    int32_t d;
+    bool named;              /* feature_names present; otherwise names are f0, f1, ... */
+    dm_strings feature;      /* [d] */
+    bool exact_f32;          /* every stored value is exactly a float32 */
+    char stored_type[64];    /* for people: "float32", "int64", ... */
+    char storage[96];        /* for people: "contiguous", "chunked 4096 x 32, deflate, shuffle" */
+    int64_t chunk_rows;      /* 0 = contiguous */
+    int64_t file_bytes;
+    dm_id_kind id;
+    int64_t id_size;         /* DM_ID_FIXED: bytes per string */
+    bool weight;
+    dm_strings outcome;      /* [m]; empty = no /outcomes */
+    bool arm;
+    dm_strings arm_name;     /* empty = not named */
+    int32_t propensity;      /* columns; 0 = none */
+    dm_strings channel;      /* [c]; empty = no /reachable */
+} dm_schema;
+
+/**
+ * Open and check the schema. Every dataset that is present is checked for type and shape even if it is not read later.
+ * @retval DEMARC_ERR_DATA  missing, not HDF5, truncated, wrong type or shape; the line names file and dataset
+ */
+demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths);
+void dm_customers_close(dm_customers **c);
+const dm_schema *dm_customers_schema(const dm_customers *c);
+const char *dm_customers_path(const dm_customers *c);
+/** The dataset's path inside the file, for error lines ("/features", "/id", ...). */
+const char *dm_customers_features_path(const dm_customers *c);
+const char *dm_customers_id_path(const dm_customers *c);
+
+/** Features of rows [begin, end) as float32 [rows, d] / double [rows, d]. Local. */
+demarc_status dm_customers_features_f32(dm_customers *c, int64_t begin, int64_t end, float *out);
+demarc_status dm_customers_features_f64(dm_customers *c, int64_t begin, int64_t end, double *out);
+
+/** /weight [rows]; @retval DEMARC_ERR_DATA a negative or non-finite weight, row named. Local. */
+demarc_status dm_customers_weight(dm_customers *c, int64_t begin, int64_t end, float *out);
+/** /outcomes [rows, m] as double (NaN = missing). Local. */
+demarc_status dm_customers_outcomes(dm_customers *c, int64_t begin, int64_t end, double *out);
+/** /arm [rows]. Local. */
+demarc_status dm_customers_arm(dm_customers *c, int64_t begin, int64_t end, int32_t *out);
+/** /reachable [rows, c]. Local. */
+demarc_status dm_customers_reachable(dm_customers *c, int64_t begin, int64_t end, uint8_t *out);
+
+/** Ids of a range of rows. */
+typedef struct dm_ids {
+    dm_id_kind kind;
+    int64_t count;
+    int64_t *integer;  /* I64, U64 (same bits) and NONE (row numbers) */
+    char *fixed;       /* FIXED: count x size bytes */
+    int64_t size;
+    char **variable;   /* VARIABLE: NUL-terminated, NULL entries read as "" */
+} dm_ids;
+demarc_status dm_customers_ids(dm_customers *c, int64_t begin, int64_t end, dm_ids *out);
+void dm_ids_clear(dm_ids *ids);
+/** Text of one id into buf, for messages. */
+void dm_ids_text(const dm_ids *ids, int64_t i, char *buf, size_t buf_size);
+
+/**
+ * Check that ids are unique. Collective: exact, distributed by hash, in as many sweeps over /id as `budget` bytes per
+ * rank demand; increasing integer ids are settled by one sweep without memory.
+ * @retval DEMARC_ERR_DATA  names the id and the two lowest rows that share it
+ */
+demarc_status dm_customers_check_ids(dm_customers *c, dm_comm *comm, int64_t budget);
+
+#endif

@@ -1,0 +1,448 @@
+#include "store/output.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#define NAME_KEPT 200 /* bytes of the final name repeated in the temporary one; NAME_MAX is 255 nearly everywhere */
+#define TRIES 100     /* random names to try; each collides with probability 36^-6 per temporary that lies about */
+
+/* All that a results directory may hold when --force replaces it. */
+static const char *const result_file[] = {"model.h5", "assignments.h5", "diagnostics.json", "manifest.json"};
+
+static bool is_result_file(const char *name)
+{
+    for (size_t i = 0; i < sizeof result_file / sizeof *result_file; i++) {
+        if (strcmp(name, result_file[i]) == 0) return true;
+    }
+    return false;
+}
+
+static demarc_status no_memory(void)
+{
+    return dm_fail(DEMARC_ERR_MEMORY, "out of memory: name of the output: free some memory");
+}
+
+/* The last part of a path without trailing slashes: "c" in "/a/b/c", "c" in "c", "" in "/". */
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* The folder that holds `path`: "/a/b", ".", "/"; freed by free(). */
+static char *parent_of(const char *path)
+{
+    const char *base = base_of(path);
+    if (base == path) return strdup(".");
+    size_t len = (size_t)(base - path);
+    while (len > 1 && path[len - 1] == '/') len--;
+    return strndup(path, len);
+}
+
+static demarc_status exists(const char *path)
+{
+    return dm_fail(DEMARC_ERR_EXISTS, "output exists: %s: choose another name or add --force", path);
+}
+
+/* ------------------------------------------------------------------------------------------------ may it be replaced? */
+
+static demarc_status check_replaced_file(const char *path, const struct stat *old)
+{
+    if (S_ISREG(old->st_mode)) return DEMARC_OK;
+    const char *what = S_ISDIR(old->st_mode)   ? "a directory"
+                       : S_ISLNK(old->st_mode) ? "a symbolic link"
+                                               : "a device, pipe or socket";
+    return dm_fail(DEMARC_ERR_EXISTS,
+                   "output exists and is %s: %s: --force replaces regular files only, choose another name", what, path);
+}
+
+/* Only our own result files, as regular files: nobody else's work is lost. */
+static demarc_status check_replaced_contents(const char *path)
+{
+    demarc_status st = DEMARC_OK;
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return dm_fail_errno(errno, "cannot read the directory to replace: %s: check its permissions", path);
+    const struct dirent *e;
+    while (st == DEMARC_OK && (errno = 0, e = readdir(dir)) != NULL) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        struct stat s;
+        if (is_result_file(e->d_name) && fstatat(dirfd(dir), e->d_name, &s, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(s.st_mode)) {
+            continue;
+        }
+        st = dm_fail(
+            DEMARC_ERR_EXISTS,
+            "output holds more than demarc's results: %s (%s): --force replaces results only, choose another name",
+            path, e->d_name);
+    }
+    if (st == DEMARC_OK && errno != 0) {
+        st = dm_fail_errno(errno, "cannot read the directory to replace: %s: check the file system", path);
+    }
+    closedir(dir);
+    return st;
+}
+
+static demarc_status check_replaced_directory(const char *path, const struct stat *old, const struct stat *parent)
+{
+    if (!S_ISDIR(old->st_mode)) {
+        return dm_fail(DEMARC_ERR_EXISTS, "output exists and is not a directory: %s: choose another name", path);
+    }
+    if (old->st_dev != parent->st_dev) {
+        return dm_fail(DEMARC_ERR_EXISTS, "output is a mount point: %s: choose a name inside it", path);
+    }
+    if (access(path, R_OK | W_OK | X_OK) != 0) {
+        return dm_fail_errno(errno, "cannot replace the output: %s: check its permissions", path);
+    }
+    return check_replaced_contents(path);
+}
+
+/* Everything that can be refused before the work starts. */
+static demarc_status check_target(const dm_output *o, const char *parent)
+{
+    struct stat p, old;
+    const char *path = o->final_path, *base = base_of(path);
+    if (stat(parent, &p) != 0) {
+        return dm_fail_errno(errno, "no place for the output: %s: create the directory first (mkdir -p)", parent);
+    }
+    if (!S_ISDIR(p.st_mode)) {
+        return dm_fail(DEMARC_ERR_IO, "no place for the output: %s is not a directory: choose another name", parent);
+    }
+    if (lstat(path, &old) != 0) {
+        if (errno == ENOENT) return DEMARC_OK;
+        return dm_fail_errno(errno, "cannot look at the output: %s: choose another name", path);
+    }
+    if (!o->force) return exists(path);
+    if (base[0] == 0 || strcmp(base, ".") == 0 || strcmp(base, "..") == 0) {
+        return dm_fail(DEMARC_ERR_EXISTS, "output cannot be replaced: %s: give it a name of its own", path);
+    }
+    return o->kind == DM_OUTPUT_FILE ? check_replaced_file(path, &old) : check_replaced_directory(path, &old, &p);
+}
+
+/* ------------------------------------------------------------------------------------------------ the temporary */
+
+/* FOLDER/.NAME.XXXXXX.tmp for FOLDER/NAME with six random letters or digits; freed by free(), NULL without memory. */
+static char *temporary_name(const char *path)
+{
+    const char *base = base_of(path);
+    static const char digit[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    unsigned char r[6];
+    char *name = NULL;
+    if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r) return NULL;
+    char tag[7] = {0};
+    for (int i = 0; i < 6; i++) tag[i] = digit[r[i] % 36];
+    size_t kept = strnlen(base, NAME_KEPT + 1);
+    if (kept > NAME_KEPT) {
+        kept = NAME_KEPT;
+        while (kept > 1 && ((unsigned char)base[kept] & 0xc0) == 0x80) kept--; /* not inside a UTF-8 character */
+    }
+    return asprintf(&name, "%.*s.%.*s.%s.tmp", (int)(base - path), path, (int)kept, base, tag) < 0 ? NULL : name;
+}
+
+/*
+ * Created exclusively with the ordinary mode, so that the kernel applies umask (or the parent's default ACL) as for any
+ * other new file and nothing needs to be corrected when the name becomes final.
+ */
+static int make_empty(const char *name, dm_output_kind kind)
+{
+    if (kind == DM_OUTPUT_DIRECTORY) return mkdir(name, 0777);
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static demarc_status make_temporary(dm_output *o, const char *parent)
+{
+    for (int i = 0; i < TRIES; i++) {
+        char *name = temporary_name(o->final_path);
+        if (name == NULL) return no_memory();
+        if (make_empty(name, o->kind) == 0) {
+            o->temp_path = name;
+            o->active = true;
+            return DEMARC_OK;
+        }
+        int reason = errno;
+        free(name);
+        if (reason != EEXIST) {
+            return dm_fail_errno(reason,
+                                 "cannot create the output: %s: check permissions and space of the directory %s",
+                                 o->final_path, parent);
+        }
+    }
+    return dm_fail(DEMARC_ERR_IO, "cannot create the output: %s: remove old temporary files from %s", o->final_path,
+                   parent);
+}
+
+/* Remove a file or a folder with all that is in it; only ever called on a temporary of ours. */
+static void remove_temporary(const char *path)
+{
+    char *const roots[] = {(char *)path, NULL};
+    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+    if (walk == NULL) return;
+    FTSENT *e;
+    while ((e = fts_read(walk)) != NULL) {
+        if (e->fts_info == FTS_DP) {
+            (void)rmdir(e->fts_accpath);
+        } else if (e->fts_info != FTS_D) {
+            (void)unlink(e->fts_accpath);
+        }
+    }
+    fts_close(walk);
+}
+
+/* All ranks get rank 0's temporary path. */
+static demarc_status share_temporary(dm_output *o, dm_comm *comm)
+{
+    demarc_status st = DEMARC_OK;
+    int64_t bytes = o->temp_path == NULL ? 0 : (int64_t)strlen(o->temp_path) + 1;
+    dm_comm_bcast(comm, &bytes, sizeof bytes, 0);
+    if (dm_comm_rank(comm) != 0) {
+        o->temp_path = malloc((size_t)bytes);
+        if (o->temp_path == NULL) st = no_memory();
+    }
+    DM_TRY_ALL(comm, st);
+    dm_comm_bcast(comm, o->temp_path, bytes, 0);
+    o->active = true;
+cleanup:
+    return st;
+}
+
+static demarc_status copy_final_path(dm_output *o, const char *path)
+{
+    if (path == NULL || path[0] == 0) return dm_fail(DEMARC_ERR_USAGE, "empty name: output: give the output a name");
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/') len--;
+    o->final_path = strndup(path, len);
+    return o->final_path == NULL ? no_memory() : DEMARC_OK;
+}
+
+demarc_status dm_output_begin(dm_output *o, dm_comm *comm, const char *path, dm_output_kind kind, bool force)
+{
+    demarc_status st = DEMARC_OK, local = DEMARC_OK;
+    char *parent = NULL;
+    *o = (dm_output){.kind = kind, .force = force};
+    DM_TRY_ALL(comm, copy_final_path(o, path));
+    if (dm_comm_rank(comm) == 0) {
+        parent = parent_of(o->final_path);
+        local = parent == NULL ? no_memory() : check_target(o, parent);
+        if (local == DEMARC_OK) local = make_temporary(o, parent);
+    }
+    DM_TRY_ALL(comm, local);
+    DM_TRY(share_temporary(o, comm));
+cleanup:
+    free(parent);
+    if (st != DEMARC_OK) dm_output_abandon(o, comm);
+    return st;
+}
+
+demarc_status dm_output_path(const dm_output *o, const char *name, char **dst)
+{
+    *dst = NULL;
+    if (o->kind == DM_OUTPUT_FILE) {
+        *dst = strdup(o->temp_path);
+    } else if (asprintf(dst, "%s/%s", o->temp_path, name) < 0) {
+        *dst = NULL;
+    }
+    return *dst == NULL ? no_memory() : DEMARC_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ to disk, then to its name */
+
+static demarc_status sync_path(const char *path, int flags)
+{
+    demarc_status st = DEMARC_OK;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    /* EINVAL: some file systems do not let a folder be synced and keep its entries safe by other means. */
+    if (fd < 0 || (fsync(fd) != 0 && !(errno == EINVAL && (flags & O_DIRECTORY) != 0))) {
+        st = dm_fail_errno(errno, "cannot write the output to disk: %s: check the disk's space and health", path);
+    }
+    if (fd >= 0) close(fd);
+    return st;
+}
+
+static demarc_status sync_temporary(const char *path)
+{
+    demarc_status st = DEMARC_OK;
+    char *const roots[] = {(char *)path, NULL};
+    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    if (walk == NULL) return no_memory();
+    FTSENT *e;
+    while (st == DEMARC_OK && (errno = 0, e = fts_read(walk)) != NULL) {
+        if (e->fts_info == FTS_F) st = sync_path(e->fts_accpath, 0);
+        if (e->fts_info == FTS_DP) st = sync_path(e->fts_accpath, O_DIRECTORY);
+        if (e->fts_info == FTS_ERR || e->fts_info == FTS_DNR || e->fts_info == FTS_NS) {
+            st = dm_fail_errno(e->fts_errno, "cannot read back the output: %s: check the file system", e->fts_path);
+        }
+    }
+    if (st == DEMARC_OK && errno != 0) {
+        st = dm_fail_errno(errno, "cannot read back the output: %s: check the file system", path);
+    }
+    fts_close(walk);
+    return st;
+}
+
+static demarc_status cannot_name(int reason, const dm_output *o)
+{
+    if (reason == EEXIST || reason == ENOTEMPTY) return exists(o->final_path);
+    return dm_fail_errno(reason, "cannot give the output its name: %s: check permissions of its directory",
+                         o->final_path);
+}
+
+static bool flag_unsupported(int reason) { return reason == EINVAL || reason == ENOSYS || reason == EOPNOTSUPP; }
+
+/*
+ * Where renameat2 has no RENAME_NOREPLACE (NFS, old kernels): claim the name exclusively with an empty file or folder,
+ * which rename may replace. Still nobody's output is overwritten; only a crash between the two calls leaves the empty
+ * claim behind.
+ */
+static demarc_status claim_and_rename(const dm_output *o)
+{
+    if (make_empty(o->final_path, o->kind) != 0) return cannot_name(errno, o);
+    if (rename(o->temp_path, o->final_path) == 0) return DEMARC_OK;
+    int reason = errno;
+    (void)(o->kind == DM_OUTPUT_DIRECTORY ? rmdir(o->final_path) : unlink(o->final_path));
+    return cannot_name(reason, o);
+}
+
+static demarc_status name_new(const dm_output *o)
+{
+    if (renameat2(AT_FDCWD, o->temp_path, AT_FDCWD, o->final_path, RENAME_NOREPLACE) == 0) return DEMARC_OK;
+    return flag_unsupported(errno) ? claim_and_rename(o) : cannot_name(errno, o);
+}
+
+/* The old results lie at `path`, a temporary name, now. Only known names go: a stranger's late file survives. */
+static demarc_status remove_old_results(const dm_output *o, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        for (size_t i = 0; i < sizeof result_file / sizeof *result_file; i++) (void)unlinkat(fd, result_file[i], 0);
+        close(fd);
+    }
+    if (rmdir(path) == 0) return DEMARC_OK;
+    return dm_fail_errno(errno, "new results are in %s but the old ones stay: %s: remove them", o->final_path, path);
+}
+
+/* Where renameat2 has no RENAME_EXCHANGE: two renames; a crash between them leaves old and new under temporary names. */
+static demarc_status move_aside_and_rename(dm_output *o)
+{
+    demarc_status st = DEMARC_OK;
+    char *aside = temporary_name(o->final_path);
+    if (aside == NULL) {
+        st = no_memory();
+    } else if (rename(o->final_path, aside) != 0) {
+        st = cannot_name(errno, o);
+    } else if (rename(o->temp_path, o->final_path) != 0) {
+        st = cannot_name(errno, o);
+        (void)rename(aside, o->final_path);
+    } else {
+        o->active = false;
+        st = remove_old_results(o, aside);
+    }
+    free(aside);
+    return st;
+}
+
+static demarc_status replace_directory(dm_output *o)
+{
+    if (renameat2(AT_FDCWD, o->temp_path, AT_FDCWD, o->final_path, RENAME_EXCHANGE) == 0) {
+        o->active = false; /* what has the temporary name now is not ours to remove wholesale */
+        return remove_old_results(o, o->temp_path);
+    }
+    return flag_unsupported(errno) ? move_aside_and_rename(o) : cannot_name(errno, o);
+}
+
+/* Under the final name, which may have come or changed while we worked: look again. */
+static demarc_status publish(dm_output *o)
+{
+    demarc_status st = DEMARC_OK;
+    struct stat old;
+    char *parent = NULL;
+    if (!o->force) return name_new(o);
+    parent = parent_of(o->final_path);
+    if (parent == NULL) return no_memory();
+    DM_TRY(check_target(o, parent));
+    if (lstat(o->final_path, &old) != 0) {
+        st = name_new(o);
+        goto cleanup;
+    }
+    /* Customers' data that were private stay private. */
+    if (chmod(o->temp_path, old.st_mode & 07777) != 0) {
+        st = dm_fail_errno(errno, "cannot set permissions: %s: check the file system", o->temp_path);
+        goto cleanup;
+    }
+    if (o->kind == DM_OUTPUT_DIRECTORY) {
+        st = replace_directory(o);
+    } else if (rename(o->temp_path, o->final_path) != 0) {
+        st = cannot_name(errno, o);
+    }
+cleanup:
+    free(parent);
+    return st;
+}
+
+static demarc_status commit_on_root(dm_output *o)
+{
+    demarc_status st = DEMARC_OK;
+    char *parent = parent_of(o->final_path);
+    if (parent == NULL) return no_memory();
+    DM_TRY(sync_temporary(o->temp_path));
+    DM_TRY(publish(o));
+    o->active = false;
+    DM_TRY(sync_path(parent, O_DIRECTORY));
+cleanup:
+    free(parent);
+    return st;
+}
+
+demarc_status dm_output_commit(dm_output *o, dm_comm *comm)
+{
+    demarc_status st = DEMARC_OK;
+    if (!o->active) return dm_fail(DEMARC_ERR_ARG, "no output to commit: dm_output_commit: begin it first");
+    dm_comm_barrier(comm); /* every rank has closed its files */
+    if (dm_comm_rank(comm) == 0) {
+        st = commit_on_root(o);
+        if (o->active) remove_temporary(o->temp_path);
+    }
+    o->active = false;
+    return dm_comm_agree(comm, st);
+}
+
+void dm_output_abandon(dm_output *o, dm_comm *comm)
+{
+    if (o->active && dm_comm_rank(comm) == 0) remove_temporary(o->temp_path);
+    free(o->final_path);
+    free(o->temp_path);
+    *o = (dm_output){0};
+}
+
+demarc_status dm_output_room(const char *path, int64_t bytes)
+{
+    struct statvfs v;
+    char need[32], have[32];
+    int rc = statvfs(path, &v);
+    if (rc != 0 && errno == ENOENT) { /* not created yet: the folder it will be in */
+        char *parent = parent_of(path);
+        if (parent == NULL) return no_memory();
+        rc = statvfs(parent, &v);
+        int reason = errno;
+        free(parent);
+        errno = reason;
+    }
+    if (rc != 0) return dm_fail_errno(errno, "cannot ask for free space: %s: check the file system", path);
+    /* In double: blocks x size may pass 2^64; a file system without a block count (some FUSE) does not know its room. */
+    double room = (double)v.f_bavail * (double)v.f_frsize;
+    if (v.f_blocks == 0 || (double)bytes <= room) return DEMARC_OK;
+    return dm_fail(DEMARC_ERR_IO,
+                   "not enough disk space: %s (needs %s, %s free): free some space or choose another disk", path,
+                   dm_text_bytes(need, (double)bytes), dm_text_bytes(have, room));
+}

@@ -1,0 +1,43 @@
+/*
+ * Output that appears whole or not at all: a temporary name beside the final one, fsync, rename.
+ *
+ * Collective; rank 0 touches the file system, all ranks learn the outcome and the temporary path.
+ */
+#ifndef DM_STORE_OUTPUT_H
+#define DM_STORE_OUTPUT_H
+
+#include "comm/comm.h"
+
+typedef enum dm_output_kind { DM_OUTPUT_FILE, DM_OUTPUT_DIRECTORY } dm_output_kind;
+
+typedef struct dm_output {
+    dm_output_kind kind;
+    bool force;
+    bool active;       /* a temporary exists that commit or abandon must deal with */
+    char *final_path;  /* as the user wrote it, without trailing slashes */
+    char *temp_path;   /* where to write; a file or a directory that exists (all ranks see it) */
+} dm_output;
+
+/**
+ * Refuse or accept `path`, then create the temporary. Everything that can be refused early is refused here, before
+ * hours of work: an existing output without force, a missing or read-only parent, a directory that holds other
+ * people's files (force replaces only a demarc results directory: files model.h5, assignments.h5, diagnostics.json,
+ * manifest.json).
+ * @retval DEMARC_ERR_EXISTS  exists and !force
+ * @retval DEMARC_ERR_IO      parent missing, not writable, ...
+ */
+demarc_status dm_output_begin(dm_output *o, dm_comm *comm, const char *path, dm_output_kind kind, bool force);
+
+/** dst = temp_path (+ "/" + name for a directory); freed by free(). Local. */
+demarc_status dm_output_path(const dm_output *o, const char *name, char **dst);
+
+/** fsync all that was written, rename to the final name, fsync the parent. On failure the temporary is removed. */
+demarc_status dm_output_commit(dm_output *o, dm_comm *comm);
+
+/** Remove the temporary if there is one; free. Safe on a zeroed struct and after commit. Local work on rank 0. */
+void dm_output_abandon(dm_output *o, dm_comm *comm);
+
+/** True if the file system of `path` has room for `bytes` more; an error line says how much is missing. Rank 0, local. */
+demarc_status dm_output_room(const char *path, int64_t bytes);
+
+#endif

@@ -1,0 +1,786 @@
+/*
+ * Two phases. Layout: rank 0 alone makes every object through the POSIX driver; datasets of rows are contiguous and
+ * allocated early, so their places are fixed and nothing of the file's structure changes later. Rows: the file is opened
+ * again, by all ranks through MPI-IO or by rank 0 alone (funnel, or no MPI); only raw data are written then. Both ways
+ * put the same bytes at the same places.
+ *
+ * HDF5 1.10 cannot let go of a file whose structure it could not write: on a full disk H5Fclose fails and the library's
+ * shutdown inside MPI_Finalize crashes. So once HDF5 has created the file, its descriptor is pointed at memory (a memfd,
+ * as sparse as the file: rows take nothing), where no write fails; this module then writes the layout to disk itself,
+ * after it has reserved the space of the whole file.
+ */
+#include "store/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "store/hdf5_util.h"
+#include "store/output.h"
+
+#define MAX_WRITE (INT64_C(1) << 30)    /* bytes per H5Dwrite */
+#define MAX_PIECE (INT64_C(64) << 20)   /* bytes per funnelled message; at least one row */
+#define LITTLE_ROOM (INT64_C(64) << 10) /* less free space than this is called a full disk */
+#define COPY_BYTES 65536                /* piece of the layout on its way from memory to disk */
+#define ALIGN_FROM (INT64_C(64) << 10)  /* datasets of this size and more start on a page, so that ranks, whose */
+#define ALIGNMENT 4096                  /* shares are whole blocks of 4096 rows, never write to the same page */
+
+typedef struct row_dataset {
+    char *name;
+    hid_t id;                      /* open where this process writes to it */
+    hid_t memory_type;             /* as in memory; equals the file's type on little-endian machines */
+    int64_t n, columns, row_bytes; /* columns 0 = 1-D */
+} row_dataset;
+
+typedef enum writer_phase { PHASE_LAYOUT, PHASE_ROWS } writer_phase;
+
+struct dm_writer {
+    dm_comm *comm;
+    bool parallel; /* rows go through MPI-IO */
+    bool broken;   /* a call failed: the file must not pass for whole */
+    writer_phase phase;
+    char *path;
+    int disk;   /* rank 0, layout: the file at `path`, still empty */
+    int memory; /* rank 0, layout: the memory that HDF5 lays the file out in */
+    hid_t file; /* DM_HDF5_NONE where this process does not have it open */
+    row_dataset *rows;
+    int row_datasets;
+    char *piece; /* rank 0, funnel: a peer's rows in transit */
+    int64_t piece_bytes;
+};
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static demarc_status no_memory(void)
+{
+    return dm_fail(DEMARC_ERR_MEMORY, "out of memory: description of the output: free some memory");
+}
+
+/* MPI-IO keeps the system's reason to itself, so a full disk is looked for here. */
+static demarc_status cannot_write(const dm_writer *w, const char *name)
+{
+    demarc_status st = dm_hdf5_fail(DEMARC_ERR_IO, "cannot write the output: %s (%s): check the disk", w->path, name);
+    char line[1024];
+    snprintf(line, sizeof line, "%s", dm_error_line());
+    if (dm_output_room(w->path, LITTLE_ROOM) == DEMARC_OK) {
+        dm_error_set(line);
+        return st;
+    }
+    return dm_fail(DEMARC_ERR_IO, "cannot write the output: %s (%s): free some disk space: No space left on device",
+                   w->path, name);
+}
+
+static demarc_status cannot_write_errno(const dm_writer *w, int reason)
+{
+    return dm_fail_errno(reason, "cannot write the output: %s: check space and permissions", w->path);
+}
+
+/* The ranks' common status; a failure is remembered until close. */
+static demarc_status agree(dm_writer *w, demarc_status local)
+{
+    demarc_status st = dm_comm_agree(w->comm, local);
+    if (st != DEMARC_OK) w->broken = true;
+    return st;
+}
+
+/* ------------------------------------------------------------------------------------------------ types, spaces */
+
+/* Size in memory and on disk; 0 for an unknown type. */
+static int64_t type_bytes(dm_type type, int64_t string_size)
+{
+    switch (type) {
+    case DM_TYPE_U8:
+        return 1;
+    case DM_TYPE_F32:
+    case DM_TYPE_I32:
+        return 4;
+    case DM_TYPE_F64:
+    case DM_TYPE_I64:
+    case DM_TYPE_U64:
+        return 8;
+    case DM_TYPE_STRING:
+        return string_size;
+    }
+    return 0;
+}
+
+/* A copy that the caller closes. `on_disk`: little-endian whatever the machine, so that equal data are equal bytes. */
+static hid_t make_type(dm_type type, int64_t string_size, bool on_disk)
+{
+    switch (type) {
+    case DM_TYPE_F32:
+        return H5Tcopy(on_disk ? H5T_IEEE_F32LE : H5T_NATIVE_FLOAT);
+    case DM_TYPE_F64:
+        return H5Tcopy(on_disk ? H5T_IEEE_F64LE : H5T_NATIVE_DOUBLE);
+    case DM_TYPE_U8:
+        return H5Tcopy(on_disk ? H5T_STD_U8LE : H5T_NATIVE_UINT8);
+    case DM_TYPE_I32:
+        return H5Tcopy(on_disk ? H5T_STD_I32LE : H5T_NATIVE_INT32);
+    case DM_TYPE_I64:
+        return H5Tcopy(on_disk ? H5T_STD_I64LE : H5T_NATIVE_INT64);
+    case DM_TYPE_U64:
+        return H5Tcopy(on_disk ? H5T_STD_U64LE : H5T_NATIVE_UINT64);
+    case DM_TYPE_STRING:
+        break;
+    }
+    hid_t t = H5Tcopy(H5T_C_S1);
+    if (H5Tset_size(t, (size_t)string_size) < 0 || H5Tset_strpad(t, H5T_STR_NULLPAD) < 0 ||
+        H5Tset_cset(t, H5T_CSET_UTF8) < 0) {
+        dm_hdf5_close(&t);
+    }
+    return t;
+}
+
+static hid_t make_text_type(void)
+{
+    hid_t t = H5Tcopy(H5T_C_S1);
+    if (H5Tset_size(t, H5T_VARIABLE) < 0 || H5Tset_cset(t, H5T_CSET_UTF8) < 0) dm_hdf5_close(&t);
+    return t;
+}
+
+static hid_t make_space(int64_t n, int64_t columns)
+{
+    hsize_t dim[2] = {(hsize_t)n, (hsize_t)columns};
+    return H5Screate_simple(columns == 0 ? 1 : 2, dim, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------ file, opened and closed */
+
+/*
+ * Equal data give equal bytes: no time stamps, one fixed format (HDF5 1.8: read everywhere, attributes over 64 kB).
+ * No sieve buffer: rows go straight to the file, and a full disk shows in the call that meets it. No lock: the file has
+ * a random name that nobody else knows, and locks hang on some network file systems.
+ */
+static demarc_status file_access(hid_t *fapl)
+{
+    demarc_status st = dm_hdf5_file_access(fapl, false);
+    if (st != DEMARC_OK) return st;
+    if (H5Pset_libver_bounds(*fapl, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 || H5Pset_sieve_buf_size(*fapl, 0) < 0 ||
+        H5Pset_alignment(*fapl, ALIGN_FROM, ALIGNMENT) < 0) {
+        st = dm_hdf5_fail(DEMARC_ERR_SYSTEM, "HDF5 refuses file access properties: output file: check its version");
+        dm_hdf5_close(fapl);
+    }
+    return st;
+}
+
+static hid_t untimed(hid_t property_class)
+{
+    hid_t p = H5Pcreate(property_class);
+    if (p >= 0 && H5Pset_obj_track_times(p, false) < 0) dm_hdf5_close(&p);
+    return p;
+}
+
+/* HDF5's descriptor of the file just created becomes memory that holds the same bytes. */
+static demarc_status move_to_memory(dm_writer *w)
+{
+    char start[4096];
+    int *fd = NULL;
+    if (H5Fget_vfd_handle(w->file, H5P_DEFAULT, (void **)&fd) < 0 || fd == NULL) return cannot_write(w, "descriptor");
+    w->memory = memfd_create("demarc-layout", MFD_CLOEXEC);
+    ssize_t bytes = pread(*fd, start, sizeof start, 0); /* the superblock, if HDF5 has written it yet */
+    if (w->memory < 0 || bytes < 0 || pwrite(w->memory, start, (size_t)bytes, 0) != bytes ||
+        dup3(w->memory, *fd, O_CLOEXEC) < 0) {
+        return dm_fail_errno(errno, "no memory for the layout: %s: free some memory", w->path);
+    }
+    return DEMARC_OK;
+}
+
+static demarc_status create_file(dm_writer *w)
+{
+    demarc_status st = DEMARC_OK;
+    hid_t fapl = DM_HDF5_NONE, fcpl = DM_HDF5_NONE;
+    w->disk = open(w->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (w->disk < 0) return cannot_write_errno(w, errno);
+    DM_TRY(dm_output_room(w->path, LITTLE_ROOM));
+    DM_TRY(file_access(&fapl));
+    fcpl = untimed(H5P_FILE_CREATE);
+    w->file = H5Fcreate(w->path, H5F_ACC_TRUNC, fcpl, fapl);
+    DM_TRY(w->file < 0 ? cannot_write(w, "/") : move_to_memory(w));
+cleanup:
+    dm_hdf5_close(&fcpl);
+    dm_hdf5_close(&fapl);
+    return st;
+}
+
+static void close_row_datasets(dm_writer *w)
+{
+    for (int i = 0; i < w->row_datasets; i++) dm_hdf5_close(&w->rows[i].id);
+}
+
+/* Flush and close where the file is open; collective when all ranks have it open. */
+static demarc_status close_hdf5(dm_writer *w)
+{
+    demarc_status st = DEMARC_OK;
+    close_row_datasets(w);
+    if (w->file < 0) return DEMARC_OK;
+    /* Through MPI-IO this also syncs, so that each rank hears of its own writes that the system has put off. */
+    if (H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0) st = cannot_write(w, "flush");
+    if (H5Fclose(w->file) < 0 && st == DEMARC_OK) st = cannot_write(w, "close");
+    w->file = DM_HDF5_NONE;
+    return st;
+}
+
+static void discard_hdf5(dm_writer *w)
+{
+    close_row_datasets(w);
+    if (w->file >= 0) (void)H5Fclose(w->file);
+    w->file = DM_HDF5_NONE;
+}
+
+static void close_descriptor(int *fd)
+{
+    if (*fd >= 0) (void)close(*fd);
+    *fd = -1;
+}
+
+static void free_writer(dm_writer **w)
+{
+    for (int i = 0; i < (*w)->row_datasets; i++) {
+        dm_hdf5_close(&(*w)->rows[i].memory_type);
+        free((*w)->rows[i].name);
+    }
+    close_descriptor(&(*w)->disk);
+    close_descriptor(&(*w)->memory);
+    free((*w)->rows);
+    free((*w)->path);
+    dm_free((*w)->piece);
+    free(*w);
+    *w = NULL;
+}
+
+demarc_status dm_writer_create(dm_writer **out, dm_comm *comm, demarc_io io, const char *path)
+{
+    demarc_status st = DEMARC_OK;
+    *out = NULL;
+    dm_writer *w = calloc(1, sizeof *w);
+    if (w != NULL) *w = (dm_writer){.comm = comm, .disk = -1, .memory = -1, .file = DM_HDF5_NONE, .path = strdup(path)};
+    if (w == NULL || w->path == NULL) st = no_memory();
+    if (st == DEMARC_OK) st = dm_hdf5_start();
+    st = dm_comm_agree(comm, st);
+    if (st != DEMARC_OK) {
+        if (w != NULL) free_writer(&w);
+        return st;
+    }
+    w->parallel = io == DEMARC_IO_MPIO && dm_comm_native(comm) != NULL;
+    DM_TRY_ALL(comm, dm_comm_rank(comm) == 0 ? create_file(w) : DEMARC_OK);
+    *out = w;
+    w = NULL;
+cleanup:
+    dm_writer_discard(&w);
+    return st;
+}
+
+/* ------------------------------------------------------------------------------------------------ layout: rank 0 */
+
+static bool is_root(const dm_writer *w) { return dm_comm_rank(w->comm) == 0; }
+
+/* All ranks know the same phase, so they refuse together without a message. */
+static demarc_status check_layout_phase(const dm_writer *w, const char *name)
+{
+    if (w->phase == PHASE_LAYOUT) return DEMARC_OK;
+    return dm_fail(DEMARC_ERR_ARG, "layout after rows: %s (%s): make datasets and attributes first", w->path, name);
+}
+
+static demarc_status make_group(dm_writer *w, const char *name)
+{
+    demarc_status st = DEMARC_OK;
+    htri_t there = H5Lexists(w->file, name, H5P_DEFAULT);
+    if (there > 0) return DEMARC_OK;
+    hid_t gcpl = untimed(H5P_GROUP_CREATE);
+    hid_t g = there < 0 ? DM_HDF5_NONE : H5Gcreate2(w->file, name, H5P_DEFAULT, gcpl, H5P_DEFAULT);
+    if (g < 0) st = cannot_write(w, name);
+    dm_hdf5_close(&g);
+    dm_hdf5_close(&gcpl);
+    return st;
+}
+
+/* The groups above `name`, one by one: those that HDF5 makes on demand carry time stamps. */
+static demarc_status make_parents(dm_writer *w, const char *name)
+{
+    demarc_status st = DEMARC_OK;
+    char *copy = strdup(name);
+    if (copy == NULL) return no_memory();
+    for (char *p = copy + 1; st == DEMARC_OK && copy[0] != 0 && (p = strchr(p, '/')) != NULL; p++) {
+        *p = 0;
+        st = make_group(w, copy);
+        *p = '/';
+    }
+    free(copy);
+    return st;
+}
+
+static demarc_status make_group_on_root(dm_writer *w, const char *name)
+{
+    demarc_status st = make_parents(w, name);
+    return st == DEMARC_OK ? make_group(w, name) : st;
+}
+
+demarc_status dm_writer_group(dm_writer *w, const char *name)
+{
+    demarc_status st = check_layout_phase(w, name);
+    if (st != DEMARC_OK) return st;
+    return agree(w, is_root(w) ? make_group_on_root(w, name) : DEMARC_OK);
+}
+
+/* A contiguous dataset; early allocation and no fill, so that only its place is decided here. HDF5 wants a fill for
+ * variable-length strings; those are small and written at once. */
+static demarc_status make_dataset(dm_writer *w, const char *name, hid_t type, int64_t n, int64_t columns,
+                                  hid_t *dataset)
+{
+    demarc_status st = DEMARC_OK;
+    hid_t dcpl = untimed(H5P_DATASET_CREATE), space = make_space(n, columns);
+    *dataset = DM_HDF5_NONE;
+    DM_TRY(make_parents(w, name));
+    if (dcpl < 0 || space < 0 || type < 0 || H5Pset_layout(dcpl, H5D_CONTIGUOUS) < 0 ||
+        H5Pset_alloc_time(dcpl, H5D_ALLOC_TIME_EARLY) < 0 ||
+        (H5Tis_variable_str(type) == 0 && H5Pset_fill_time(dcpl, H5D_FILL_TIME_NEVER) < 0) ||
+        (*dataset = H5Dcreate2(w->file, name, type, space, H5P_DEFAULT, dcpl, H5P_DEFAULT)) < 0) {
+        st = cannot_write(w, name);
+    }
+cleanup:
+    dm_hdf5_close(&space);
+    dm_hdf5_close(&dcpl);
+    return st;
+}
+
+static demarc_status check_shape(const dm_writer *w, const char *name, int64_t element, int64_t n, int64_t columns,
+                                 int64_t *row_bytes)
+{
+    int64_t total = 0;
+    if (element < 1 || n < 0 || columns < 0 || __builtin_mul_overflow(element, columns == 0 ? 1 : columns, row_bytes) ||
+        __builtin_mul_overflow(*row_bytes, n, &total)) {
+        return dm_fail(DEMARC_ERR_ARG, "impossible shape: %s (%s, %lld x %lld): check the number of rows and columns",
+                       w->path, name, (long long)n, (long long)columns);
+    }
+    return DEMARC_OK;
+}
+
+/* Room for one more entry of w->rows, described but not counted yet. */
+static demarc_status describe_rows(dm_writer *w, const char *name, dm_type type, int64_t n, int64_t columns,
+                                   int64_t string_size)
+{
+    row_dataset *grown = realloc(w->rows, ((size_t)w->row_datasets + 1) * sizeof *grown);
+    if (grown == NULL) return no_memory();
+    w->rows = grown;
+    row_dataset *r = &grown[w->row_datasets];
+    *r = (row_dataset){.id = DM_HDF5_NONE, .n = n, .columns = columns};
+    demarc_status st = check_shape(w, name, type_bytes(type, string_size), n, columns, &r->row_bytes);
+    if (st != DEMARC_OK) return st;
+    if ((r->name = strdup(name)) == NULL) return no_memory();
+    r->memory_type = make_type(type, string_size, false);
+    w->row_datasets++;
+    return r->memory_type < 0 ? cannot_write(w, name) : DEMARC_OK;
+}
+
+demarc_status dm_writer_rows_dataset(dm_writer *w, const char *name, dm_type type, int64_t n, int32_t columns,
+                                     int64_t string_size, int *handle)
+{
+    demarc_status st = DEMARC_OK, local = DEMARC_OK;
+    *handle = -1;
+    DM_TRY(check_layout_phase(w, name));
+    DM_TRY(agree(w, describe_rows(w, name, type, n, columns, string_size)));
+    if (is_root(w)) {
+        hid_t on_disk = make_type(type, string_size, true), dataset;
+        local = make_dataset(w, name, on_disk, n, columns, &dataset);
+        dm_hdf5_close(&dataset);
+        dm_hdf5_close(&on_disk);
+    }
+    DM_TRY(agree(w, local));
+    *handle = w->row_datasets - 1;
+cleanup:
+    return st;
+}
+
+static demarc_status write_small(dm_writer *w, const char *name, hid_t memory_type, hid_t file_type, int64_t n,
+                                 int64_t columns, const void *data)
+{
+    hid_t dataset = DM_HDF5_NONE;
+    demarc_status st = make_dataset(w, name, file_type, n, columns, &dataset);
+    if (st == DEMARC_OK && n > 0 && H5Dwrite(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
+        st = cannot_write(w, name);
+    }
+    dm_hdf5_close(&dataset);
+    return st;
+}
+
+static demarc_status small_on_root(dm_writer *w, const char *name, dm_type type, int64_t n, int32_t columns,
+                                   const void *data)
+{
+    int64_t row_bytes = 0;
+    /* A string's size is not told here; fixed strings are for rows. */
+    demarc_status st = check_shape(w, name, type_bytes(type, 0), n, columns, &row_bytes);
+    if (st != DEMARC_OK) return st;
+    hid_t memory_type = make_type(type, 0, false), file_type = make_type(type, 0, true);
+    st = write_small(w, name, memory_type, file_type, n, columns, data);
+    dm_hdf5_close(&file_type);
+    dm_hdf5_close(&memory_type);
+    return st;
+}
+
+demarc_status dm_writer_small(dm_writer *w, const char *name, dm_type type, int64_t n, int32_t columns,
+                              const void *data)
+{
+    demarc_status st = check_layout_phase(w, name);
+    if (st != DEMARC_OK) return st;
+    return agree(w, is_root(w) ? small_on_root(w, name, type, n, columns, data) : DEMARC_OK);
+}
+
+static demarc_status strings_on_root(dm_writer *w, const char *name, int64_t n, const char *const *item)
+{
+    hid_t type = make_text_type();
+    demarc_status st = write_small(w, name, type, type, n, 0, item);
+    dm_hdf5_close(&type);
+    return st;
+}
+
+demarc_status dm_writer_strings(dm_writer *w, const char *name, int64_t n, const char *const *item)
+{
+    demarc_status st = check_layout_phase(w, name);
+    if (st != DEMARC_OK) return st;
+    return agree(w, is_root(w) ? strings_on_root(w, name, n, item) : DEMARC_OK);
+}
+
+/* ------------------------------------------------------------------------------------------------ attributes: rank 0 */
+
+static demarc_status write_attribute(dm_writer *w, const char *on, const char *name, hid_t memory_type, hid_t file_type,
+                                     hid_t space, const void *v)
+{
+    demarc_status st = DEMARC_OK;
+    hid_t object = H5Oopen(w->file, on, H5P_DEFAULT), attribute = DM_HDF5_NONE;
+    if (object < 0 || memory_type < 0 || file_type < 0 || space < 0 ||
+        (attribute = H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT)) < 0 ||
+        (H5Sget_simple_extent_npoints(space) > 0 && H5Awrite(attribute, memory_type, v) < 0)) {
+        st = dm_hdf5_fail(DEMARC_ERR_IO, "cannot write an attribute: %s (%s, %s): check space and permissions", w->path,
+                          on, name);
+    }
+    dm_hdf5_close(&attribute);
+    dm_hdf5_close(&object);
+    return st;
+}
+
+/* One number is a scalar, several are an array. */
+static demarc_status numbers_on_root(dm_writer *w, const char *on, const char *name, dm_type type, int64_t count,
+                                     const void *v)
+{
+    hid_t memory_type = make_type(type, 0, false), file_type = make_type(type, 0, true);
+    hid_t space = count == 1 ? H5Screate(H5S_SCALAR) : make_space(count, 0);
+    demarc_status st = write_attribute(w, on, name, memory_type, file_type, space, v);
+    dm_hdf5_close(&space);
+    dm_hdf5_close(&file_type);
+    dm_hdf5_close(&memory_type);
+    return st;
+}
+
+static demarc_status numbers(dm_writer *w, const char *on, const char *name, dm_type type, int64_t count, const void *v)
+{
+    demarc_status st = check_layout_phase(w, name);
+    if (st != DEMARC_OK) return st;
+    return agree(w, is_root(w) ? numbers_on_root(w, on, name, type, count, v) : DEMARC_OK);
+}
+
+demarc_status dm_writer_attribute_f64(dm_writer *w, const char *on, const char *name, int64_t count, const double *v)
+{
+    return numbers(w, on, name, DM_TYPE_F64, count, v);
+}
+
+demarc_status dm_writer_attribute_i64(dm_writer *w, const char *on, const char *name, int64_t count, const int64_t *v)
+{
+    return numbers(w, on, name, DM_TYPE_I64, count, v);
+}
+
+demarc_status dm_writer_attribute_u64(dm_writer *w, const char *on, const char *name, uint64_t v)
+{
+    return numbers(w, on, name, DM_TYPE_U64, 1, &v);
+}
+
+static demarc_status texts_on_root(dm_writer *w, const char *on, const char *name, bool scalar, int64_t count,
+                                   const char *const *v)
+{
+    hid_t type = make_text_type(), space = scalar ? H5Screate(H5S_SCALAR) : make_space(count, 0);
+    demarc_status st = write_attribute(w, on, name, type, type, space, v);
+    dm_hdf5_close(&space);
+    dm_hdf5_close(&type);
+    return st;
+}
+
+demarc_status dm_writer_attribute_text(dm_writer *w, const char *on, const char *name, const char *v)
+{
+    demarc_status st = check_layout_phase(w, name);
+    if (st != DEMARC_OK) return st;
+    return agree(w, is_root(w) ? texts_on_root(w, on, name, true, 1, &v) : DEMARC_OK);
+}
+
+demarc_status dm_writer_attribute_texts(dm_writer *w, const char *on, const char *name, int64_t count,
+                                        const char *const *v)
+{
+    demarc_status st = check_layout_phase(w, name);
+    if (st != DEMARC_OK) return st;
+    return agree(w, is_root(w) ? texts_on_root(w, on, name, false, count, v) : DEMARC_OK);
+}
+
+/* ------------------------------------------------------------------------------------------------ rows: everyone */
+
+/*
+ * Take the disk space now: a disk that is too small is told before the rows, not in their middle. Where the file system
+ * cannot reserve (NFS before 4.2, FUSE), its free space is compared instead and a later write may still fail.
+ */
+static demarc_status reserve_space(const dm_writer *w, int64_t bytes)
+{
+    int rc;
+    do {
+        rc = fallocate(w->disk, FALLOC_FL_KEEP_SIZE, 0, bytes);
+    } while (rc != 0 && errno == EINTR);
+    int reason = rc == 0 ? 0 : errno;
+    if (reason == 0) return DEMARC_OK;
+    bool unsupported = reason == EOPNOTSUPP || reason == ENOSYS || reason == EINVAL;
+    if (reason == ENOSPC || unsupported) {
+        demarc_status st = dm_output_room(w->path, bytes);
+        if (st != DEMARC_OK || unsupported) return st;
+    }
+    return cannot_write_errno(w, reason);
+}
+
+static demarc_status copy_piece(const dm_writer *w, char *buffer, int64_t at, int64_t bytes)
+{
+    for (int64_t done = 0; done < bytes;) {
+        ssize_t in = pread(w->memory, buffer, (size_t)smaller(COPY_BYTES, bytes - done), at + done);
+        if (in <= 0)
+            return dm_fail_errno(in < 0 ? errno : EIO, "cannot read the layout: %s: check the memory", w->path);
+        for (ssize_t put = 0; put < in;) {
+            ssize_t out = pwrite(w->disk, buffer + put, (size_t)(in - put), at + done + put);
+            if (out < 0 && errno != EINTR) return cannot_write_errno(w, errno);
+            if (out > 0) put += out;
+        }
+        done += in;
+    }
+    return DEMARC_OK;
+}
+
+/* The parts of the layout that hold anything; the rest is the rows' and stays a hole. */
+static demarc_status copy_layout(const dm_writer *w, int64_t size)
+{
+    demarc_status st = DEMARC_OK;
+    char *buffer = NULL;
+    DM_TRY(dm_alloc(buffer, COPY_BYTES, "layout of the output"));
+    for (int64_t end = 0; end < size;) {
+        int64_t begin = lseek(w->memory, end, SEEK_DATA);
+        if (begin < 0) break; /* ENXIO: only a hole is left */
+        end = lseek(w->memory, begin, SEEK_HOLE);
+        DM_TRY(end < 0 ? cannot_write_errno(w, errno) : copy_piece(w, buffer, begin, end - begin));
+    }
+cleanup:
+    dm_free(buffer);
+    return st;
+}
+
+/* Rank 0: the finished layout goes from memory to disk. */
+static demarc_status save_layout(dm_writer *w)
+{
+    struct stat s;
+    demarc_status st = close_hdf5(w);
+    if (st != DEMARC_OK) return st;
+    if (fstat(w->memory, &s) != 0) return cannot_write_errno(w, errno);
+    DM_TRY(reserve_space(w, s.st_size));
+    DM_TRY(copy_layout(w, s.st_size));
+    if (ftruncate(w->disk, s.st_size) != 0) st = cannot_write_errno(w, errno);
+cleanup:
+    /* Some network file systems tell of a failed write only here. */
+    if (close(w->disk) != 0 && st == DEMARC_OK) st = cannot_write_errno(w, errno);
+    w->disk = -1;
+    close_descriptor(&w->memory);
+    return st;
+}
+
+static demarc_status check_visible(const dm_writer *w)
+{
+    if (access(w->path, R_OK | W_OK) == 0) return DEMARC_OK;
+    return dm_fail_errno(errno, "a rank cannot reach the output: %s: use a file system all hosts share or --io funnel",
+                         w->path);
+}
+
+/* Every rank through MPI-IO. */
+static demarc_status open_parallel(dm_writer *w)
+{
+    demarc_status st = DEMARC_OK, local = DEMARC_OK;
+    hid_t fapl = DM_HDF5_NONE;
+    DM_TRY(
+        agree(w, check_visible(w))); /* H5Fopen is collective: a rank that cannot open would leave the others in it */
+    local = file_access(&fapl);
+    if (local == DEMARC_OK && H5Pset_fapl_mpio(fapl, *(const MPI_Comm *)dm_comm_native(w->comm), MPI_INFO_NULL) < 0) {
+        local = dm_hdf5_fail(DEMARC_ERR_SYSTEM, "HDF5 refuses MPI-IO: %s: try --io funnel", w->path);
+    }
+    DM_TRY(agree(w, local));
+    w->file = H5Fopen(w->path, H5F_ACC_RDWR, fapl);
+    DM_TRY(agree(w, w->file < 0 ? cannot_write(w, "open by MPI-IO") : DEMARC_OK));
+cleanup:
+    dm_hdf5_close(&fapl);
+    return st;
+}
+
+static demarc_status open_alone(dm_writer *w)
+{
+    hid_t fapl = DM_HDF5_NONE;
+    demarc_status st = file_access(&fapl);
+    if (st != DEMARC_OK) return st;
+    w->file = H5Fopen(w->path, H5F_ACC_RDWR, fapl);
+    if (w->file < 0) st = cannot_write(w, "open");
+    dm_hdf5_close(&fapl);
+    return st;
+}
+
+static demarc_status open_row_datasets(dm_writer *w)
+{
+    for (int i = 0; i < w->row_datasets; i++) {
+        w->rows[i].id = H5Dopen2(w->file, w->rows[i].name, H5P_DEFAULT);
+        if (w->rows[i].id < 0) return cannot_write(w, w->rows[i].name);
+    }
+    return DEMARC_OK;
+}
+
+static demarc_status begin_rows(dm_writer *w)
+{
+    demarc_status st = DEMARC_OK;
+    w->phase = PHASE_ROWS;
+    DM_TRY(agree(w, is_root(w) ? save_layout(w) : DEMARC_OK));
+    if (w->parallel) {
+        DM_TRY(open_parallel(w));
+    } else {
+        DM_TRY(agree(w, is_root(w) ? open_alone(w) : DEMARC_OK));
+    }
+    DM_TRY(agree(w, w->file >= 0 ? open_row_datasets(w) : DEMARC_OK));
+cleanup:
+    return st;
+}
+
+static int64_t rows_per(int64_t bytes, const row_dataset *r) { return r->row_bytes < bytes ? bytes / r->row_bytes : 1; }
+
+static demarc_status write_slab(const dm_writer *w, const row_dataset *r, int64_t begin, int64_t count,
+                                const void *data)
+{
+    demarc_status st = DEMARC_OK;
+    hsize_t start[2] = {(hsize_t)begin, 0}, extent[2] = {(hsize_t)count, (hsize_t)r->columns};
+    hid_t in_file = make_space(r->n, r->columns), in_memory = make_space(count, r->columns);
+    if (in_file < 0 || in_memory < 0 || H5Sselect_hyperslab(in_file, H5S_SELECT_SET, start, NULL, extent, NULL) < 0 ||
+        H5Dwrite(r->id, r->memory_type, in_memory, in_file, H5P_DEFAULT, data) < 0) {
+        st = cannot_write(w, r->name);
+    }
+    dm_hdf5_close(&in_memory);
+    dm_hdf5_close(&in_file);
+    return st;
+}
+
+static demarc_status write_here(const dm_writer *w, const row_dataset *r, int64_t begin, int64_t count,
+                                const void *data)
+{
+    demarc_status st = DEMARC_OK;
+    int64_t step = rows_per(MAX_WRITE, r);
+    for (int64_t done = 0; st == DEMARC_OK && done < count; done += step) {
+        st = write_slab(w, r, begin + done, smaller(step, count - done), (const char *)data + done * r->row_bytes);
+    }
+    return st;
+}
+
+/*
+ * Funnel. Per call a peer announces {begin, count}; before each piece rank 0 answers go or stop, and after a stop the
+ * peer sends no more. So a failure of rank 0 hangs nobody, and no more than one piece is ever under way.
+ */
+static demarc_status receive_rows(dm_writer *w, const row_dataset *r, int from, demarc_status st)
+{
+    int64_t range[2];
+    dm_comm_recv(w->comm, range, sizeof range, from);
+    int64_t begin = range[0], count = range[1], step = smaller(rows_per(MAX_PIECE, r), count);
+    if (st == DEMARC_OK && step * r->row_bytes > w->piece_bytes) {
+        dm_free(w->piece);
+        w->piece_bytes = 0;
+        st = dm_alloc(w->piece, step * r->row_bytes, "rows on their way to the output");
+        if (st == DEMARC_OK) w->piece_bytes = step * r->row_bytes;
+    }
+    for (int64_t done = 0; done < count; done += step) {
+        int64_t go = st == DEMARC_OK, rows = smaller(step, count - done);
+        dm_comm_send(w->comm, &go, sizeof go, from);
+        if (!go) break;
+        dm_comm_recv(w->comm, w->piece, rows * r->row_bytes, from);
+        st = write_here(w, r, begin + done, rows, w->piece);
+    }
+    return st;
+}
+
+static void send_rows(const dm_writer *w, const row_dataset *r, int64_t begin, int64_t count, const void *data)
+{
+    int64_t range[2] = {begin, count}, step = smaller(rows_per(MAX_PIECE, r), count);
+    dm_comm_send(w->comm, range, sizeof range, 0);
+    for (int64_t done = 0; done < count; done += step) {
+        int64_t go = 0;
+        dm_comm_recv(w->comm, &go, sizeof go, 0);
+        if (!go) break;
+        dm_comm_send(w->comm, (const char *)data + done * r->row_bytes, smaller(step, count - done) * r->row_bytes, 0);
+    }
+}
+
+static demarc_status funnel(dm_writer *w, const row_dataset *r, int64_t begin, int64_t count, const void *data)
+{
+    if (!is_root(w)) {
+        send_rows(w, r, begin, count, data);
+        return DEMARC_OK;
+    }
+    demarc_status st = write_here(w, r, begin, count, data);
+    for (int from = 1; from < dm_comm_size(w->comm); from++) st = receive_rows(w, r, from, st);
+    return st;
+}
+
+static demarc_status check_range(const dm_writer *w, int handle, int64_t begin, int64_t count, const void *data)
+{
+    if (handle < 0 || handle >= w->row_datasets) {
+        return dm_fail(DEMARC_ERR_ARG, "no such dataset of rows: %s (handle %d): lay it out first", w->path, handle);
+    }
+    const row_dataset *r = &w->rows[handle];
+    if (begin < 0 || count < 0 || begin > r->n - count || (count > 0 && data == NULL)) {
+        return dm_fail(DEMARC_ERR_ARG,
+                       "rows outside the dataset: %s (%s, %lld rows from %lld of %lld): write within it", w->path,
+                       r->name, (long long)count, (long long)begin, (long long)r->n);
+    }
+    return DEMARC_OK;
+}
+
+demarc_status dm_writer_rows(dm_writer *w, int handle, int64_t begin, int64_t count, const void *data)
+{
+    demarc_status st = DEMARC_OK;
+    DM_TRY(agree(w, check_range(w, handle, begin, count, data)));
+    if (w->phase == PHASE_LAYOUT) DM_TRY(begin_rows(w));
+    const row_dataset *r = &w->rows[handle];
+    DM_TRY(agree(w, w->parallel ? write_here(w, r, begin, count, data) : funnel(w, r, begin, count, data)));
+cleanup:
+    return st;
+}
+
+static demarc_status finish(dm_writer *w)
+{
+    if (w->phase == PHASE_ROWS) return close_hdf5(w);
+    return is_root(w) ? save_layout(w) : DEMARC_OK;
+}
+
+demarc_status dm_writer_close(dm_writer **w)
+{
+    demarc_status st = DEMARC_OK;
+    if (*w == NULL) return DEMARC_OK;
+    if ((*w)->broken) {
+        st = dm_fail(DEMARC_ERR_IO, "the output is incomplete: %s: an earlier call failed, throw it away", (*w)->path);
+        discard_hdf5(*w);
+    } else {
+        st = dm_comm_agree((*w)->comm, finish(*w));
+    }
+    free_writer(w);
+    return st;
+}
+
+void dm_writer_discard(dm_writer **w)
+{
+    if (*w == NULL) return;
+    discard_hdf5(*w);
+    free_writer(w);
+}
