@@ -1,0 +1,106 @@
+/*
+ * The rank's customers: scanned, scaled, and handed out block by block, from memory or streamed from the file.
+ *
+ * Order of calls: open, scan (and quantiles where the scaling wants them), scale, then any number of passes. A pass
+ * gives each block (base/row_blocks.h) of the rank to a function, from several threads, in any order; blocks are the
+ * same on every layout, so a function that keeps per-block results exact keeps the whole independent of the layout.
+ *
+ * In memory: the shard of working-space features as float32 [n_local, d] (4 n_local d bytes) and weights. Streamed (memory
+ * limit below that): one slab of stored values and one block per thread; every pass reads the file.
+ */
+#ifndef DM_ROWS_ROWS_H
+#define DM_ROWS_ROWS_H
+
+#include "base/log.h"
+#include "base/row_blocks.h"
+#include "dmk.h"
+#include "store/customer_file.h"
+#include "store/model_file.h"
+
+typedef struct dm_rows dm_rows;
+
+/** How to open: everything borrowed for the life of the rows. */
+typedef struct dm_rows_options {
+    dm_comm *comm;
+    dm_log *log;
+    dm_customers *file;
+    const dmk_table *kernel;
+    int threads;
+    int64_t memory_limit;   /* bytes per rank, 0 = none */
+    bool stream;            /* never hold the shard (assign, verify, info) */
+    int32_t d;              /* features used */
+    const int32_t *column;  /* [d] column of the file for each feature, NULL = all in order (then d = the file's) */
+} dm_rows_options;
+
+/** Local and cheap: nothing is read yet. */
+demarc_status dm_rows_open(dm_rows **out, const dm_rows_options *o);
+void dm_rows_close(dm_rows **rows);
+
+int64_t dm_rows_global(const dm_rows *rows);
+dm_row_range dm_rows_range(const dm_rows *rows);
+int32_t dm_rows_features(const dm_rows *rows);
+bool dm_rows_streamed(const dm_rows *rows);
+bool dm_rows_weighted(const dm_rows *rows);
+const dm_rows_options *dm_rows_opened_with(const dm_rows *rows);
+/** Bytes read from the file so far by this rank; seconds spent reading. */
+int64_t dm_rows_bytes_read(const dm_rows *rows);
+double dm_rows_read_seconds(const dm_rows *rows);
+/** Bytes per rank that holding the shard takes, and that streaming takes, for plans. */
+int64_t dm_rows_shard_bytes(const dm_rows *rows);
+int64_t dm_rows_stream_bytes(const dm_rows *rows);
+
+/** Columns of the customer file as stored (after T = log1p where asked); the same on all ranks. Arrays [d]. */
+typedef struct dm_scan {
+    int32_t d;
+    int64_t n;
+    int64_t *count;         /* finite values */
+    int64_t *missing;       /* NaN */
+    int64_t *infinite;
+    int64_t *outside;       /* log1p of a value <= -1 */
+    double *weight;         /* weight of the finite values */
+    double *low, *high;     /* of finite values; +inf, -inf when there are none */
+    double *mean, *variance; /* weighted, population (divided by the weight) */
+    int64_t first_missing_row, first_infinite_row, first_outside_row; /* -1 = none */
+    int32_t first_missing_column, first_infinite_column, first_outside_column;
+    double total_weight;
+    double weight_high;     /* largest weight; 1 without /weight */
+    int64_t positive;       /* rows with weight > 0 */
+    char digest[33];        /* of the stored feature values and weights, layout-independent */
+} dm_scan;
+
+/**
+ * One pass over the stored values. Collective.
+ * @param[in] log1p  [d] flags, NULL = none
+ */
+demarc_status dm_rows_scan(dm_rows *rows, const uint8_t *log1p, dm_scan *scan);
+void dm_scan_destroy(dm_scan *scan);
+
+/**
+ * Exact quantiles of the finite values of every column, by linear interpolation between order statistics (type 7 of
+ * Hyndman & Fan 1996, numpy's default), unweighted. Collective; eight passes.
+ * @param[out] q  [d, count]; NaN for a column without finite values
+ */
+demarc_status dm_rows_quantiles(dm_rows *rows, const uint8_t *log1p, const dm_scan *scan, int32_t count,
+                                const double *probability, double *q);
+
+/** Adopt the transform (copied); loads the shard unless streamed. Collective. */
+demarc_status dm_rows_scale(dm_rows *rows, const dm_transform *t);
+
+/**
+ * A block: global rows [begin, begin + rows), working-space features x [rows, d], weights w [rows] or NULL (= all 1).
+ * `thread` in [0, threads) names the caller's slot for per-thread state.
+ */
+typedef void (*dm_block_fn)(void *context, int thread, int64_t begin, int64_t rows, const float *x, const float *w);
+
+/** Give every block of this rank to fn. Local: the caller agrees on the status. Missing values are at the origin. */
+demarc_status dm_rows_pass(dm_rows *rows, dm_block_fn fn, void *context);
+/** As dm_rows_pass for the blocks within [begin, end), which are multiples of DM_BLOCK_ROWS (or the end of the data). */
+demarc_status dm_rows_pass_range(dm_rows *rows, int64_t begin, int64_t end, dm_block_fn fn, void *context);
+
+/**
+ * Copy chosen rows of this rank: x [count, d] and, when weighted, w [count]. Local; streamed rows cost a pass.
+ * @param[in] row  [count] global rows in ascending order (repeats allowed), all in this rank's range
+ */
+demarc_status dm_rows_gather(dm_rows *rows, int64_t count, const int64_t *row, float *x, float *w);
+
+#endif

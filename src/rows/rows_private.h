@@ -1,0 +1,44 @@
+/* What the files of this room share: the struct and the raw pass under everything. */
+#ifndef DM_ROWS_ROWS_PRIVATE_H
+#define DM_ROWS_ROWS_PRIVATE_H
+
+#include "rows/rows.h"
+
+struct dm_rows {
+    dm_rows_options o;
+    int64_t n;
+    dm_row_range range;
+    int32_t d, stored;       /* features used, columns in the file */
+    bool weighted, streamed;
+    bool single;             /* stored values are read as float32 (exactly), else as double */
+    bool have_raw;           /* shard holds stored values, not yet scaled */
+    bool have_scaled;        /* shard holds working-space values */
+    float *shard;            /* [n_local, d] or NULL */
+    float *weight;           /* [n_local] or NULL */
+    dm_transform transform;
+    int64_t slab_rows;       /* rows read at once, a multiple of DM_BLOCK_ROWS */
+    int64_t tile_rows;       /* rows converted at once by a thread */
+    int64_t bytes_read;
+    double read_seconds;
+};
+
+/** Stored values of one block: exactly one of f32, f64 is set, [rows, stored]. */
+typedef struct dm_raw_block {
+    int64_t begin, rows;
+    const float *f32;
+    const double *f64;
+    const float *w;
+} dm_raw_block;
+typedef void (*dm_raw_fn)(void *context, int thread, const dm_raw_block *block);
+
+/** Give every block of stored values in [begin, end) to fn. Local. */
+demarc_status dm_rows_raw_pass(dm_rows *rows, int64_t begin, int64_t end, dm_raw_fn fn, void *context);
+
+/**
+ * Rows [from, from + rows) of a raw block as doubles of the features used, T applied: out [rows, d].
+ * Values T cannot take (log1p of <= -1) become -infinity.
+ */
+void dm_rows_convert(const dm_rows *rows, const dm_raw_block *block, int64_t from, int64_t count, const uint8_t *log1p,
+                     double *out);
+
+#endif
