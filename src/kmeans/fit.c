@@ -1,0 +1,146 @@
+/* The order of phases of one fit, its restarts, and the smallest segment that is wanted. */
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "kmeans/kmeans.h"
+
+#define SPLITS 10 /* attempts to enlarge a too small segment */
+
+demarc_status dm_kmeans_create(dm_kmeans *km, dm_rows *rows, const double *bound, const dm_scan *scan,
+                               const dm_transform *transform, uint64_t seed)
+{
+    const dm_rows_options *o = dm_rows_opened_with(rows);
+    *km = (dm_kmeans){.rows = rows,
+                      .comm = o->comm,
+                      .log = o->log,
+                      .kernel = o->kernel,
+                      .threads = o->threads,
+                      .n = dm_rows_global(rows),
+                      .d = dm_rows_features(rows),
+                      .seed = seed,
+                      .total_weight = scan->total_weight,
+                      .positive = scan->positive,
+                      .sum_squares = NAN};
+    double variance = 0.0;
+    for (int32_t f = 0; f < km->d; f++) {
+        const double factor = transform->factor[f] / transform->unit;
+        variance += scan->variance[f] * factor * factor;
+    }
+    km->mean_variance = variance / km->d;
+    return dm_sum_grid_create(&km->grid, km->d, bound, dm_rows_weighted(rows), scan->weight_high);
+}
+
+void dm_kmeans_destroy(dm_kmeans *km)
+{
+    dm_sum_grid_destroy(&km->grid);
+    *km = (dm_kmeans){0};
+}
+
+/*
+ * Segments below the wanted share give up their centroid; the heaviest segment is split instead, its two centroids
+ * placed half a standard deviation to either side of the old one (Linde, Buzo & Gray 1980).
+ */
+static int32_t split_for_share(const dm_kmeans *km, const dm_segment_sums *sums, double share, double *centroids)
+{
+    const double wanted = share * (double)km->positive;
+    int32_t small = -1, heavy = 0;
+    for (int32_t j = 0; j < sums->k; j++) {
+        const int64_t count = dm_segment_sums_count(sums, j);
+        if ((double)count < wanted && (small < 0 || count < dm_segment_sums_count(sums, small))) small = j;
+        if (count > dm_segment_sums_count(sums, heavy)) heavy = j;
+    }
+    if (small < 0 || small == heavy) return small;
+    const double offset = 0.5 * sqrt(km->mean_variance);
+    for (int32_t f = 0; f < km->d; f++) {
+        const double c = centroids[(int64_t)heavy * km->d + f], away = c - centroids[(int64_t)small * km->d + f];
+        const double direction = away > 0.0 ? 1.0 : away < 0.0 ? -1.0 : 0.0; /* away from the segment given up */
+        centroids[(int64_t)heavy * km->d + f] = c + offset * direction;
+        centroids[(int64_t)small * km->d + f] = c - offset * direction;
+    }
+    return small;
+}
+
+/* Sums and objective of the segments of these centroids. */
+static demarc_status measure(dm_kmeans *km, int32_t k, const double *centroids, dm_segment_sums *sums, double *objective)
+{
+    dm_centers centers = {0};
+    demarc_status st = dm_comm_agree(km->comm, dm_centers_create(&centers, k, km->d));
+    if (st == DEMARC_OK) {
+        dm_centers_set(&centers, k, centroids, NULL);
+        st = dm_assign_pass(km, &centers, sums, objective);
+    }
+    dm_centers_destroy(&centers);
+    return st;
+}
+
+static demarc_status polish(dm_kmeans *km, const dm_kmeans_options *o, double *centroids, dm_trace *trace,
+                            double *objective)
+{
+    demarc_status st = DEMARC_OK;
+    dm_segment_sums sums = {0};
+    const bool lloyd = o->algorithm == DEMARC_LLOYD;
+    const int32_t passes = lloyd || o->polish < 0 || o->polish > o->max_iterations ? o->max_iterations : o->polish;
+    DM_TRY_ALL(km->comm, dm_segment_sums_create(&sums, o->k, km->d, km->threads));
+    *objective = INFINITY;
+    if (passes > 0) {
+        DM_TRY(dm_lloyd(km, o, passes, centroids, trace, objective, &sums));
+    } else if (o->restarts > 1) { /* restarts are compared by their objective */
+        DM_TRY(measure(km, o->k, centroids, &sums, objective));
+    }
+    for (int attempt = 0; o->min_segment_share > 0.0; attempt++) {
+        DM_TRY(measure(km, o->k, centroids, &sums, NULL));
+        const int32_t small = split_for_share(km, &sums, o->min_segment_share, centroids);
+        if (small < 0) break;
+        if (attempt == SPLITS) {
+            DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE,
+                           "segment %d holds %lld of %lld customers, below --min-segment-share %g: lower the share or --segments",
+                           (int)small, (long long)dm_segment_sums_count(&sums, small), (long long)km->positive,
+                           o->min_segment_share));
+        }
+        DM_TRY(dm_lloyd(km, o, passes > 0 ? passes : 1, centroids, trace, objective, &sums));
+    }
+cleanup:
+    dm_segment_sums_destroy(&sums);
+    return st;
+}
+
+demarc_status dm_kmeans_fit(dm_kmeans *km, const dm_kmeans_options *o, double *centroids, dm_trace *trace)
+{
+    demarc_status st = DEMARC_OK;
+    const int64_t kd = (int64_t)o->k * km->d;
+    double *now = NULL, best = INFINITY;
+    dm_trace best_trace = {0};
+    int32_t best_restart = 0;
+    DM_TRY_ALL(km->comm, dm_alloc(now, kd, "centroids"));
+    for (int32_t restart = 0; restart < o->restarts; restart++) {
+        dm_trace mine = {0};
+        double objective = INFINITY;
+        st = dm_seed(km, o, restart, now);
+        /* A batch that would hold all customers is a Lloyd pass done worse. */
+        if (st == DEMARC_OK && o->algorithm == DEMARC_MINIBATCH && o->batch_size < km->n) {
+            st = dm_minibatch(km, o, restart, now, &mine);
+        }
+        if (st == DEMARC_OK) st = polish(km, o, now, &mine, &objective);
+        if (st == DEMARC_OK && (restart == 0 || objective < best)) {
+            best = objective;
+            best_restart = restart;
+            memcpy(centroids, now, (size_t)kd * sizeof *now);
+            dm_trace_clear(&best_trace);
+            best_trace = mine;
+            mine = (dm_trace){0};
+        }
+        dm_trace_clear(&mine);
+        DM_TRY(st);
+        if (o->restarts > 1) dm_log_detail(km->log, "restart %d: objective %.9g", (int)restart + 1, objective);
+    }
+    dm_trace_clear(trace);
+    *trace = best_trace;
+    best_trace = (dm_trace){0};
+    trace->restarts = o->restarts;
+    trace->best_restart = best_restart;
+cleanup:
+    dm_trace_clear(&best_trace);
+    dm_free(now);
+    return st;
+}

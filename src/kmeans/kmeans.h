@@ -1,0 +1,109 @@
+/*
+ * k-means over the ranks' rows: seeding, mini-batch, Lloyd. Everything is in working space (store/model_file.h).
+ *
+ * All functions are collective and layout-independent: labels are exact (linalg/distance.h), sums over rows are exact
+ * (segment_sums.h, base/exact_sum.h), random numbers are keyed by global row (base/counter_rng.h). What every rank
+ * computes for itself from agreed numbers (new centroids, stop rules) is the same bits on every rank.
+ */
+#ifndef DM_KMEANS_KMEANS_H
+#define DM_KMEANS_KMEANS_H
+
+#include "base/trace.h"
+#include "kmeans/segment_sums.h"
+#include "linalg/distance.h"
+#include "rows/rows.h"
+
+/** What all phases share. Borrowed pointers; created once per fit. */
+typedef struct dm_kmeans {
+    dm_rows *rows;
+    dm_comm *comm;
+    dm_log *log;
+    const dmk_table *kernel;
+    int threads;
+    int64_t n;
+    int32_t d;
+    uint64_t seed;
+    double total_weight;
+    double mean_variance;    /* mean over features of the weighted variance: unit of the tolerance */
+    int64_t positive;        /* customers with weight > 0 */
+    dm_sum_grid grid;        /* how segment sums are held */
+    double sum_squares;      /* sum of w ||x||^2, NaN until the first full pass */
+    int64_t settled;         /* rows settled in double precision so far, this rank */
+    double seed_seconds, minibatch_seconds, polish_seconds;
+    int64_t seed_bytes, minibatch_bytes, polish_bytes; /* read from the file (streamed), this rank */
+} dm_kmeans;
+
+/** @param[in] bound  [d] largest |x| of each feature; weight_high the largest weight. Local. */
+demarc_status dm_kmeans_create(dm_kmeans *km, dm_rows *rows, const double *bound, const dm_scan *scan,
+                               const dm_transform *transform, uint64_t seed);
+void dm_kmeans_destroy(dm_kmeans *km);
+
+typedef enum dm_init { DM_INIT_PARALLEL, DM_INIT_PLUS_PLUS, DM_INIT_RANDOM, DM_INIT_GIVEN } dm_init;
+
+typedef struct dm_kmeans_options {
+    int32_t k;
+    dm_init init;
+    const double *given;     /* [k, d] for DM_INIT_GIVEN */
+    int32_t restarts;
+    demarc_algorithm algorithm;
+    int64_t batch_size;      /* >= 1 */
+    int32_t max_epochs, max_iterations;
+    double tolerance;
+    int32_t polish;          /* -1 = until converged */
+    double min_segment_share;
+} dm_kmeans_options;
+
+/** Batch size when the user names none. */
+int64_t dm_kmeans_batch_size(int32_t k);
+
+/**
+ * Fit k segments; the best of `restarts` by objective.
+ *
+ * @param[out] centroids  [k, d], caller's
+ * @param[in,out] trace   passes of the best restart are left in it
+ * @retval DEMARC_ERR_IMPOSSIBLE  fewer distinct customers than segments, or a share that cannot be had
+ */
+demarc_status dm_kmeans_fit(dm_kmeans *km, const dm_kmeans_options *o, double *centroids, dm_trace *trace);
+
+/* ---- the phases, for dm_kmeans_fit and the tests ---- */
+
+/**
+ * One full pass: exact labels against c, segment sums of what they hold.
+ * @param[out] objective  sum of w ||x - c||^2 by sum_squares and the sums: diagnostic accuracy (about 1e-12 of the total)
+ */
+demarc_status dm_assign_pass(dm_kmeans *km, const dm_centers *c, dm_segment_sums *sums, double *objective);
+
+/** A row with its squared distance to its centroid. */
+typedef struct dm_far_row {
+    double squared;
+    int64_t row;             /* global, -1 = none */
+} dm_far_row;
+/** The `count` rows of positive weight that lie farthest from their centroid (ties to the lowest row), and their values. */
+demarc_status dm_farthest_rows(dm_kmeans *km, const dm_centers *c, int32_t count, dm_far_row *far, float *x);
+
+/** Seed `centroids` [k, d]. restart keys the random numbers. */
+demarc_status dm_seed(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids);
+
+/** Mini-batch k-means (Sculley 2010) from `centroids`, in place. */
+demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids,
+                           dm_trace *trace);
+
+/**
+ * Lloyd passes (Lloyd 1982) from `centroids`, in place, at most `passes`.
+ * @param[out] objective  of the last labels with the updated centroids: sum_squares - sum_j ||S_j||^2 / W_j
+ */
+demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes, double *centroids, dm_trace *trace,
+                       double *objective, dm_segment_sums *sums);
+
+/**
+ * Weighted k-means on few points on one rank: greedy k-means++ (Arthur & Vassilvitskii 2007), local search by swaps
+ * (LS++, Lattanzi & Sohler 2019), Lloyd; the best of several trials. Local, sequential, deterministic.
+ *
+ * @param[in]  y  [m, d] points, @param[in] w [m] weights > 0, m >= k
+ * @param[in]  stream  keys the random numbers
+ * @param[out] centroids [k, d]
+ */
+demarc_status dm_recluster(uint64_t seed, uint64_t stream, const double *y, const double *w, int64_t m, int32_t d,
+                           int32_t k, double *centroids);
+
+#endif

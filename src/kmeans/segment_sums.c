@@ -1,0 +1,106 @@
+#include "kmeans/segment_sums.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+demarc_status dm_sum_grid_create(dm_sum_grid *g, int32_t d, const double *bound, bool weighted, double weight_high)
+{
+    *g = (dm_sum_grid){.d = d, .weighted = weighted, .weight_scale = 1.0};
+    demarc_status st = dm_alloc(g->scale, d, "sum grid");
+    if (st != DEMARC_OK) return st;
+    if (weighted) g->weight_scale = dm_fixed_scale(weight_high);
+    for (int32_t f = 0; f < d; f++) g->scale[f] = dm_fixed_scale(weighted ? bound[f] * weight_high : bound[f]);
+    return DEMARC_OK;
+}
+
+void dm_sum_grid_destroy(dm_sum_grid *g)
+{
+    dm_free(g->scale);
+    *g = (dm_sum_grid){0};
+}
+
+static int64_t cells(const dm_segment_sums *s) { return (int64_t)s->k * (s->d + 1); }
+static int64_t room(const dm_segment_sums *s) { return (int64_t)s->capacity * (s->d + 1); }
+
+demarc_status dm_segment_sums_create(dm_segment_sums *s, int32_t capacity, int32_t d, int threads)
+{
+    demarc_status st = DEMARC_OK;
+    *s = (dm_segment_sums){.k = capacity, .capacity = capacity, .d = d, .threads = threads};
+    DM_TRY(dm_alloc_zero(s->total, threads * room(s), "segment sums"));
+    DM_TRY(dm_alloc_zero(s->block, threads * room(s), "segment sums"));
+    DM_TRY(dm_alloc_zero(s->count, (int64_t)threads * capacity, "segment sums"));
+cleanup:
+    if (st != DEMARC_OK) dm_segment_sums_destroy(s);
+    return st;
+}
+
+void dm_segment_sums_destroy(dm_segment_sums *s)
+{
+    dm_free(s->total);
+    dm_free(s->block);
+    dm_free(s->count);
+    *s = (dm_segment_sums){0};
+}
+
+void dm_segment_sums_start(dm_segment_sums *s, int32_t k)
+{
+    s->k = k;
+    memset(s->total, 0, (size_t)(s->threads * room(s)) * sizeof *s->total);
+    memset(s->block, 0, (size_t)(s->threads * room(s)) * sizeof *s->block);
+    memset(s->count, 0, (size_t)s->threads * (size_t)s->capacity * sizeof *s->count);
+}
+
+void dm_segment_sums_add(dm_segment_sums *s, const dm_sum_grid *g, const dmk_table *kernel, int thread, const float *x,
+                         const float *w, const int32_t *label, int64_t rows)
+{
+    double *block = s->block + thread * room(s);
+    int64_t *count = s->count + (int64_t)thread * s->capacity;
+    const int64_t kd = (int64_t)s->k * s->d;
+    kernel->accumulate(x, w, label, rows, s->d, g->scale, g->weight_scale, block, block + kd);
+    for (int64_t r = 0; r < rows; r++) count[label[r]] += w == NULL || w[r] > 0.0f;
+    dm_fixed_flush(s->total + thread * room(s), block, cells(s));
+}
+
+demarc_status dm_segment_sums_reduce(dm_segment_sums *s, dm_comm *comm)
+{
+    for (int t = 1; t < s->threads; t++) {
+        for (int64_t i = 0; i < cells(s); i++) s->total[i] += s->total[t * room(s) + i];
+        for (int32_t j = 0; j < s->k; j++) s->count[j] += s->count[(int64_t)t * s->capacity + j];
+    }
+    dm_comm_sum_i64(comm, s->count, s->k);
+    return dm_comm_sum_fixed(comm, s->total, cells(s));
+}
+
+double dm_segment_sums_weight(const dm_segment_sums *s, const dm_sum_grid *g, int32_t j)
+{
+    return (double)s->total[(int64_t)s->k * s->d + j] / g->weight_scale;
+}
+
+int64_t dm_segment_sums_count(const dm_segment_sums *s, int32_t j) { return s->count[j]; }
+
+double dm_segment_sums_value(const dm_segment_sums *s, const dm_sum_grid *g, int32_t j, int32_t f)
+{
+    return (double)s->total[(int64_t)j * s->d + f] / g->scale[f];
+}
+
+bool dm_segment_sums_mean(const dm_segment_sums *s, const dm_sum_grid *g, int32_t j, double *mean)
+{
+    const double weight = dm_segment_sums_weight(s, g, j);
+    if (!(weight > 0.0)) return false;
+    for (int32_t f = 0; f < s->d; f++) mean[f] = dm_segment_sums_value(s, g, j, f) / weight;
+    return true;
+}
+
+bool dm_segment_sums_equal(const dm_segment_sums *a, const dm_segment_sums *b)
+{
+    return a->k == b->k && memcmp(a->total, b->total, (size_t)cells(a) * sizeof *a->total) == 0 &&
+           memcmp(a->count, b->count, (size_t)a->k * sizeof *a->count) == 0;
+}
+
+void dm_segment_sums_copy(dm_segment_sums *a, const dm_segment_sums *b)
+{
+    a->k = b->k;
+    memcpy(a->total, b->total, (size_t)cells(b) * sizeof *a->total);
+    memcpy(a->count, b->count, (size_t)b->k * sizeof *a->count);
+}
