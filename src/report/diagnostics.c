@@ -1,0 +1,351 @@
+/*
+ * Diagnostics of a fit as JSON and in words. schema/diagnostics.schema.json says what each field means.
+ */
+#include "report/diagnostics.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "report/json_tools.h"
+
+#define WORDS_FEATURES 3 /* features named in words */
+#define WORDS_LEAST 0.2  /* smallest |difference| worth a word, in standard deviations (Cohen's "small" effect) */
+
+void dm_diagnostics_clear(dm_diagnostics *g)
+{
+    void *const owned[] = {g->size,
+                           g->weight,
+                           g->within,
+                           g->mean_distance,
+                           g->mean_margin,
+                           g->near_boundary,
+                           g->segment_silhouette,
+                           g->nearest,
+                           g->centroid_gap,
+                           g->mean,
+                           g->sd,
+                           g->difference,
+                           g->overall_mean,
+                           g->overall_sd,
+                           g->outcome_mean,
+                           g->outcome_count,
+                           g->reach,
+                           g->reach_any};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) dm_free(owned[i]);
+    *g = (dm_diagnostics){0};
+}
+
+/* ------------------------------------------------------------------------------------------------ words */
+
+/* Larger |difference| first, undefined ones last, ties by index: a total order, so qsort's own order does not show. */
+static int compare_features(const void *a, const void *b, void *row)
+{
+    int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+    const double *difference = row;
+    double x = fabs(difference[i]), y = fabs(difference[j]);
+    if (isnan(x)) x = -1.0;
+    if (isnan(y)) y = -1.0;
+    if (x != y) return x > y ? -1 : 1;
+    return (i > j) - (i < j);
+}
+
+void dm_diagnostics_order(const dm_diagnostics *g, int32_t j, int32_t *order)
+{
+    for (int32_t f = 0; f < g->d; f++) order[f] = f;
+    qsort_r(order, (size_t)g->d, sizeof *order, compare_features, g->difference + (int64_t)j * g->d);
+}
+
+/* The first features of order(j) without sorting all d of them. */
+static int top_features(const dm_diagnostics *g, int32_t j, int32_t top[WORDS_FEATURES])
+{
+    double *row = g->difference + (int64_t)j * g->d;
+    int count = 0;
+    for (int32_t f = 0; f < g->d; f++) {
+        if (!isfinite(row[f]) || fabs(row[f]) < WORDS_LEAST) continue;
+        int at = count;
+        while (at > 0 && compare_features(&f, &top[at - 1], row) < 0) at--;
+        if (at == WORDS_FEATURES) continue;
+        if (count < WORDS_FEATURES) count++;
+        for (int i = count - 1; i > at; i--) top[i] = top[i - 1];
+        top[at] = f;
+    }
+    return count;
+}
+
+/* Bytes of `name` that fit into `limit` without splitting a UTF-8 sequence. */
+static size_t whole_characters(const char *name, size_t limit)
+{
+    size_t length = strlen(name);
+    if (length <= limit) return length;
+    while (limit > 0 && ((unsigned char)name[limit] & 0xc0) == 0x80) limit--;
+    return limit;
+}
+
+/* Longest name that may be kept when `count` names share `room` bytes: short names leave theirs to the long ones. */
+static size_t name_limit(const size_t *length, int count, size_t room)
+{
+    for (size_t limit = room;; limit--) {
+        size_t sum = 0;
+        for (int i = 0; i < count; i++) sum += length[i] < limit ? length[i] : limit;
+        if (sum <= room) return limit;
+    }
+}
+
+struct phrase {
+    char name[256], tail[32]; /* escaped; " (+1.8 sd)" */
+    const char *head;         /* "high " */
+};
+
+/* Put the phrases into buf with names cut to fit; false if even their fixed parts leave less than a letter a name. */
+static bool join_phrases(const struct phrase *p, int count, char *buf, size_t buf_size)
+{
+    size_t fixed = 0, length[WORDS_FEATURES];
+    for (int i = 0; i < count; i++) {
+        fixed += strlen(p[i].head) + strlen(p[i].tail) + (i > 0 ? 2 : 0);
+        length[i] = strlen(p[i].name);
+    }
+    if (fixed + 4 * (size_t)count >= buf_size) return false; /* 4: the longest UTF-8 sequence */
+    size_t limit = name_limit(length, count, buf_size - 1 - fixed), used = 0;
+    for (int i = 0; i < count; i++) {
+        bool cut = length[i] > limit, dots = cut && limit > 6;
+        size_t keep = whole_characters(p[i].name, dots ? limit - 3 : limit);
+        used += (size_t)snprintf(buf + used, buf_size - used, "%s%s%.*s%s%s", i > 0 ? ", " : "", p[i].head, (int)keep,
+                                 p[i].name, dots ? "..." : "", p[i].tail);
+    }
+    return true;
+}
+
+void dm_diagnostics_words(const dm_diagnostics *g, int32_t j, char *buf, size_t buf_size)
+{
+    int32_t top[WORDS_FEATURES];
+    struct phrase phrase[WORDS_FEATURES];
+    int count = top_features(g, j, top);
+    for (int i = 0; i < count; i++) {
+        double x = g->difference[(int64_t)j * g->d + top[i]];
+        phrase[i].head = x > 0.0 ? "high " : "low ";
+        snprintf(phrase[i].tail, sizeof phrase[i].tail, fabs(x) < 1000.0 ? " (%+.1f sd)" : " (%+.1e sd)", x);
+        dm_text_escape(phrase[i].name, sizeof phrase[i].name, g->feature->item[top[i]]);
+    }
+    int fits = count;
+    while (fits > 0 && !join_phrases(phrase, fits, buf, buf_size)) fits--;
+    if (fits == 0 && buf_size > 0) snprintf(buf, buf_size, "%s", count == 0 ? "close to the average customer" : "");
+}
+
+/* ------------------------------------------------------------------------------------------------ JSON */
+
+/* Names as JSON strings, shared by all segments. */
+struct names {
+    json_t *feature, *outcome, *channel;
+};
+
+static int put_real(json_t *o, const char *key, double v) { return json_object_set_new(o, key, dm_json_real(v)); }
+static int put_integer(json_t *o, const char *key, int64_t v) { return json_object_set_new(o, key, json_integer(v)); }
+static int put_name(json_t *o, const json_t *names, int32_t i)
+{
+    return json_object_set(o, "name", json_array_get(names, (size_t)i));
+}
+
+static json_t *criteria(double calinski_harabasz, double davies_bouldin, double silhouette)
+{
+    json_t *o = json_object();
+    int bad = put_real(o, "calinski_harabasz", calinski_harabasz);
+    bad |= put_real(o, "davies_bouldin", davies_bouldin);
+    bad |= put_real(o, "simplified_silhouette", silhouette);
+    return dm_json_finish(o, bad);
+}
+
+static json_t *boundary_rule(double rule)
+{
+    json_t *o = json_object();
+    int bad = put_real(o, "share", rule);
+    bad |= json_object_set_new(o, "meaning",
+                               json_string("a customer is near a boundary when the margin is below this share of half "
+                                           "the distance between the two centroids"));
+    return dm_json_finish(o, bad);
+}
+
+static json_t *passes(const dm_trace *t)
+{
+    json_t *list = json_array();
+    int bad = list == NULL;
+    for (int32_t i = 0; i < t->passes && !bad; i++) {
+        json_t *o = json_object();
+        bad |= json_object_set_new(o, "phase", json_string(t->pass[i].phase));
+        bad |= put_integer(o, "iteration", t->pass[i].iteration);
+        bad |= put_real(o, "objective", t->pass[i].objective);
+        bad |= put_real(o, "shift", t->pass[i].shift);
+        bad |= json_array_append_new(list, o);
+    }
+    return dm_json_finish(list, bad);
+}
+
+static json_t *per_k(const dm_trace *t)
+{
+    json_t *list = json_array();
+    int bad = list == NULL;
+    for (int32_t i = 0; i < t->ks && !bad; i++) {
+        const dm_k_record *r = &t->tried[i];
+        json_t *o = json_object();
+        bad |= put_integer(o, "k", r->k);
+        bad |= put_real(o, "objective", r->objective);
+        bad |= put_real(o, "calinski_harabasz", r->calinski_harabasz);
+        bad |= put_real(o, "davies_bouldin", r->davies_bouldin);
+        bad |= put_real(o, "simplified_silhouette", r->silhouette);
+        bad |= put_real(o, "smallest_share", r->smallest_share);
+        bad |= json_object_set_new(o, "chosen", json_boolean(r->chosen));
+        bad |= json_array_append_new(list, o);
+    }
+    return dm_json_finish(list, bad);
+}
+
+/* {name: v[i], ...}; dm_json_names() made the names distinct. */
+static json_t *by_name(const json_t *names, const double *v, int32_t count)
+{
+    json_t *o = json_object();
+    int bad = o == NULL;
+    for (int32_t i = 0; i < count && !bad; i++) {
+        bad |= put_real(o, json_string_value(json_array_get(names, (size_t)i)), v[i]);
+    }
+    return dm_json_finish(o, bad);
+}
+
+static json_t *overall(const dm_diagnostics *g, const struct names *names)
+{
+    json_t *o = json_object();
+    int bad = json_object_set_new(o, "mean", by_name(names->feature, g->overall_mean, g->d));
+    bad |= json_object_set_new(o, "sd", by_name(names->feature, g->overall_sd, g->d));
+    return dm_json_finish(o, bad);
+}
+
+static json_t *segment_features(const dm_diagnostics *g, int32_t j, const int32_t *order, const struct names *names)
+{
+    json_t *list = json_array();
+    int bad = list == NULL;
+    for (int32_t i = 0; i < g->d && !bad; i++) {
+        int64_t at = (int64_t)j * g->d + order[i];
+        json_t *o = json_object();
+        bad |= put_name(o, names->feature, order[i]);
+        bad |= put_real(o, "mean", g->mean[at]);
+        bad |= put_real(o, "sd", g->sd[at]);
+        bad |= put_real(o, "difference", g->difference[at]);
+        bad |= json_array_append_new(list, o);
+    }
+    return dm_json_finish(list, bad);
+}
+
+static json_t *segment_outcomes(const dm_diagnostics *g, int32_t j, const struct names *names)
+{
+    json_t *list = json_array();
+    int bad = list == NULL;
+    for (int32_t i = 0; i < g->outcomes && !bad; i++) {
+        int64_t at = (int64_t)j * g->outcomes + i;
+        json_t *o = json_object();
+        bad |= put_name(o, names->outcome, i);
+        bad |= put_real(o, "mean", g->outcome_mean[at]);
+        bad |= put_integer(o, "count", g->outcome_count[at]);
+        bad |= json_array_append_new(list, o);
+    }
+    return dm_json_finish(list, bad);
+}
+
+static json_t *segment_reach(const dm_diagnostics *g, int32_t j, const struct names *names)
+{
+    if (g->channels == 0) return json_null();
+    json_t *reach = json_object(), *list = json_array();
+    int bad = list == NULL;
+    for (int32_t i = 0; i < g->channels && !bad; i++) {
+        json_t *o = json_object();
+        bad |= put_name(o, names->channel, i);
+        bad |= put_real(o, "share", g->reach[(int64_t)j * g->channels + i]);
+        bad |= json_array_append_new(list, o);
+    }
+    bad |= json_object_set_new(reach, "channels", list);
+    bad |= put_real(reach, "any", g->reach_any[j]);
+    return dm_json_finish(reach, bad);
+}
+
+/* a / b, undefined for b == 0. */
+static double share(double a, double b) { return b > 0.0 ? a / b : NAN; }
+
+static json_t *segment(const dm_diagnostics *g, int32_t j, int32_t *order, const struct names *names)
+{
+    char words[512];
+    json_t *o = json_object();
+    dm_diagnostics_order(g, j, order);
+    dm_diagnostics_words(g, j, words, sizeof words);
+    int bad = put_integer(o, "segment", j);
+    bad |= put_integer(o, "size", g->size[j]);
+    bad |= put_real(o, "share", share((double)g->size[j], (double)g->n));
+    bad |= put_real(o, "weight", g->weight[j]);
+    bad |= put_real(o, "weight_share", share(g->weight[j], g->total_weight));
+    bad |= put_real(o, "objective", g->within[j]);
+    bad |= put_real(o, "objective_share", share(g->within[j], g->objective));
+    bad |= put_real(o, "mean_distance", g->mean_distance[j]);
+    bad |= put_real(o, "mean_margin", g->mean_margin[j]);
+    bad |= put_real(o, "near_boundary_share", g->near_boundary[j]);
+    bad |= put_real(o, "simplified_silhouette", g->segment_silhouette[j]);
+    bad |= json_object_set_new(o, "nearest_segment", g->nearest[j] >= 0 ? json_integer(g->nearest[j]) : json_null());
+    bad |= put_real(o, "nearest_distance", g->nearest[j] >= 0 ? g->centroid_gap[j] : NAN);
+    bad |= json_object_set_new(o, "description", dm_json_text(words));
+    bad |= json_object_set_new(o, "features", segment_features(g, j, order, names));
+    bad |= json_object_set_new(o, "outcomes", segment_outcomes(g, j, names));
+    bad |= json_object_set_new(o, "reach", segment_reach(g, j, names));
+    return dm_json_finish(o, bad);
+}
+
+static json_t *segments(const dm_diagnostics *g, int32_t *order, const struct names *names)
+{
+    json_t *list = json_array();
+    int bad = list == NULL;
+    for (int32_t j = 0; j < g->k && !bad; j++) bad |= json_array_append_new(list, segment(g, j, order, names));
+    return dm_json_finish(list, bad);
+}
+
+static json_t *document(const dm_diagnostics *g, const dm_trace *t, int32_t *order, const struct names *names)
+{
+    json_t *o = json_object();
+    int bad = put_integer(o, "format_version", 1);
+    bad |= put_integer(o, "n", g->n);
+    bad |= put_integer(o, "d", g->d);
+    bad |= put_integer(o, "k", g->k);
+    bad |= put_real(o, "objective", g->objective);
+    bad |= put_real(o, "total", g->total);
+    bad |= put_real(o, "explained_share", g->total > 0.0 ? 1.0 - g->objective / g->total : NAN);
+    bad |= json_object_set_new(o, "weighted", json_boolean(g->weighted));
+    bad |= json_object_set_new(o, "digest", dm_json_text(g->digest));
+    bad |= put_integer(o, "iterations", t->iterations);
+    bad |= put_integer(o, "batches", t->batches);
+    bad |= json_object_set_new(o, "converged", json_boolean(t->converged));
+    bad |= put_integer(o, "restarts", t->restarts);
+    bad |= put_integer(o, "best_restart", t->best_restart);
+    bad |= json_object_set_new(o, "criteria", criteria(g->calinski_harabasz, g->davies_bouldin, g->silhouette));
+    bad |= json_object_set_new(o, "near_boundary_rule", boundary_rule(g->near_boundary_rule));
+    bad |= json_object_set(o, "features", names->feature);
+    bad |= json_object_set_new(o, "passes", passes(t));
+    bad |= json_object_set_new(o, "per_k", per_k(t));
+    bad |= json_object_set_new(o, "overall", overall(g, names));
+    bad |= json_object_set_new(o, "segments", segments(g, order, names));
+    return dm_json_finish(o, bad);
+}
+
+demarc_status dm_diagnostics_json(const dm_diagnostics *g, const dm_trace *t, char **text)
+{
+    demarc_status st = DEMARC_OK;
+    int32_t *order = NULL;
+    struct names names = {0};
+    *text = NULL;
+    DM_TRY(dm_alloc(order, g->d, "order of features"));
+    names.feature = dm_json_names(g->feature);
+    names.outcome = dm_json_names(g->outcome);
+    names.channel = dm_json_names(g->channel);
+    bool named = names.feature != NULL && names.outcome != NULL && names.channel != NULL;
+    DM_TRY(dm_json_write(named ? document(g, t, order, &names) : NULL, "diagnostics", text));
+cleanup:
+    json_decref(names.feature);
+    json_decref(names.outcome);
+    json_decref(names.channel);
+    dm_free(order);
+    return st;
+}

@@ -1,0 +1,233 @@
+/*
+ * The record of how a result came about: options, input, versions, layout, time and memory.
+ * schema/manifest.schema.json says what each field means.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/diagnostics.h"
+#include "report/json_tools.h"
+
+static int put(json_t *o, const char *key, json_t *v) { return json_object_set_new(o, key, v); }
+static int put_text(json_t *o, const char *key, const char *v) { return put(o, key, dm_json_text(v)); }
+static int put_path(json_t *o, const char *key, const char *v) { return put(o, key, dm_json_path(v)); }
+static int put_integer(json_t *o, const char *key, int64_t v) { return put(o, key, json_integer(v)); }
+static int put_real(json_t *o, const char *key, double v) { return put(o, key, dm_json_real(v)); }
+
+static const char *scale_word(demarc_scale v)
+{
+    switch (v) {
+    case DEMARC_SCALE_ZSCORE:
+        return "zscore";
+    case DEMARC_SCALE_ROBUST:
+        return "robust";
+    case DEMARC_SCALE_MINMAX:
+        return "minmax";
+    case DEMARC_SCALE_NONE:
+        return "none";
+    }
+    return NULL;
+}
+
+static json_t *segments(const demarc_fit_options *f)
+{
+    return f->k_lo == f->k_hi ? json_integer(f->k_lo) : json_sprintf("%d:%d", (int)f->k_lo, (int)f->k_hi);
+}
+
+static json_t *options(const dm_manifest *m)
+{
+    const demarc_fit_options *f = m->options;
+    json_t *o = json_object();
+    int bad = put_path(o, "data", f->data);
+    bad |= put_path(o, "out", f->out);
+    bad |= put(o, "force", json_boolean(f->force));
+    bad |= put(o, "dry-run", json_boolean(f->dry_run));
+    bad |= put(o, "segments", segments(f));
+    bad |= put(o, "seed", dm_json_u64(f->seed));
+    bad |= put_text(o, "scale", scale_word(f->scale));
+    bad |= put_text(o, "missing", f->missing == DEMARC_MISSING_MEAN ? "mean" : "error");
+    bad |= put_text(o, "log1p", f->log1p);
+    bad |= put_text(o, "feature-weights", f->feature_weights);
+    bad |= put_path(o, "init", f->init != NULL ? f->init : "kmeans||");
+    bad |= put_integer(o, "restarts", f->restarts);
+    bad |= put_text(o, "algorithm", f->algorithm == DEMARC_LLOYD ? "lloyd" : "minibatch");
+    bad |= put_integer(o, "batch-size", m->batch_size);
+    bad |= put_integer(o, "max-epochs", f->max_epochs);
+    bad |= put_integer(o, "max-iterations", f->max_iterations);
+    bad |= put_real(o, "tolerance", f->tolerance);
+    bad |= put_integer(o, "polish", f->polish);
+    bad |= put_real(o, "min-segment-share", f->min_segment_share);
+    return dm_json_finish(o, bad);
+}
+
+/* Name and place of each path of the customer file, for writing and reading alike. */
+#define PATHS(X) X(features) X(id) X(weight) X(outcomes) X(arm) X(propensity) X(reachable)
+
+static json_t *paths(const demarc_paths *p)
+{
+    json_t *o = json_object();
+    int bad = 0;
+#define PUT_PATH(name) bad |= put_path(o, #name, p->name);
+    PATHS(PUT_PATH)
+#undef PUT_PATH
+    return dm_json_finish(o, bad);
+}
+
+static json_t *input(const dm_manifest *m)
+{
+    json_t *o = json_object();
+    int bad = put_path(o, "path", m->input_path);
+    bad |= put_integer(o, "bytes", m->input_bytes);
+    bad |= put_text(o, "digest", m->input_digest);
+    return dm_json_finish(o, bad);
+}
+
+static json_t *result(const dm_manifest *m)
+{
+    json_t *o = json_object();
+    int bad = put_integer(o, "n", m->n);
+    bad |= put_integer(o, "d", m->d);
+    bad |= put_integer(o, "k", m->k);
+    bad |= put_text(o, "digest", m->digest);
+    bad |= put_real(o, "objective", m->objective);
+    return dm_json_finish(o, bad);
+}
+
+static json_t *versions(const dm_manifest *m)
+{
+    json_t *o = json_object();
+    int bad = put_text(o, "demarc", m->version);
+    bad |= put_text(o, "commit", m->commit);
+    bad |= put_text(o, "compiler", m->compiler);
+    bad |= put_text(o, "mpi", m->mpi);
+    bad |= put_text(o, "hdf5", m->hdf5);
+    bad |= put_text(o, "blas", m->blas);
+    bad |= put_text(o, "blas_core", m->blas_core);
+    bad |= put_text(o, "kernel", m->kernel);
+    return dm_json_finish(o, bad);
+}
+
+static json_t *layout(const dm_manifest *m)
+{
+    json_t *o = json_object();
+    int bad = put_integer(o, "ranks", m->ranks);
+    bad |= put_integer(o, "threads_per_rank", m->threads);
+    bad |= put_text(o, "io", m->io);
+    bad |= put(o, "streamed", json_boolean(m->streamed));
+    bad |= put(o, "memory_limit", m->memory_limit > 0 ? json_integer(m->memory_limit) : json_null());
+    return dm_json_finish(o, bad);
+}
+
+static json_t *phases(const dm_manifest *m)
+{
+    json_t *list = json_array();
+    int bad = list == NULL;
+    for (int32_t i = 0; i < m->phases && !bad; i++) {
+        const dm_phase_record *p = &m->phase[i];
+        json_t *o = json_object();
+        bad |= put_text(o, "name", p->name);
+        bad |= put_real(o, "seconds", p->seconds);
+        bad |= put_integer(o, "bytes", p->bytes);
+        /* a phase too short for the clock gives an infinity, hence null */
+        bad |= put_real(o, "bytes_per_second", (double)p->bytes / p->seconds);
+        bad |= json_array_append_new(list, o);
+    }
+    return dm_json_finish(list, bad);
+}
+
+static json_t *peak_memory(const dm_manifest *m)
+{
+    json_t *list = json_array();
+    int bad = list == NULL;
+    for (int32_t i = 0; i < m->ranks && !bad; i++) bad |= json_array_append_new(list, dm_json_bytes(m->peak_memory[i]));
+    return dm_json_finish(list, bad);
+}
+
+static json_t *messages(const dm_manifest *m)
+{
+    json_t *o = json_object();
+    int bad = put_integer(o, "count", m->messages);
+    bad |= put_integer(o, "bytes", m->message_bytes);
+    return dm_json_finish(o, bad);
+}
+
+demarc_status dm_manifest_json(const dm_manifest *m, char **text)
+{
+    json_t *o = json_object();
+    int bad = put_integer(o, "format_version", 1);
+    bad |= put_text(o, "command", m->command);
+    bad |= put_text(o, "command_line", m->command_line);
+    bad |= put(o, "options", options(m));
+    bad |= put(o, "paths", paths(&m->options->paths));
+    bad |= put(o, "input", input(m));
+    bad |= put(o, "result", result(m));
+    bad |= put(o, "versions", versions(m));
+    bad |= put(o, "layout", layout(m));
+    bad |= put_text(o, "started_utc", m->started_utc);
+    bad |= put_text(o, "finished_utc", m->finished_utc);
+    bad |= put_real(o, "seconds", m->seconds);
+    bad |= put(o, "phases", phases(m));
+    bad |= put(o, "peak_memory_bytes_per_rank", peak_memory(m));
+    bad |= put(o, "messages", messages(m));
+    return dm_json_write(dm_json_finish(o, bad), "manifest", text);
+}
+
+/* ------------------------------------------------------------------------------------------------ reading back */
+
+/* *out = copy of the string at section.key; NULL for null, which `kind` may allow. */
+static demarc_status read_text(const json_t *root, const char *path, const char *section, const char *key,
+                               dm_json_kind kind, const char **out)
+{
+    const json_t *v = NULL;
+    *out = NULL;
+    demarc_status st = dm_json_want(root, path, section, key, kind, &v);
+    if (st != DEMARC_OK || json_is_null(v)) return st;
+    *out = strdup(json_string_value(v));
+    return *out != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: reading %s: free some memory", path);
+}
+
+static demarc_status read_digest(const json_t *root, const char *path, char digest[40])
+{
+    const json_t *v = NULL;
+    demarc_status st = dm_json_want(root, path, "result", "digest", DM_JSON_STRING, &v);
+    if (st != DEMARC_OK) return st;
+    size_t length = json_string_length(v);
+    if (length == 0 || length >= 40 || strspn(json_string_value(v), "0123456789abcdef") != length) {
+        return dm_fail(DEMARC_ERR_DATA,
+                       "bad manifest: %s, result.digest: expected 1 to 39 hexadecimal digits: run demarc fit again",
+                       path);
+    }
+    memcpy(digest, json_string_value(v), length + 1);
+    return DEMARC_OK;
+}
+
+demarc_status dm_manifest_read(const char *path, dm_manifest_facts *facts)
+{
+    demarc_status st = DEMARC_OK;
+    json_t *root = NULL;
+    const json_t *objective = NULL;
+    const char *input_path = NULL;
+    *facts = (dm_manifest_facts){0};
+    DM_TRY(dm_manifest_load(path, &root));
+    DM_TRY(read_text(root, path, "input", "path", DM_JSON_STRING, &input_path));
+    facts->input_path = (char *)input_path;
+#define READ_PATH(name) DM_TRY(read_text(root, path, "paths", #name, DM_JSON_STRING_OR_NULL, &facts->paths.name));
+    PATHS(READ_PATH)
+#undef READ_PATH
+    DM_TRY(read_digest(root, path, facts->digest));
+    DM_TRY(dm_json_want(root, path, "result", "objective", DM_JSON_NUMBER, &objective));
+    facts->objective = json_number_value(objective);
+cleanup:
+    json_decref(root);
+    if (st != DEMARC_OK) dm_manifest_facts_clear(facts);
+    return st;
+}
+
+void dm_manifest_facts_clear(dm_manifest_facts *facts)
+{
+    free(facts->input_path);
+#define FREE_PATH(name) free((char *)facts->paths.name);
+    PATHS(FREE_PATH)
+#undef FREE_PATH
+    *facts = (dm_manifest_facts){0};
+}
