@@ -1,0 +1,103 @@
+#include "cli/common.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMON "Common options"
+#define PATHS "Where things are in the customer file (HDF5 paths)"
+
+/* In the order of demarc_progress and demarc_io. */
+static const char *const progress_words[] = {"auto", "always", "never", NULL};
+static const char *const io_words[] = {"mpio", "funnel", NULL};
+static const char *const kernel_words[] = {"auto", "ref", "avx2", "avx512", NULL};
+
+void cli_common_begin(cli_common *c)
+{
+    *c = (cli_common){0};
+    demarc_runtime_default(&c->runtime);
+}
+
+void cli_common_add(cli_common *c, cli_line *line)
+{
+    demarc_runtime *rt = &c->runtime;
+    const cli_option table[] = {
+        CLI_OPTION(COMMON, "help", NULL, CLI_HELP, NULL, "show this text"),
+        CLI_OPTION(COMMON, "config", "FILE", CLI_TEXT, &c->config,
+                   "read options from FILE, a name = value a line, # for comments; the command line wins"),
+        CLI_OPTION(COMMON, "threads", "N", CLI_INT32, &rt->threads,
+                   "threads per rank (default: the cores this rank may use, shared fairly)", .min = 1, .max = 4096),
+        CLI_OPTION(COMMON, "memory-limit", "SIZE", CLI_SIZE, &rt->memory_limit,
+                   "memory per rank, such as 512M or 1.5G; rows that do not fit are streamed (default: no limit)",
+                   .min = 0x1p20, .max = 0x1p50),
+        CLI_OPTION(COMMON, "io", "HOW", CLI_CHOICE, &rt->io, "who writes: mpio = all ranks, funnel = rank 0",
+                   .word = io_words, .show_default = true),
+        CLI_OPTION(COMMON, "kernel", "NAME", CLI_WORD, &rt->kernel,
+                   "code for the inner loops: auto, ref, avx2 or avx512 (default auto); only speed depends on it",
+                   .word = kernel_words),
+        CLI_OPTION(COMMON, "json", NULL, CLI_FLAG, &c->json, "results as JSON"),
+        CLI_OPTION(COMMON, "quiet", NULL, CLI_FLAG, &c->quiet, "no log, only results and errors"),
+        CLI_OPTION(COMMON, "verbose", NULL, CLI_FLAG, &c->verbose, "a detailed log"),
+        CLI_OPTION(COMMON, "progress", "WHEN", CLI_CHOICE, &rt->progress, "show progress: auto, always or never",
+                   .word = progress_words, .show_default = true),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+}
+
+void cli_output_add(cli_line *line, const char *group, bool *force, bool *dry_run)
+{
+    const cli_option table[] = {
+        CLI_OPTION(group, "force", NULL, CLI_FLAG, force, "replace the output if it exists"),
+        CLI_OPTION(group, "dry-run", NULL, CLI_FLAG, dry_run, "check the input, show the plan, write nothing"),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+}
+
+void cli_paths_add(cli_line *line, demarc_paths *paths)
+{
+    const cli_option table[] = {
+        CLI_OPTION(PATHS, "features", "PATH", CLI_TEXT, &paths->features, "features [n, d] (default /features)"),
+        CLI_OPTION(PATHS, "id", "PATH", CLI_TEXT, &paths->id, "ids [n] (default /id)"),
+        CLI_OPTION(PATHS, "weight", "PATH", CLI_TEXT, &paths->weight, "weights [n] (default /weight)"),
+        CLI_OPTION(PATHS, "outcomes", "PATH", CLI_TEXT, &paths->outcomes, "outcomes [n, m] (default /outcomes)"),
+        CLI_OPTION(PATHS, "arm", "PATH", CLI_TEXT, &paths->arm, "campaign arm [n] (default /arm)"),
+        CLI_OPTION(PATHS, "propensity", "PATH", CLI_TEXT, &paths->propensity,
+                   "probability of each arm [n, arms] (default /propensity)"),
+        CLI_OPTION(PATHS, "reachable", "PATH", CLI_TEXT, &paths->reachable, "channels [n, c] (default /reachable)"),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+}
+
+demarc_status cli_common_start(cli_common *c, cli_line *line, int argc, char *const *argv, demarc_context **ctx)
+{
+    *ctx = NULL;
+    demarc_status st = cli_line_parse(line, argc, argv);
+    if (st == DEMARC_OK && c->quiet && c->verbose) {
+        st = dm_fail(DEMARC_ERR_USAGE, "contradiction: --quiet and --verbose: give one of them");
+    }
+    /* A rank alone may fail (a config file that only some hosts see), so all ranks agree before anything collective. */
+    st = demarc_mpi_agree(st);
+    if (st != DEMARC_OK || line->help) return st;
+    if (c->quiet) c->runtime.verbosity = DEMARC_QUIET;
+    if (c->verbose) c->runtime.verbosity = DEMARC_VERBOSE;
+    return demarc_context_create(ctx, &c->runtime);
+}
+
+bool cli_prints(const demarc_context *ctx) { return demarc_context_rank(ctx) == 0; }
+
+demarc_status cli_json_print(dm_small_json **j)
+{
+    char *text = NULL;
+    demarc_status st = dm_small_json_finish(j, &text);
+    if (st == DEMARC_OK) fputs(text, stdout);
+    free(text);
+    return st;
+}
+
+void cli_path_join(char *dst, size_t size, const char *folder, const char *name)
+{
+    char raw[4096];
+    size_t length = strlen(folder);
+    bool slash = length > 0 && folder[length - 1] == '/';
+    snprintf(raw, sizeof raw, "%s%s%s", folder, slash ? "" : "/", name);
+    dm_text_escape(dst, size, raw);
+}

@@ -1,0 +1,36 @@
+/* What all commands share: common options, the context made from them, customer file paths, stdout. */
+#ifndef DM_CLI_COMMON_H
+#define DM_CLI_COMMON_H
+
+#include "base/text.h"
+#include "cli/options.h"
+#include "report/small_json.h"
+
+typedef struct cli_common {
+    demarc_runtime runtime;
+    const char *config;
+    bool json, quiet, verbose;
+} cli_common;
+
+void cli_common_begin(cli_common *c);
+/** Append the common options to the line. */
+void cli_common_add(cli_common *c, cli_line *line);
+/** Append --force and --dry-run. */
+void cli_output_add(cli_line *line, const char *group, bool *force, bool *dry_run);
+/** Append --features, --id, ...: HDF5 paths in the customer file. */
+void cli_paths_add(cli_line *line, demarc_paths *paths);
+
+/**
+ * Parse, agree with the other ranks, create the context. Collective.
+ * @param[out] ctx  NULL after an error, and after --help (line->help).
+ */
+demarc_status cli_common_start(cli_common *c, cli_line *line, int argc, char *const *argv, demarc_context **ctx);
+
+/** True on the rank that prints results. */
+bool cli_prints(const demarc_context *ctx);
+/** Print the JSON of a short command's result and free it. Local. */
+demarc_status cli_json_print(dm_small_json **j);
+/** dst = folder + "/" + name for messages; cut to fit. */
+void cli_path_join(char *dst, size_t size, const char *folder, const char *name);
+
+#endif

@@ -1,0 +1,213 @@
+/* demarc fit DATA.h5 --segments K or LO:HI --out DIR */
+#include <math.h>
+#include <stdlib.h>
+
+#include "cli/common.h"
+#include "cli/table.h"
+#include "cli/values.h"
+
+#define SEGMENTS "Segments"
+#define FEATURES "Features"
+#define SEARCH "Search"
+#define OUTPUT "Output"
+
+/* In the order of the enums of the public API. */
+static const char *const scale_words[] = {"zscore", "robust", "minmax", "none", NULL};
+static const char *const missing_words[] = {"error", "mean", NULL};
+static const char *const algorithm_words[] = {"minibatch", "lloyd", NULL};
+
+static void add_options(cli_line *line, demarc_fit_options *o)
+{
+    const cli_option table[] = {
+        CLI_OPTION(SEGMENTS, "segments", "K|LO:HI", CLI_RANGE, &o->k_lo,
+                   "number of segments, or a range to choose from", .target_high = &o->k_hi, .min = 1, .max = 1e6,
+                   .required = true),
+        CLI_OPTION(SEGMENTS, "min-segment-share", "P", CLI_REAL, &o->min_segment_share,
+                   "smallest share of the customers in a segment; 0 = any", .min = 0, .max = 1, .below_max = true,
+                   .show_default = true),
+        CLI_OPTION(FEATURES, "scale", "HOW", CLI_CHOICE, &o->scale,
+                   "zscore, robust (median and quartiles), minmax or none", .word = scale_words, .show_default = true),
+        CLI_OPTION(FEATURES, "log1p", "NAMES", CLI_TEXT, &o->log1p,
+                   "features to take log(1 + x) of, separated by commas"),
+        CLI_OPTION(FEATURES, "feature-weights", "LIST", CLI_TEXT, &o->feature_weights,
+                   "NAME=W,...: multiply scaled features by W (default: all 1)"),
+        CLI_OPTION(FEATURES, "missing", "HOW", CLI_CHOICE, &o->missing,
+                   "missing values: error, or mean to fill them in", .word = missing_words, .show_default = true),
+        CLI_OPTION(
+            SEARCH, "init", "HOW", CLI_TEXT, &o->init,
+            "first centroids: kmeans||, kmeans++, random, or an HDF5 file with /centroids [k, d] in original units "
+            "(default kmeans||)"),
+        CLI_OPTION(SEARCH, "restarts", "N", CLI_INT32, &o->restarts, "searches; the best is kept", .min = 1, .max = 1e6,
+                   .show_default = true),
+        CLI_OPTION(SEARCH, "algorithm", "NAME", CLI_CHOICE, &o->algorithm, "minibatch (then polished) or lloyd",
+                   .word = algorithm_words, .show_default = true),
+        CLI_OPTION(SEARCH, "batch-size", "N", CLI_INT64, &o->batch_size, "rows a mini-batch; 0 = automatic", .min = 0,
+                   .max = 1e12, .show_default = true),
+        CLI_OPTION(SEARCH, "max-epochs", "N", CLI_INT32, &o->max_epochs,
+                   "mini-batches draw at most N times the number of customers", .min = 1, .max = 1e6,
+                   .show_default = true),
+        CLI_OPTION(SEARCH, "polish", "N", CLI_INT32, &o->polish,
+                   "full passes after the mini-batches; -1 = until converged", .min = -1, .max = 1e6,
+                   .show_default = true),
+        CLI_OPTION(SEARCH, "max-iterations", "N", CLI_INT32, &o->max_iterations, "full passes at most", .min = 1,
+                   .max = 1e6, .show_default = true),
+        CLI_OPTION(SEARCH, "tolerance", "X", CLI_REAL, &o->tolerance,
+                   "stop when the squared centroid shift is at most X times the mean feature variance", .min = 0,
+                   .max = INFINITY, .show_default = true),
+        CLI_OPTION(SEARCH, "seed", "N", CLI_UINT64, &o->seed, "the same seed gives the same result",
+                   .show_default = true),
+        CLI_OPTION(OUTPUT, "out", "DIR", CLI_TEXT, &o->out, "results directory to create", .required = true),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
+    cli_paths_add(line, &o->paths);
+}
+
+static demarc_status add_segment(cli_table *t, const demarc_fit_result *r, int32_t s)
+{
+    demarc_status st = DEMARC_OK;
+    const demarc_segment_row *row = &r->segment[s];
+    char count[32];
+    DM_TRY(cli_table_cellf(t, "%d", s));
+    DM_TRY(cli_table_cell(t, cli_grouped(count, row->size)));
+    DM_TRY(cli_table_cellf(t, "%.1f%%", 100.0 * row->share));
+    DM_TRY(cli_table_cellf(t, "%.1f%%", r->objective > 0.0 ? 100.0 * row->objective / r->objective : 0.0));
+    DM_TRY(cli_table_cellf(t, "%.4g", row->mean_margin));
+    DM_TRY(cli_table_cellf(t, "%.1f%%", 100.0 * row->near_boundary));
+    if (row->nearest < 0) {
+        DM_TRY(cli_table_cell(t, "-"));
+    } else {
+        DM_TRY(cli_table_cellf(t, "%d", row->nearest));
+    }
+    DM_TRY(cli_table_cell(t, row->top));
+cleanup:
+    return st;
+}
+
+static demarc_status print_segments(const demarc_fit_result *r)
+{
+    demarc_status st = DEMARC_OK;
+    static const char *const heading[] = {"segment",     "customers",     "share",   "objective",
+                                          "mean margin", "near boundary", "nearest", "what sets it apart"};
+    cli_table t;
+    cli_table_begin(&t, "rrrrrrrl");
+    for (size_t c = 0; c < sizeof heading / sizeof *heading; c++) DM_TRY(cli_table_heading(&t, heading[c]));
+    for (int32_t s = 0; s < r->k; s++) DM_TRY(add_segment(&t, r, s));
+    DM_TRY(cli_table_print(&t));
+cleanup:
+    cli_table_clear(&t);
+    return st;
+}
+
+static demarc_status print_summary(const demarc_fit_options *o, const demarc_fit_result *r)
+{
+    demarc_status st = DEMARC_OK;
+    char count[32], path[1024];
+    cli_table t;
+    cli_table_begin(&t, "ll");
+    DM_TRY(cli_table_cell(&t, "customers"));
+    DM_TRY(cli_table_cell(&t, cli_grouped(count, r->n)));
+    DM_TRY(cli_table_cell(&t, "features"));
+    DM_TRY(cli_table_cellf(&t, "%d", r->d));
+    DM_TRY(cli_table_cell(&t, "segments"));
+    if (o->k_lo == o->k_hi) {
+        DM_TRY(cli_table_cellf(&t, "%d", r->k));
+    } else {
+        DM_TRY(cli_table_cellf(&t, "%d, the best of %d to %d", r->k, o->k_lo, o->k_hi));
+    }
+    DM_TRY(cli_table_cell(&t, "objective"));
+    DM_TRY(cli_table_cellf(&t, "%.10g", r->objective));
+    DM_TRY(cli_table_cell(&t, "explained"));
+    DM_TRY(cli_table_cellf(&t, "%.2f%%", 100.0 * r->explained));
+    DM_TRY(cli_table_cell(&t, "iterations"));
+    DM_TRY(cli_table_cellf(&t, "%d", r->iterations));
+    DM_TRY(cli_table_cell(&t, "digest"));
+    DM_TRY(cli_table_cell(&t, r->digest));
+    DM_TRY(cli_table_cell(&t, "model"));
+    cli_path_join(path, sizeof path, o->out, "model.h5");
+    DM_TRY(cli_table_cell(&t, path));
+    DM_TRY(cli_table_cell(&t, "assignments"));
+    cli_path_join(path, sizeof path, o->out, "assignments.h5");
+    DM_TRY(cli_table_cell(&t, path));
+    DM_TRY(cli_table_cell(&t, "diagnostics"));
+    cli_path_join(path, sizeof path, o->out, "diagnostics.json");
+    DM_TRY(cli_table_cell(&t, path));
+    DM_TRY(cli_table_cell(&t, "manifest"));
+    cli_path_join(path, sizeof path, o->out, "manifest.json");
+    DM_TRY(cli_table_cell(&t, path));
+    putchar('\n');
+    DM_TRY(cli_table_print(&t));
+cleanup:
+    cli_table_clear(&t);
+    return st;
+}
+
+static demarc_status print_dry_run(const demarc_fit_options *o, bool json)
+{
+    if (!json) {
+        puts("dry run, nothing written");
+        return DEMARC_OK;
+    }
+    dm_small_json *j = NULL;
+    demarc_status st = dm_small_json_begin(&j);
+    if (st != DEMARC_OK) return st;
+    dm_small_json_text(j, "command", "fit");
+    dm_small_json_path(j, "out", o->out);
+    dm_small_json_bool(j, "dry_run", true);
+    return cli_json_print(&j);
+}
+
+static demarc_status print_result(const demarc_fit_options *o, const demarc_fit_result *r, bool json)
+{
+    if (o->dry_run) return print_dry_run(o, json);
+    if (json) {
+        fputs(r->diagnostics_json, stdout);
+        return DEMARC_OK;
+    }
+    demarc_status st = print_segments(r);
+    return st == DEMARC_OK ? print_summary(o, r) : st;
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_status st = DEMARC_OK;
+    demarc_context *ctx = NULL;
+    cli_common common;
+    cli_line line;
+    demarc_fit_options o;
+    demarc_fit_result r = {0};
+    char *text = NULL;
+    demarc_fit_options_default(&o);
+    cli_common_begin(&common);
+    cli_line_begin(&line, command);
+    add_options(&line, &o);
+    cli_common_add(&common, &line);
+    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
+    if (line.help) goto cleanup;
+    o.data = line.argument[0];
+    text = cli_command_line(argc, argv);
+    o.command_line = text;
+    DM_TRY(demarc_fit(ctx, &o, &r));
+    if (cli_prints(ctx)) st = print_result(&o, &r, common.json);
+cleanup:
+    demarc_fit_result_clear(&r);
+    demarc_context_destroy(&ctx);
+    cli_line_clear(&line);
+    free(text);
+    return st;
+}
+
+static const char *const argument_names[] = {"DATA.h5", NULL};
+
+const cli_command cli_fit = {
+    .name = "fit",
+    .summary = "divide customers into segments",
+    .arguments = "DATA.h5 --segments K --out DIR",
+    .argument = argument_names,
+    .notes = "With LO:HI every number of segments is fitted and the one with the highest simplified silhouette is\n"
+             "kept, the smaller of equals; diagnostics.json has the criteria of each.\n",
+    .example = "  demarc generate customers.h5 --customers 50000 --segments 5\n"
+               "  demarc fit customers.h5 --segments 3:7 --out run1\n"
+               "  demarc info run1\n",
+    .run = run,
+};

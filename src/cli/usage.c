@@ -1,0 +1,66 @@
+#include "cli/usage.h"
+
+#include "cli/popt_table.h"
+
+demarc_status cli_usage_command(const cli_line *line)
+{
+    demarc_status st = DEMARC_OK;
+    const cli_command *c = line->command;
+    char name[64], arguments[128];
+    snprintf(name, sizeof name, "demarc %s", c->name);
+    const char *argv[] = {name, NULL}; /* popt takes the usage line's name from argv[0] */
+    cli_popt table = {0};
+    poptContext con = NULL;
+    DM_TRY(cli_popt_create(&table, line));
+    con = poptGetContext(name, 1, argv, table.top, 0);
+    if (con == NULL) {
+        st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: help text: free some memory");
+        goto cleanup;
+    }
+    snprintf(arguments, sizeof arguments, "%s [OPTION...]", c->arguments);
+    poptSetOtherOptionHelp(con, arguments);
+    printf("%s: %s.\n\n", name, c->summary);
+    poptPrintHelp(con, stdout, 0);
+    if (c->notes != NULL) printf("\n%s", c->notes);
+    printf("\nExample:\n%s", c->example);
+cleanup:
+    poptFreeContext(con);
+    cli_popt_clear(&table);
+    return st;
+}
+
+void cli_usage_program(const cli_command *const *command)
+{
+    fputs("demarc divides a retailer's customers into segments.\n"
+          "\n"
+          "Usage: demarc COMMAND [OPTION...], alone or under mpirun -n R (or srun): the results are the same\n"
+          "\n"
+          "Commands:\n",
+          stdout);
+    for (; *command != NULL; command++) printf("  %-10s %s\n", (*command)->name, (*command)->summary);
+    fputs("\n"
+          "  demarc COMMAND --help   options of a command and an example (also: demarc help COMMAND)\n"
+          "  demarc --version        version, commit, compiler, MPI, HDF5, BLAS and its core type, kernels\n"
+          "\n"
+          "Options are written --name VALUE or --name=VALUE, or stand in a file given by --config FILE,\n"
+          "one a line; the command line wins:\n"
+          "  segments = 6        # a comment; a value that holds # is put in double quotes\n"
+          "  force = true        # a flag; --no-force on the command line undoes it\n"
+          "Results go to stdout (--json: as JSON), log, progress and one-line errors to stderr.\n"
+          "An existing output is replaced only with --force, and appears whole or not at all.\n"
+          "\n"
+          "Exit codes:\n"
+          "  0 done   2 wrong usage   3 bad input data or file   4 cannot do what was asked\n"
+          "  5 I/O or system error   6 verification failed\n"
+          "\n"
+          "Environment:\n"
+          "  NO_COLOR            no colour on a terminal\n"
+          "  OPENBLAS_CORETYPE   core type that OpenBLAS uses (--version shows it); when unset, demarc sets\n"
+          "                      it on CPUs that OpenBLAS does not know well. Only speed depends on it\n"
+          "\n"
+          "Example:\n"
+          "  demarc generate customers.h5 --customers 100000\n"
+          "  mpirun -n 2 demarc fit customers.h5 --segments 6 --out run1\n"
+          "  demarc verify run1\n",
+          stdout);
+}

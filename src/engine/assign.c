@@ -1,0 +1,190 @@
+/* demarc_assign and demarc_verify: a saved model over a customer file, streamed. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "engine/context.h"
+#include "engine/final_pass.h"
+#include "engine/match_features.h"
+#include "rows/scaling.h"
+#include "store/output.h"
+
+#define ID_CHECK_BYTES (INT64_C(64) << 20)
+
+/* A customer file seen through a model. */
+typedef struct labelling {
+    dm_model model;
+    dm_customers *customers;
+    dm_rows *rows;
+    int32_t *column;
+    dm_scan scan;
+} labelling;
+
+static void labelling_close(labelling *l)
+{
+    dm_rows_close(&l->rows);
+    dm_customers_close(&l->customers);
+    dm_scan_destroy(&l->scan);
+    dm_free(l->column);
+    dm_model_destroy(&l->model);
+}
+
+static demarc_status labelling_open(labelling *l, demarc_context *ctx, const char *model, const char *data,
+                                    const demarc_paths *paths)
+{
+    demarc_status st = DEMARC_OK;
+    bool identity = false;
+    DM_TRY(dm_model_read(ctx->comm, &l->model, model));
+    DM_TRY(dm_customers_open(&l->customers, ctx->comm, data, paths));
+    DM_TRY_ALL(ctx->comm, dm_alloc(l->column, l->model.d, "features"));
+    DM_TRY_ALL(ctx->comm, dm_match_features(l->customers, &l->model, l->column, &identity));
+    DM_TRY(dm_customers_check_ids(l->customers, ctx->comm, ID_CHECK_BYTES));
+    DM_TRY(dm_context_rows(ctx, l->customers, l->model.d, identity ? NULL : l->column, true, &l->rows));
+    DM_TRY(dm_rows_scan(l->rows, l->model.transform.log1p, &l->scan));
+    DM_TRY_ALL(ctx->comm, dm_scaling_check_values(l->rows, &l->scan, l->model.transform.impute));
+    DM_TRY_ALL(ctx->comm, dm_scaling_check_range(l->rows, &l->scan, &l->model.transform));
+    DM_TRY(dm_rows_scale(l->rows, &l->model.transform));
+cleanup:
+    return st;
+}
+
+void demarc_assign_options_default(demarc_assign_options *o) { *o = (demarc_assign_options){0}; }
+
+void demarc_assign_result_clear(demarc_assign_result *r)
+{
+    dm_free(r->size);
+    *r = (demarc_assign_result){0};
+}
+
+demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o, demarc_assign_result *r)
+{
+    demarc_status st = DEMARC_OK;
+    labelling l = {0};
+    dm_output output = {0};
+    dm_assignments_writer writer = {0};
+    dm_diagnostics g = {0};
+    demarc_assign_result result = {0};
+    if (o->data == NULL || o->model == NULL || (o->out == NULL && !o->dry_run)) {
+        return dm_fail(DEMARC_ERR_USAGE, "incomplete: assign: name a customer file, --model and --out");
+    }
+    if (!o->dry_run) DM_TRY(dm_output_begin(&output, ctx->comm, o->out, DM_OUTPUT_FILE, o->force));
+    DM_TRY(labelling_open(&l, ctx, o->model, o->data, &o->paths));
+    if (o->dry_run) {
+        dm_log_line(&ctx->log, "plan: %lld customers to %d segments, streamed by %d ranks x %d threads",
+                    (long long)dm_rows_global(l.rows), (int)l.model.k, dm_comm_size(ctx->comm), ctx->threads);
+        goto cleanup;
+    }
+    st = DEMARC_OK;
+    if (dm_comm_rank(ctx->comm) == 0) st = dm_output_room(output.temp_path, 24 * dm_rows_global(l.rows));
+    DM_TRY_ALL(ctx->comm, st);
+    DM_TRY(dm_assignments_create(&writer, ctx->comm, ctx->runtime.io, l.customers, output.temp_path));
+    DM_TRY(dm_writer_attribute_text(writer.file, "/", "model_digest", l.model.digest));
+    const dm_final_options fo = {.rows = l.rows, .customers = l.customers, .model = &l.model, .writer = &writer};
+    DM_TRY(dm_final_pass(&fo, &g, result.digest, NULL));
+    DM_TRY(dm_assignments_close(&writer));
+    result.n = g.n;
+    result.d = g.d;
+    result.k = g.k;
+    result.objective = g.objective;
+    DM_TRY_ALL(ctx->comm, dm_alloc(result.size, g.k, "result"));
+    memcpy(result.size, g.size, (size_t)g.k * sizeof *g.size);
+    DM_TRY(dm_output_commit(&output, ctx->comm));
+    if (r != NULL) {
+        *r = result;
+        result.size = NULL;
+    }
+cleanup:
+    dm_free(result.size);
+    dm_diagnostics_clear(&g);
+    dm_assignments_discard(&writer);
+    dm_output_abandon(&output, ctx->comm);
+    labelling_close(&l);
+    return st;
+}
+
+void demarc_verify_options_default(demarc_verify_options *o) { *o = (demarc_verify_options){0}; }
+
+static demarc_status join(char *out, size_t size, const char *dir, const char *name)
+{
+    const int n = snprintf(out, size, "%s/%s", dir, name);
+    if (n < 0 || (size_t)n >= size) return dm_fail(DEMARC_ERR_USAGE, "path too long: %s: use a shorter one", dir);
+    return DEMARC_OK;
+}
+
+/* Rank 0 reads the manifest; the others get the input's path and what was recorded. */
+static demarc_status share_manifest(demarc_context *ctx, const char *path, dm_manifest_facts *f)
+{
+    demarc_status st = DEMARC_OK;
+    const bool root = dm_comm_rank(ctx->comm) == 0;
+    const char **text[] = {(const char **)&f->input_path, &f->paths.features, &f->paths.id,          &f->paths.weight,
+                           &f->paths.outcomes,            &f->paths.arm,      &f->paths.propensity, &f->paths.reachable};
+    if (root) st = dm_manifest_read(path, f);
+    DM_TRY_ALL(ctx->comm, st);
+    dm_comm_bcast(ctx->comm, f->digest, sizeof f->digest, 0);
+    dm_comm_bcast(ctx->comm, &f->objective, sizeof f->objective, 0);
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        int64_t length = root && *text[i] != NULL ? (int64_t)strlen(*text[i]) + 1 : 0;
+        dm_comm_bcast(ctx->comm, &length, sizeof length, 0);
+        if (length == 0) continue;
+        char *copy = root ? (char *)(uintptr_t)*text[i] : malloc((size_t)length);
+        DM_TRY_ALL(ctx->comm, copy != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: paths: free some memory"));
+        dm_comm_bcast(ctx->comm, copy, length, 0);
+        *text[i] = copy;
+    }
+cleanup:
+    return st;
+}
+
+static demarc_status wrong_number(const char *what, double stored, double right)
+{
+    return dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s is %.17g, should be %.17g: fit again", what, stored, right);
+}
+
+demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o, demarc_verify_result *r)
+{
+    demarc_status st = DEMARC_OK;
+    labelling l = {0};
+    dm_assignments *stored = NULL;
+    dm_manifest_facts facts = {0};
+    dm_diagnostics g = {0};
+    char model[4096], assignments[4096], manifest[4096], digest[40];
+    int64_t n = 0;
+    if (o->run == NULL) return dm_fail(DEMARC_ERR_USAGE, "no results: verify: name a results directory");
+    DM_TRY(join(model, sizeof model, o->run, "model.h5"));
+    DM_TRY(join(assignments, sizeof assignments, o->run, "assignments.h5"));
+    DM_TRY(join(manifest, sizeof manifest, o->run, "manifest.json"));
+    DM_TRY(share_manifest(ctx, manifest, &facts));
+    DM_TRY(labelling_open(&l, ctx, model, o->data != NULL ? o->data : facts.input_path, &facts.paths));
+    DM_TRY(dm_assignments_open(&stored, ctx->comm, assignments, &n));
+    if (n != dm_rows_global(l.rows)) {
+        DM_TRY(dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s has %lld rows, the input %lld: name the right input by --data",
+                       assignments, (long long)n, (long long)dm_rows_global(l.rows)));
+    }
+    const dm_final_options fo = {
+        .rows = l.rows, .customers = l.customers, .model = &l.model, .exhaustive = true, .compare = stored};
+    DM_TRY(dm_final_pass(&fo, &g, digest, NULL));
+    for (int32_t j = 0; j < g.k; j++) {
+        if (g.size[j] != l.model.size[j]) {
+            DM_TRY(dm_fail(DEMARC_ERR_VERIFY, "verification failed: /size of segment %d is %lld, should be %lld: fit again", (int)j,
+                           (long long)l.model.size[j], (long long)g.size[j]));
+        }
+    }
+    if (l.model.objective != g.objective) DM_TRY(wrong_number("objective of model.h5", l.model.objective, g.objective));
+    if (facts.objective != g.objective) DM_TRY(wrong_number("objective of manifest.json", facts.objective, g.objective));
+    if (strcmp(l.model.digest, digest) != 0 || strcmp(facts.digest, digest) != 0) {
+        DM_TRY(dm_fail(DEMARC_ERR_VERIFY, "verification failed: digest is %s in model.h5 and %s in manifest.json, should be %s: fit "
+                                          "again",
+                       l.model.digest, facts.digest, digest));
+    }
+    if (r != NULL) {
+        *r = (demarc_verify_result){.n = g.n, .k = g.k, .objective = g.objective};
+        snprintf(r->digest, sizeof r->digest, "%s", digest);
+    }
+cleanup:
+    dm_diagnostics_clear(&g);
+    dm_assignments_shut(&stored);
+    dm_manifest_facts_clear(&facts);
+    labelling_close(&l);
+    return st;
+}

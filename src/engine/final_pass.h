@@ -1,0 +1,37 @@
+/*
+ * The final exact pass: label, runner-up, distance and margin of every customer, consistent with a model; optionally
+ * written, compared with what is stored, or profiled.
+ *
+ * Collective. Every figure is a function of the data and the model alone: per-row values come from
+ * linalg/distance.h, per-segment sums run in row order within a block and exactly over blocks.
+ */
+#ifndef DM_ENGINE_FINAL_PASS_H
+#define DM_ENGINE_FINAL_PASS_H
+
+#include "report/diagnostics.h"
+#include "rows/rows.h"
+#include "store/assignments_file.h"
+
+typedef struct dm_final_options {
+    dm_rows *rows;                  /* scaled with the model's transform */
+    dm_customers *customers;
+    const dm_model *model;
+    bool exhaustive;                /* brute force in double instead of BLAS (verify) */
+    dm_assignments_writer *writer;  /* NULL = do not write */
+    dm_assignments *compare;        /* NULL = nothing to compare with */
+    const dm_scan *scan;            /* for the profile's bounds; NULL = no feature, outcome and reach profile */
+} dm_final_options;
+
+/** The rule of "near a boundary": margin < DM_NEAR_RULE x half the distance of the two centroids. */
+#define DM_NEAR_RULE 0.1
+
+/**
+ * @param[out] g           size, weight, within, objective, ... of `k` segments; with `scan` also the profile.
+ *                         Cleared by dm_diagnostics_clear().
+ * @param[out] digest      of rows, centroids, offsets and objective
+ * @param[out] write_seconds  time spent writing (may be NULL)
+ * @retval DEMARC_ERR_VERIFY  `compare` differs: first row and column named
+ */
+demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char digest[40], double *write_seconds);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * Who the segments are: mean and spread of every feature in original units, outcomes and reach, per segment.
+ *
+ * Feature sums are kept on a fixed-point grid (base/fixed_sum.h) and outcome and reach sums exactly, so profiles do not
+ * depend on the layout either. Features are recovered from working space (float32, about 7 digits); imputed values
+ * count as the mean they were given. A feature without weight is not in working space: its figures are NaN.
+ */
+#ifndef DM_ENGINE_SEGMENT_PROFILE_H
+#define DM_ENGINE_SEGMENT_PROFILE_H
+
+#include "report/diagnostics.h"
+#include "rows/rows.h"
+
+typedef struct dm_profile dm_profile;
+
+/** Local. Everything borrowed. */
+demarc_status dm_profile_create(dm_profile **out, dm_rows *rows, dm_customers *customers, const dm_model *model,
+                                const dm_scan *scan);
+void dm_profile_destroy(dm_profile **p);
+/** At most DM_BLOCK_ROWS labelled rows on behalf of `thread`. Local. */
+void dm_profile_add_features(dm_profile *p, int thread, const int32_t *label, int64_t rows, const float *x, const float *w);
+/** Outcomes and reach of rows [begin, end), begin at a block edge; label is of row `begin`. Reads the file. Local. */
+demarc_status dm_profile_add_outcomes(dm_profile *p, const int32_t *label, int64_t begin, int64_t end);
+/** Reduce and fill g's profile (g->weight and g->total_weight are already set). Collective. */
+demarc_status dm_profile_finish(dm_profile *p, dm_comm *comm, dm_diagnostics *g);
+
+#endif

@@ -1,0 +1,23 @@
+#include "engine/text_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+demarc_status dm_text_file_write(const dm_output *o, const char *name, const char *text)
+{
+    char *path = NULL;
+    demarc_status st = dm_output_path(o, name, &path);
+    if (st != DEMARC_OK) return st;
+    FILE *f = fopen(path, "w");
+    const size_t length = strlen(text);
+    if (f == NULL) {
+        st = dm_fail_errno(errno, "cannot create %s", path);
+    } else {
+        const bool wrote = fwrite(text, 1, length, f) == length;
+        const int why = errno;
+        if (fclose(f) != 0 || !wrote) st = dm_fail_errno(wrote ? errno : why, "cannot write %s", path);
+    }
+    free(path);
+    return st;
+}

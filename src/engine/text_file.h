@@ -1,0 +1,10 @@
+/* Small text files inside an output directory. Local (rank 0). */
+#ifndef DM_ENGINE_TEXT_FILE_H
+#define DM_ENGINE_TEXT_FILE_H
+
+#include "store/output.h"
+
+/** Write `text` as `name` into the output's temporary directory. @retval DEMARC_ERR_IO */
+demarc_status dm_text_file_write(const dm_output *o, const char *name, const char *text);
+
+#endif
