@@ -1,0 +1,32 @@
+#!/bin/sh
+# Install what is missing, build, run every test. Ends in ctest's summary and with its exit code.
+#
+#   scripts/test.sh              release build, all tests
+#   scripts/test.sh --asan       the same with AddressSanitizer and UndefinedBehaviorSanitizer
+#   scripts/test.sh -L unit      anything else goes to ctest: -L LABEL, -R NAME, -E NAME, ...
+set -eu
+cd "$(dirname "$0")/.."
+export CC="${CC:-gcc}"
+
+preset=release
+case ${1-} in
+    --asan) preset=asan; shift ;;
+    -h | --help) sed -n '2,6s/^#[ ]\{0,1\}//p' "$0"; exit 0 ;;
+esac
+
+scripts/install-deps.sh --tests
+
+echo "system   $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1, /p' /etc/os-release 2>/dev/null)$(uname -srm), $(nproc) cores"
+echo "cc       $($CC --version | head -n 1)"
+echo "cmake    $(cmake --version | head -n 1)"
+echo "MPI      $(mpirun --version | head -n 1)"
+echo "HDF5     $(pkg-config --modversion hdf5-openmpi)"
+echo "python   $(/usr/bin/python3 -c 'import sys, h5py, numpy, scipy, sklearn
+print(sys.version.split()[0], "h5py", h5py.__version__, "numpy", numpy.__version__, "scipy", scipy.__version__,
+      "scikit-learn", sklearn.__version__)')"
+
+cmake --preset $preset -DDEMARC_TESTS=ON -DDEMARC_BENCH=ON
+cmake --build --preset $preset
+
+# Two at a time; a test that starts several ranks says so by its PROCESSORS property and then runs alone.
+exec ctest --preset $preset --parallel 2 "$@"
