@@ -21,8 +21,10 @@ __attribute__((format(printf, 2, 3))) void dm_log_warn(dm_log *log, const char *
 
 /**
  * Progress of one phase. On a terminal a bar with rate and time left, redrawn at most 10 times a second; otherwise a
- * plain line every 10 s at most. done == total ends the bar.
+ * plain line every 10 s at most. done == total ends the bar. total == 0 means that nobody knows how much is to come: a
+ * count and a rate are shown, until dm_log_progress_end().
  */
 void dm_log_progress(dm_log *log, const char *phase, int64_t done, int64_t total, double phase_start);
+void dm_log_progress_end(dm_log *log);
 
 #endif

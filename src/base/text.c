@@ -13,11 +13,14 @@ static size_t utf8_length(const unsigned char *s)
                  : (s[0] & 0xf0) == 0xe0          ? 3
                  : (s[0] >= 0xf0 && s[0] <= 0xf4) ? 4
                                                   : 0;
-    if (s[0] == 0xc2 && s[1] < 0xa0) return 0; /* C1 control characters */
     for (size_t i = 1; i < len; i++) {
         if ((s[i] & 0xc0) != 0x80) return 0;
     }
-    return len;
+    const bool control = s[0] == 0xc2 && s[1] < 0xa0; /* C1 */
+    const bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+    const bool surrogate = s[0] == 0xed && s[1] >= 0xa0;
+    const bool beyond = s[0] == 0xf4 && s[1] >= 0x90; /* above U+10FFFF */
+    return control || overlong || surrogate || beyond ? 0 : len;
 }
 
 void dm_text_escape(char *dst, size_t dst_size, const char *src)

@@ -12,9 +12,9 @@
 #include "store/output.h"
 #include "store/writer.h"
 
-#define WINDOW_BLOCKS 16                      /* rows made and written at once: at most this many blocks ... */
-#define WINDOW_BYTES (INT64_C(64) << 20)      /* ... and, when rows are wide, about this much of features */
-#define LAYOUT_BYTES (INT64_C(1) << 20)       /* room for headers, names and attributes */
+#define WINDOW_BLOCKS 16                 /* rows made and written at once: at most this many blocks ... */
+#define WINDOW_BYTES (INT64_C(64) << 20) /* ... and, when rows are wide, about this much of features */
+#define LAYOUT_BYTES (INT64_C(64) << 10) /* room for headers, attributes and the datasets' alignment */
 #define LARGEST_SEPARATION 1e6
 
 static const char *const outcome_names[DM_SYNTHETIC_OUTCOMES] = {"pre_spend", "visit", "conversion", "spend"};
@@ -35,15 +35,17 @@ static demarc_status check_options(const demarc_generate_options *o)
         return dm_fail(DEMARC_ERR_USAGE, "out of range: --features %d: give at least 1", o->features);
     }
     if (o->segments < 1 || o->segments > o->customers) {
-        return dm_fail(DEMARC_ERR_USAGE, "out of range: --segments %d: give 1 to the number of customers, %lld", o->segments,
-                       (long long)o->customers);
+        return dm_fail(DEMARC_ERR_USAGE, "out of range: --segments %d: give 1 to the number of customers, %lld",
+                       o->segments, (long long)o->customers);
     }
     if (o->arms != 0 && (o->arms < 2 || o->arms > DM_SYNTHETIC_MAX_ARMS)) {
-        return dm_fail(DEMARC_ERR_USAGE, "out of range: --arms %d: give 2 to %d, the control included, or 0 for no campaign",
-                       o->arms, DM_SYNTHETIC_MAX_ARMS);
+        return dm_fail(DEMARC_ERR_USAGE,
+                       "out of range: --arms %d: give 2 to %d, the control included, or 0 for no campaign", o->arms,
+                       DM_SYNTHETIC_MAX_ARMS);
     }
     if (!(o->separation >= 0.0 && o->separation <= LARGEST_SEPARATION)) {
-        return dm_fail(DEMARC_ERR_USAGE, "out of range: --separation %g: give 0 to %g", o->separation, LARGEST_SEPARATION);
+        return dm_fail(DEMARC_ERR_USAGE, "out of range: --separation %g: give 0 to %g", o->separation,
+                       LARGEST_SEPARATION);
     }
     if (!(o->missing_share >= 0.0 && o->missing_share < 1.0)) {
         return dm_fail(DEMARC_ERR_USAGE, "out of range: --missing-share %g: give 0 or more and less than 1",
@@ -77,7 +79,8 @@ static void log_plan(dm_log *log, const demarc_generate_options *o, const char *
     dm_log_line(log, "%s %s: %lld customers x %d features in %d segments, %s", verb, o->out, (long long)o->customers,
                 o->features, o->segments, dm_text_bytes(size, file_bytes(o)));
     dm_log_detail(log, "  /features float32 [%lld, %d], /id, /reachable [%d]%s%s, /truth", (long long)o->customers,
-                  o->features, DM_SYNTHETIC_CHANNELS, o->outcomes ? ", /outcomes [4]" : "", o->arms > 0 ? ", /arm" : "");
+                  o->features, DM_SYNTHETIC_CHANNELS, o->outcomes ? ", /outcomes [4]" : "",
+                  o->arms > 0 ? ", /arm" : "");
 }
 
 /* ------------------------------------------------------------------------------------------ layout of the file */

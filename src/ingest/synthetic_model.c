@@ -19,8 +19,8 @@ typedef struct retail_column {
     const char *name;
     map_kind kind;
     float scale, shift, slope;
-    int group_size;                     /* MAP_GROUP: set on the first column of the group, 0 on the others */
-    float lean[DM_SYNTHETIC_AXES];      /* how much it says of a customer's value, digital habits, hunt for bargains */
+    int group_size;                /* MAP_GROUP: set on the first column of the group, 0 on the others */
+    float lean[DM_SYNTHETIC_AXES]; /* how much it says of a customer's value, digital habits, hunt for bargains */
 } retail_column;
 
 static const retail_column retail[] = {
@@ -96,7 +96,8 @@ void dm_synthetic_map(const dm_synthetic *m, float *x)
             x[j] = c->scale / (1.0F + power[j]);
             break;
         case MAP_GROUP: /* the first column deals with the whole group */
-            if (c->group_size > 0) share_out(x + j, power + j, columns - j < c->group_size ? columns - j : c->group_size, c->group_size);
+            if (c->group_size > 0)
+                share_out(x + j, power + j, columns - j < c->group_size ? columns - j : c->group_size, c->group_size);
             break;
         }
     }
@@ -118,7 +119,8 @@ double dm_synthetic_map_column(const dm_synthetic *m, int32_t j, double latent)
 static double normal_at(uint64_t seed, uint64_t stream, int64_t index)
 {
     dm_random4 r = dm_random(seed, DM_PURPOSE_GENERATE, stream, (uint64_t)index);
-    return sqrt(-2.0 * log(dm_uniform(r.v[0], r.v[1]))) * cos(2.0 * 3.14159265358979323846 * dm_uniform(r.v[2], r.v[3]));
+    return sqrt(-2.0 * log(dm_uniform(r.v[0], r.v[1]))) *
+           cos(2.0 * 3.14159265358979323846 * dm_uniform(r.v[2], r.v[3]));
 }
 
 /* Unequal shares: 40% spread evenly, 60% by Zipf's law, so that none is below 0.4 / k. */
@@ -204,7 +206,7 @@ cleanup:
     return st;
 }
 
-/* Cells of an integer grid in the order of their digits: the cell of z > 0 has a neighbour among the cells before it. */
+/* Cells of an integer grid in the order of their digits: the cell of z > 0 has a neighbour among those before it. */
 static void place_centers(dm_synthetic *m)
 {
     int64_t side = 1;
@@ -219,7 +221,8 @@ static void place_centers(dm_synthetic *m)
         }
     }
     for (int32_t z = 0; z < m->k; z++) {
-        for (int a = 0; a < m->axes; a++) m->segment[z].coordinate[a] = m->step * (m->segment[z].coordinate[a] - mean[a]);
+        for (int a = 0; a < m->axes; a++)
+            m->segment[z].coordinate[a] = m->step * (m->segment[z].coordinate[a] - mean[a]);
     }
 }
 
@@ -236,7 +239,8 @@ static void measure_spread(dm_synthetic *m)
     for (int64_t j = 0; j < m->d; j++) {
         double v = 1.0;
         for (int a = 0; a < m->axes; a++) {
-            for (int b = 0; b < m->axes; b++) v += m->axis[a * (int64_t)m->d + j] * cov[a][b] * m->axis[b * (int64_t)m->d + j];
+            for (int b = 0; b < m->axes; b++)
+                v += m->axis[a * (int64_t)m->d + j] * cov[a][b] * m->axis[b * (int64_t)m->d + j];
         }
         m->spread[j] = sqrt(v);
         m->inverse_spread[j] = (float)(1.0 / m->spread[j]);
@@ -260,8 +264,8 @@ static void draw_traits(dm_synthetic *m)
 }
 
 /*
- * Thresholds within 0.25 total sd of the mean: many customers, and as a rule whole segments, on either side. Slopes of either
- * sign.
+ * Thresholds within 0.25 total sd of the mean: many customers, and as a rule whole segments, on either side. Slopes of
+ * either sign.
  */
 static void draw_effects(dm_synthetic *m)
 {
@@ -308,7 +312,8 @@ cleanup:
 demarc_status dm_synthetic_create(dm_synthetic *m, const demarc_generate_options *o)
 {
     demarc_status st = DEMARC_OK;
-    *m = (dm_synthetic){.seed = o->seed, .d = o->features, .k = o->segments, .arms = o->arms, .missing_share = o->missing_share};
+    *m = (dm_synthetic){
+        .seed = o->seed, .d = o->features, .k = o->segments, .arms = o->arms, .missing_share = o->missing_share};
     int wanted = m->k == 1 ? 0 : m->k == 2 ? 1 : m->k <= 4 ? 2 : DM_SYNTHETIC_AXES;
     m->axes = wanted < m->d ? wanted : m->d;
     m->factors = m->d - m->axes < DM_SYNTHETIC_FACTORS ? m->d - m->axes : DM_SYNTHETIC_FACTORS;

@@ -48,10 +48,10 @@ enum {
     DM_STREAM_BUY = 3,      /* index = row: visit, conversion */
     DM_STREAM_SPEND = 4,    /* index = row */
     DM_STREAM_ID = 5,
-    DM_STREAM_TRAITS = 6,   /* index = segment */
-    DM_STREAM_EFFECT = 7,   /* index = arm */
-    DM_STREAM_LOADING = 8,  /* index = 3 x column + factor */
-    DM_STREAM_AXIS = 9      /* + axis + 3 x attempt; index = column */
+    DM_STREAM_TRAITS = 6,  /* index = segment */
+    DM_STREAM_EFFECT = 7,  /* index = arm */
+    DM_STREAM_LOADING = 8, /* index = 3 x column + factor */
+    DM_STREAM_AXIS = 9     /* + axis + 3 x attempt; index = column */
 };
 #define DM_STREAM_NOISE (UINT64_C(1) << 32)   /* + column / 4; index = row */
 #define DM_STREAM_MISSING (UINT64_C(1) << 33) /* + column / 4; index = row */
@@ -65,18 +65,18 @@ typedef struct dm_synthetic_segment {
 
 typedef struct dm_synthetic {
     uint64_t seed;
-    int32_t d, k, arms;          /* arms 0 = no campaign */
-    int32_t factors, axes;       /* F, M */
-    double rho, own_sd, step;    /* see above; own_sd = s */
+    int32_t d, k, arms;       /* arms 0 = no campaign */
+    int32_t factors, axes;    /* F, M */
+    double rho, own_sd, step; /* see above; own_sd = s */
     double missing_share;
-    double *share;               /* [k], falls with the segment, smallest >= 0.4 / k */
-    double *cumulative;          /* [k], last = 1 */
+    double *share;                 /* [k], falls with the segment, smallest >= 0.4 / k */
+    double *cumulative;            /* [k], last = 1 */
     dm_synthetic_segment *segment; /* [k] */
-    double *axis;                /* [axes, d] orthonormal */
-    double *loading;             /* [factors, d] */
-    double *spread;              /* [d] sd of the latent column over the whole population (which has mean 0) */
-    float *basis;                /* [6, d]: the axes, then the loadings, zero where there are fewer */
-    float *inverse_spread;       /* [d] */
+    double *axis;                  /* [axes, d] orthonormal */
+    double *loading;               /* [factors, d] */
+    double *spread;                /* [d] sd of the latent column over the whole population (which has mean 0) */
+    float *basis;                  /* [6, d]: the axes, then the loadings, zero where there are fewer */
+    float *inverse_spread;         /* [d] */
     float map_shift[DM_SYNTHETIC_RETAIL], map_slope[DM_SYNTHETIC_RETAIL]; /* exponent of a map = shift + slope y */
     int32_t effect_column;
     double effect_threshold[DM_SYNTHETIC_MAX_ARMS]; /* latent units; NaN for the control */

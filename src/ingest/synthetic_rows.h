@@ -12,12 +12,12 @@
 
 /** Buffers of the caller for `count` rows; arm and outcome may be NULL (not wanted). */
 typedef struct dm_synthetic_buffers {
-    float *feature;    /* [count, d] */
-    int64_t *id;       /* [count] */
-    int32_t *segment;  /* [count] */
-    int32_t *arm;      /* [count] */
-    float *outcome;    /* [count, 4]: pre_spend, visit, conversion, spend */
-    uint8_t *reach;    /* [count, 3] */
+    float *feature;   /* [count, d] */
+    int64_t *id;      /* [count] */
+    int32_t *segment; /* [count] */
+    int32_t *arm;     /* [count] */
+    float *outcome;   /* [count, 4]: pre_spend, visit, conversion, spend */
+    uint8_t *reach;   /* [count, 3] */
 } dm_synthetic_buffers;
 
 /** Fill rows [begin, begin + count), OpenMP-parallel over rows. Local. */

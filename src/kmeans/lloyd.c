@@ -96,15 +96,15 @@ demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes
         trace->iterations++;
         DM_TRY_ALL(km->comm, dm_trace_add(trace, "lloyd", trace->iterations, now, shift));
         dm_log_detail(km->log, "pass %d: objective %.9g, squared shift %.3g", (int)trace->iterations, now, shift);
-        dm_log_progress(km->log, "lloyd", pass, passes, start);
+        dm_log_progress(km->log, "lloyd", pass + 1, 0, start);
         if (same || (!refilled && shift <= o->tolerance * km->mean_variance)) {
             trace->converged = true;
             break;
         }
         dm_segment_sums_copy(&before, sums);
     }
-    dm_log_progress(km->log, "lloyd", passes, passes, start);
 cleanup:
+    dm_log_progress_end(km->log);
     dm_centers_destroy(&centers);
     dm_segment_sums_destroy(&before);
     dm_free(next);

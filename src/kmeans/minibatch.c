@@ -276,12 +276,12 @@ demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o, int32_t re
         if ((t & (t + 1)) == 0 || stale == PATIENCE) { /* batches 1, 2, 4, 8, ... and the last */
             DM_TRY_ALL(km->comm, dm_trace_add(trace, "minibatch", (int32_t)t + 1, objective * km->total_weight, shift));
         }
-        dm_log_progress(km->log, "minibatch", t, (int64_t)most, start);
+        dm_log_progress(km->log, "minibatch", t + 1, 0, start);
     }
-    dm_log_progress(km->log, "minibatch", 1, 1, start);
     dm_log_detail(km->log, "mini-batch: %lld batches of %lld rows, smoothed objective %.9g", (long long)trace->batches,
                   (long long)b.batch_rows, smooth * km->total_weight);
 cleanup:
+    dm_log_progress_end(km->log);
     batcher_destroy(&b);
     km->minibatch_seconds += dm_clock() - start;
     km->minibatch_bytes += dm_rows_bytes_read(km->rows) - read_before;

@@ -44,6 +44,19 @@ demarc_status dm_hdf5_blame(void)
     return system ? DEMARC_ERR_IO : DEMARC_ERR_DATA;
 }
 
+static demarc_status fail_open(const char *path, const char *remedy)
+{
+    char reason[256];
+    unsigned long long is = 0, base = 0, should = 0;
+    bool known = dm_hdf5_reason(reason, sizeof reason);
+    demarc_status st = dm_hdf5_blame();
+    if (sscanf(reason, "truncated file: eof = %llu, sblock->base_addr = %llu, stored_eof = %llu", &is, &base, &should) == 3) {
+        return dm_fail(st, "truncated HDF5 file: %s ends after %llu of %llu bytes: copy or write it again", path, is, base + should);
+    }
+    if (st == DEMARC_ERR_DATA && H5Fis_hdf5(path) <= 0) return dm_fail(st, "not an HDF5 file: %s: %s", path, remedy);
+    return dm_fail(st, "damaged HDF5 file (%s): %s: copy or write it again", known ? reason : "no reason given", path);
+}
+
 demarc_status dm_hdf5_open_read(hid_t *file, const char *path, const char *remedy)
 {
     demarc_status st = DEMARC_OK;
@@ -54,14 +67,7 @@ demarc_status dm_hdf5_open_read(hid_t *file, const char *path, const char *remed
     DM_TRY(dm_hdf5_file_access(&access, false));
     *file = H5Fopen(path, H5F_ACC_RDONLY, access);
     if (*file < 0) {
-        char reason[256];
-        bool known = dm_hdf5_reason(reason, sizeof reason);
-        st = dm_hdf5_blame();
-        if (st == DEMARC_ERR_DATA && H5Fis_hdf5(path) <= 0) {
-            st = dm_fail(st, "not an HDF5 file: %s: %s", path, remedy);
-        } else {
-            st = dm_fail(st, "damaged or cut HDF5 file (%s): %s: copy or write it again", known ? reason : "no reason given", path);
-        }
+        st = fail_open(path, remedy);
         *file = DM_HDF5_NONE;
     }
 cleanup:

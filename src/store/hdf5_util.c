@@ -5,7 +5,7 @@
 
 demarc_status dm_hdf5_start(void)
 {
-    /* Refused once HDF5 runs, for example under a host program that uses it too: then its exit handler is the host's. */
+    /* Refused once HDF5 runs, as in a host program that uses it too: then its exit handler is the host's. */
     (void)H5dont_atexit();
     if (H5open() < 0 || H5Eset_auto2(H5E_DEFAULT, NULL, NULL) < 0) {
         return dm_fail(DEMARC_ERR_SYSTEM, "HDF5 did not start: H5open: check that one HDF5 library is installed");
@@ -30,7 +30,7 @@ typedef struct stack_reason {
     bool system; /* the system's own words were found */
 } stack_reason;
 
-/* Called innermost first. The system's words are inside descriptions like "..., errno = 28, error message = '...', ...". */
+/* Called innermost first. The system's words are inside descriptions: "..., errno = 28, error message = '...', ...". */
 static herr_t note_reason(unsigned level, const H5E_error2_t *error, void *data)
 {
     static const char mark[] = "error message = '";

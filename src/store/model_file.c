@@ -219,6 +219,32 @@ cleanup:
     return st;
 }
 
+/* /centroids and /centroids_scaled are for people; assignment uses /transform/centroids: they must say the same. */
+static demarc_status check_copies(hid_t file, const dm_model *m, const char *path)
+{
+    demarc_status st = DEMARC_OK;
+    const int64_t kd = (int64_t)m->k * m->d;
+    double *copy = NULL;
+    DM_TRY(dm_alloc(copy, kd, "model"));
+    DM_TRY(read_numbers(file, path, "/centroids", m->k, m->d, copy));
+    for (int64_t i = 0; i < kd; i++) {
+        if (copy[i] != dm_transform_to_original(&m->transform, (int32_t)(i % m->d), m->centroids[i])) {
+            DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged model: %s /centroids of segment %lld contradict /transform: fit again", path,
+                           (long long)(i / m->d)));
+        }
+    }
+    DM_TRY(read_numbers(file, path, "/centroids_scaled", m->k, m->d, copy));
+    for (int64_t i = 0; i < kd; i++) {
+        if (copy[i] != dm_transform_to_scaled(&m->transform, (int32_t)(i % m->d), m->centroids[i])) {
+            DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged model: %s /centroids_scaled of segment %lld contradict /transform: fit again",
+                           path, (long long)(i / m->d)));
+        }
+    }
+cleanup:
+    dm_free(copy);
+    return st;
+}
+
 static demarc_status read_local(dm_model *m, const char *path)
 {
     demarc_status st = DEMARC_OK;
@@ -255,6 +281,7 @@ static demarc_status read_local(dm_model *m, const char *path)
     feature = (dm_strings){0};
     m->named = named != 0;
     DM_TRY(read_transform(file, m, path));
+    DM_TRY(check_copies(file, m, path));
     DM_TRY(read_numbers(file, path, "/offsets", m->k, 1, m->offsets));
     DM_TRY(finite_numbers(m->offsets, m->k, false, path, "/offsets"));
     DM_TRY(dm_alloc(size, m->k, "model"));

@@ -55,7 +55,7 @@ static demarc_status exists(const char *path)
     return dm_fail(DEMARC_ERR_EXISTS, "output exists: %s: choose another name or add --force", path);
 }
 
-/* ------------------------------------------------------------------------------------------------ may it be replaced? */
+/* ------------------------------------------------------------------------------------------------ may it go? */
 
 static demarc_status check_replaced_file(const char *path, const struct stat *old)
 {
@@ -256,7 +256,7 @@ demarc_status dm_output_path(const dm_output *o, const char *name, char **dst)
     return *dst == NULL ? no_memory() : DEMARC_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ to disk, then to its name */
+/* ------------------------------------------------------------------------------------------------ commit */
 
 static demarc_status sync_path(const char *path, int flags)
 {
@@ -332,7 +332,7 @@ static demarc_status remove_old_results(const dm_output *o, const char *path)
     return dm_fail_errno(errno, "new results are in %s but the old ones stay: %s: remove them", o->final_path, path);
 }
 
-/* Where renameat2 has no RENAME_EXCHANGE: two renames; a crash between them leaves old and new under temporary names. */
+/* Where renameat2 has no RENAME_EXCHANGE: two renames; a crash between leaves old and new under temporary names. */
 static demarc_status move_aside_and_rename(dm_output *o)
 {
     demarc_status st = DEMARC_OK;
@@ -439,7 +439,7 @@ demarc_status dm_output_room(const char *path, int64_t bytes)
         errno = reason;
     }
     if (rc != 0) return dm_fail_errno(errno, "cannot ask for free space: %s: check the file system", path);
-    /* In double: blocks x size may pass 2^64; a file system without a block count (some FUSE) does not know its room. */
+    /* In double: blocks x size may pass 2^64. A file system without a block count (some FUSE) knows no room. */
     double room = (double)v.f_bavail * (double)v.f_frsize;
     if (v.f_blocks == 0 || (double)bytes <= room) return DEMARC_OK;
     return dm_fail(DEMARC_ERR_IO,

@@ -13,9 +13,9 @@ typedef enum dm_output_kind { DM_OUTPUT_FILE, DM_OUTPUT_DIRECTORY } dm_output_ki
 typedef struct dm_output {
     dm_output_kind kind;
     bool force;
-    bool active;       /* a temporary exists that commit or abandon must deal with */
-    char *final_path;  /* as the user wrote it, without trailing slashes */
-    char *temp_path;   /* where to write; a file or a directory that exists (all ranks see it) */
+    bool active;      /* a temporary exists that commit or abandon must deal with */
+    char *final_path; /* as the user wrote it, without trailing slashes */
+    char *temp_path;  /* where to write; a file or a directory that exists (all ranks see it) */
 } dm_output;
 
 /**
@@ -37,7 +37,7 @@ demarc_status dm_output_commit(dm_output *o, dm_comm *comm);
 /** Remove the temporary if there is one; free. Safe on a zeroed struct and after commit. Local work on rank 0. */
 void dm_output_abandon(dm_output *o, dm_comm *comm);
 
-/** True if the file system of `path` has room for `bytes` more; an error line says how much is missing. Rank 0, local. */
+/** DEMARC_OK if the file system of `path` has room for `bytes` more; else the line says how much is free. Local. */
 demarc_status dm_output_room(const char *path, int64_t bytes);
 
 #endif

@@ -1,13 +1,13 @@
 /*
  * Two phases. Layout: rank 0 alone makes every object through the POSIX driver; datasets of rows are contiguous and
- * allocated early, so their places are fixed and nothing of the file's structure changes later. Rows: the file is opened
- * again, by all ranks through MPI-IO or by rank 0 alone (funnel, or no MPI); only raw data are written then. Both ways
- * put the same bytes at the same places.
+ * allocated early, so their places are fixed and nothing of the file's structure changes later. Rows: the file is
+ * opened again, by all ranks through MPI-IO or by rank 0 alone (funnel, or no MPI); only raw data are written then.
+ * Both ways put the same bytes at the same places.
  *
  * HDF5 1.10 cannot let go of a file whose structure it could not write: on a full disk H5Fclose fails and the library's
- * shutdown inside MPI_Finalize crashes. So once HDF5 has created the file, its descriptor is pointed at memory (a memfd,
- * as sparse as the file: rows take nothing), where no write fails; this module then writes the layout to disk itself,
- * after it has reserved the space of the whole file.
+ * shutdown inside MPI_Finalize crashes. So once HDF5 has created the file, its descriptor is pointed at memory (a
+ * memfd, as sparse as the file: rows take nothing), where no write fails; this module then writes the layout to disk
+ * itself, after it has reserved the space of the whole file.
  */
 #include "store/writer.h"
 
@@ -44,7 +44,6 @@ struct dm_writer {
     bool parallel; /* rows go through MPI-IO */
     bool broken;   /* a call failed: the file must not pass for whole */
     writer_phase phase;
-    char *path;
     int disk;   /* rank 0, layout: the file at `path`, still empty */
     int memory; /* rank 0, layout: the memory that HDF5 lays the file out in */
     hid_t file; /* DM_HDF5_NONE where this process does not have it open */
@@ -52,6 +51,7 @@ struct dm_writer {
     int row_datasets;
     char *piece; /* rank 0, funnel: a peer's rows in transit */
     int64_t piece_bytes;
+    char path[]; /* of the file, allocated with the struct */
 };
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -149,7 +149,7 @@ static hid_t make_space(int64_t n, int64_t columns)
     return H5Screate_simple(columns == 0 ? 1 : 2, dim, NULL);
 }
 
-/* ------------------------------------------------------------------------------------------------ file, opened and closed */
+/* ------------------------------------------------------------------------------------------------ the file */
 
 /*
  * Equal data give equal bytes: no time stamps, one fixed format (HDF5 1.8: read everywhere, attributes over 64 kB).
@@ -247,26 +247,28 @@ static void free_writer(dm_writer **w)
     close_descriptor(&(*w)->disk);
     close_descriptor(&(*w)->memory);
     free((*w)->rows);
-    free((*w)->path);
     dm_free((*w)->piece);
     free(*w);
     *w = NULL;
+}
+
+static dm_writer *new_writer(dm_comm *comm, demarc_io io, const char *path)
+{
+    size_t path_bytes = strlen(path) + 1;
+    dm_writer *w = malloc(sizeof *w + path_bytes);
+    if (w == NULL) return NULL;
+    *w = (dm_writer){.comm = comm, .disk = -1, .memory = -1, .file = DM_HDF5_NONE};
+    w->parallel = io == DEMARC_IO_MPIO && dm_comm_native(comm) != NULL;
+    memcpy(w->path, path, path_bytes);
+    return w;
 }
 
 demarc_status dm_writer_create(dm_writer **out, dm_comm *comm, demarc_io io, const char *path)
 {
     demarc_status st = DEMARC_OK;
     *out = NULL;
-    dm_writer *w = calloc(1, sizeof *w);
-    if (w != NULL) *w = (dm_writer){.comm = comm, .disk = -1, .memory = -1, .file = DM_HDF5_NONE, .path = strdup(path)};
-    if (w == NULL || w->path == NULL) st = no_memory();
-    if (st == DEMARC_OK) st = dm_hdf5_start();
-    st = dm_comm_agree(comm, st);
-    if (st != DEMARC_OK) {
-        if (w != NULL) free_writer(&w);
-        return st;
-    }
-    w->parallel = io == DEMARC_IO_MPIO && dm_comm_native(comm) != NULL;
+    dm_writer *w = new_writer(comm, io, path);
+    DM_TRY_ALL(comm, w == NULL ? no_memory() : dm_hdf5_start());
     DM_TRY_ALL(comm, dm_comm_rank(comm) == 0 ? create_file(w) : DEMARC_OK);
     *out = w;
     w = NULL;
@@ -445,7 +447,7 @@ demarc_status dm_writer_strings(dm_writer *w, const char *name, int64_t n, const
     return agree(w, is_root(w) ? strings_on_root(w, name, n, item) : DEMARC_OK);
 }
 
-/* ------------------------------------------------------------------------------------------------ attributes: rank 0 */
+/* ------------------------------------------------------------------------------------------------ attributes */
 
 static demarc_status write_attribute(dm_writer *w, const char *on, const char *name, hid_t memory_type, hid_t file_type,
                                      hid_t space, const void *v)

@@ -58,7 +58,7 @@ demarc_status dm_writer_attribute_texts(dm_writer *w, const char *on, const char
  */
 demarc_status dm_writer_rows(dm_writer *w, int handle, int64_t begin, int64_t count, const void *data);
 
-/** Flush and close. With an error on any rank, now or in an earlier call, all ranks get one; throw the file away then. */
+/** Flush and close. After an error on any rank, now or in an earlier call, all ranks get one: throw the file away. */
 demarc_status dm_writer_close(dm_writer **w);
 /** Close without caring for the contents (error paths); safe on NULL. */
 void dm_writer_discard(dm_writer **w);
