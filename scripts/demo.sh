@@ -26,7 +26,7 @@ run scripts/install-deps.sh
 run cmake --preset release -DDEMARC_TESTS=OFF -DDEMARC_BENCH=OFF
 run cmake --build --preset release --target demarc
 run mkdir -p $out
-run $demarc generate $out/customers.h5 --customers 1000000 --features 32 --segments 6 --arms 3 --outcomes --force
+run $demarc generate $out/customers.h5 --customers 1000000 --features 32 --segments 6 --separation 6 --arms 3 --outcomes --force
 run mpirun --bind-to none -n 2 $demarc fit $out/customers.h5 --segments 6 --out $out/run --force
 run $demarc verify $out/run
 

@@ -121,6 +121,7 @@ int main(int argc, char **argv)
     prefer_blas_core(argv);
     keep_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a silent death that leaves peers waiting */
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit shows as a failed write, with its error line */
     demarc_status st = demarc_mpi_init();
     bool report = demarc_mpi_rank() == 0;
     if (st == DEMARC_OK) {

@@ -14,8 +14,13 @@
 
 static demarc_generate_options options(int32_t d, int32_t k, double separation)
 {
-    return (demarc_generate_options){
-        .out = "unused.h5", .customers = 1000, .features = d, .segments = k, .seed = 7, .separation = separation, .arms = 4};
+    return (demarc_generate_options){.out = "unused.h5",
+                                     .customers = 1000,
+                                     .features = d,
+                                     .segments = k,
+                                     .seed = 7,
+                                     .separation = separation,
+                                     .arms = 4};
 }
 
 static dm_synthetic world(int32_t d, int32_t k, double separation)
@@ -114,7 +119,8 @@ static void check_directions(const dm_synthetic *m)
 {
     for (int a = 0; a < m->axes; a++) {
         for (int b = 0; b < m->axes; b++) {
-            assert_near(product(m->axis + a * (int64_t)m->d, m->axis + b * (int64_t)m->d, m->d), a == b ? 1.0 : 0.0, 1e-9);
+            assert_near(product(m->axis + a * (int64_t)m->d, m->axis + b * (int64_t)m->d, m->d), a == b ? 1.0 : 0.0,
+                        1e-9);
         }
         for (int f = 0; f < m->factors; f++) {
             assert_near(product(m->axis + a * (int64_t)m->d, m->loading + f * (int64_t)m->d, m->d), 0.0, 1e-9);
@@ -122,7 +128,8 @@ static void check_directions(const dm_synthetic *m)
     }
     for (int64_t j = 0; j < m->d; j++) {
         double norm = 0.0;
-        for (int f = 0; f < m->factors; f++) norm += m->loading[f * (int64_t)m->d + j] * m->loading[f * (int64_t)m->d + j];
+        for (int f = 0; f < m->factors; f++)
+            norm += m->loading[f * (int64_t)m->d + j] * m->loading[f * (int64_t)m->d + j];
         assert_near(norm, m->rho, 1e-12);
     }
 }
@@ -137,7 +144,8 @@ static void check_neighbours(const dm_synthetic *m, double separation)
         double nearest = INFINITY;
         for (int32_t y = 0; y < m->k; y++) {
             double q = 0.0;
-            for (int64_t j = 0; j < d; j++) q += (center[z * d + j] - center[y * d + j]) * (center[z * d + j] - center[y * d + j]);
+            for (int64_t j = 0; j < d; j++)
+                q += (center[z * d + j] - center[y * d + j]) * (center[z * d + j] - center[y * d + j]);
             if (y != z) nearest = fmin(nearest, sqrt(q));
         }
         assert_near(nearest, separation * m->own_sd, 1e-6 * separation);
@@ -188,7 +196,8 @@ static void test_separation_means_what_it_says(void **state)
         beyond[c.segment] += (q1 < q0) != (c.segment == 1);
     }
     for (int z = 0; z < 2; z++) {
-        assert_near((double)beyond[z] / (double)size[z], 0.5 * erfc(1.0 / sqrt(2.0)), 5.0 * sqrt(0.135 / (double)size[z]));
+        assert_near((double)beyond[z] / (double)size[z], 0.5 * erfc(1.0 / sqrt(2.0)),
+                    5.0 * sqrt(0.135 / (double)size[z]));
     }
     dm_synthetic_clear(&m);
 }
@@ -274,7 +283,8 @@ static void test_segment_effect_is_the_mean_over_draws(void **state)
         size[c.segment] += 1.0;
         for (int32_t a = 0; a < 4; a++) {
             double f0 = (double)c.factor[0], e = (double)x[m.effect_column];
-            sum[c.segment][a] += dm_synthetic_visit(&m, c.segment, a, f0, e) - dm_synthetic_visit(&m, c.segment, 0, f0, e);
+            sum[c.segment][a] +=
+                dm_synthetic_visit(&m, c.segment, a, f0, e) - dm_synthetic_visit(&m, c.segment, 0, f0, e);
         }
     }
     for (int32_t z = 0; z < 3; z++) {
@@ -295,8 +305,9 @@ static void test_rows_do_not_depend_on_the_window(void **state)
     uint8_t reach[N][3], part_reach[PART][3];
     m.missing_share = 0.1;
     dm_synthetic_rows(&m, 1000, N, &(dm_synthetic_buffers){&x[0][0], id, z, arm, &outcome[0][0], &reach[0][0]});
-    dm_synthetic_rows(&m, 1000 + FROM, PART,
-                      &(dm_synthetic_buffers){&y[0][0], part_id, part_z, part_arm, &part_outcome[0][0], &part_reach[0][0]});
+    dm_synthetic_rows(
+        &m, 1000 + FROM, PART,
+        &(dm_synthetic_buffers){&y[0][0], part_id, part_z, part_arm, &part_outcome[0][0], &part_reach[0][0]});
     assert_memory_equal(x[FROM], y, sizeof y);
     assert_memory_equal(outcome[FROM], part_outcome, sizeof part_outcome);
     assert_memory_equal(id + FROM, part_id, sizeof part_id);
