@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/text.h"
 
@@ -31,7 +30,13 @@ void dm_free(void *p) { free(p); }
 
 int64_t dm_memory_peak(void)
 {
-    struct rusage u;
-    if (getrusage(RUSAGE_SELF, &u) != 0) return 0;
-    return (int64_t)u.ru_maxrss * 1024;
+    /* Not getrusage(): its maximum outlives exec and so would name a parent's memory. */
+    long long kib = 0;
+    char line[256];
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (strncmp(line, "VmHWM:", 6) == 0) kib = strtoll(line + 6, NULL, 10);
+    }
+    if (f != NULL) fclose(f);
+    return (int64_t)kib * 1024;
 }

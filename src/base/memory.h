@@ -19,7 +19,7 @@ void dm_free(void *p);
 /** ptr = count zeroed objects of *ptr. */
 #define dm_alloc_zero(ptr, count, what) dm_alloc_bytes((void **)&(ptr), (count), sizeof *(ptr), true, (what))
 
-/** Peak resident set of this process, bytes. */
+/** Peak resident set of this process, bytes; 0 where /proc does not tell. */
 int64_t dm_memory_peak(void);
 
 #endif

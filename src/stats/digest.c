@@ -22,7 +22,10 @@ void dm_digest_merge(dm_digest *d, const dm_digest *e)
     d->high = wrap_add(d->high, (uint64_t)e->high);
 }
 
-static void hex(uint64_t high, uint64_t low, char out[33]) { snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, high, low); }
+static void hex(uint64_t high, uint64_t low, char out[33])
+{
+    snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, high, low);
+}
 
 void dm_digest_hex(const dm_digest *d, char out[33]) { hex((uint64_t)d->high, (uint64_t)d->low, out); }
 

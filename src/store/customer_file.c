@@ -21,14 +21,17 @@ static demarc_status copy_text(char **dst, const char *src)
 
 static demarc_status take_names(dm_customers *c, const demarc_paths *paths)
 {
-    static const char *const usual[DM_PARTS] = {"/features", "/id", "/weight", "/outcomes", "/arm", "/propensity", "/reachable"};
+    static const char *const usual[DM_PARTS] = {"/features", "/id",         "/weight",   "/outcomes",
+                                                "/arm",      "/propensity", "/reachable"};
     static const demarc_paths none = {0};
     const demarc_paths *p = paths != NULL ? paths : &none;
-    const char *const given[DM_PARTS] = {p->features, p->id, p->weight, p->outcomes, p->arm, p->propensity, p->reachable};
+    const char *const given[DM_PARTS] = {p->features, p->id,         p->weight,   p->outcomes,
+                                         p->arm,      p->propensity, p->reachable};
     for (int i = 0; i < DM_PARTS; i++) {
         c->asked[i] = given[i] != NULL;
         if (c->asked[i] && given[i][0] == 0) {
-            return dm_fail(DEMARC_ERR_USAGE, "empty dataset path: --%s: name a dataset such as %s", usual[i] + 1, usual[i]);
+            return dm_fail(DEMARC_ERR_USAGE, "empty dataset path: --%s: name a dataset such as %s", usual[i] + 1,
+                           usual[i]);
         }
         demarc_status st = copy_text(&c->name[i], c->asked[i] ? given[i] : usual[i]);
         if (st != DEMARC_OK) return st;
@@ -42,12 +45,14 @@ static demarc_status name_rank(demarc_status st, int rank)
     char line[1024], host[256] = "";
     snprintf(line, sizeof line, "%s", dm_error_line());
     if (gethostname(host, sizeof host - 1) != 0) host[0] = 0;
-    return dm_fail(st, "%s (rank %d on %s; rank 0 could read it: use a file system that all hosts share)", line, rank, host);
+    return dm_fail(st, "%s (rank %d on %s; rank 0 could read it: use a file system that all hosts share)", line, rank,
+                   host);
 }
 
 static demarc_status open_and_describe(dm_customers *c)
 {
-    demarc_status st = dm_hdf5_open_read(&c->file, c->path, "give a customer file (HDF5), or make one with demarc import");
+    demarc_status st =
+        dm_hdf5_open_read(&c->file, c->path, "give a customer file (HDF5), or make one with demarc import");
     return st == DEMARC_OK ? dm_customers_describe(c) : st;
 }
 
@@ -69,10 +74,12 @@ demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *p
     int rank = dm_comm_rank(comm);
     *out = NULL;
     dm_customers *c = calloc(1, sizeof *c);
-    DM_TRY_ALL(comm, c != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: customer file: free some memory"));
+    DM_TRY_ALL(comm,
+               c != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: customer file: free some memory"));
     c->file = DM_HDF5_NONE;
-    DM_TRY_ALL(comm, path != NULL && path[0] != 0 ? DEMARC_OK
-                                                  : dm_fail(DEMARC_ERR_USAGE, "no customer file: empty path: name an HDF5 file"));
+    DM_TRY_ALL(comm, path != NULL && path[0] != 0
+                         ? DEMARC_OK
+                         : dm_fail(DEMARC_ERR_USAGE, "no customer file: empty path: name an HDF5 file"));
     DM_TRY_ALL(comm, copy_text(&c->path, path));
     DM_TRY_ALL(comm, take_names(c, paths));
     /* Rank 0 first: a bad file is then found once, and thousands of ranks do not open it in vain. */
@@ -152,8 +159,9 @@ demarc_status dm_customers_weight(dm_customers *c, int64_t begin, int64_t end, f
             double w = piece[i];
             float narrow = w >= 0.0 && w <= 3.4028234663852886e38 ? (float)w : -1.0F;
             if (!(narrow >= 0.0F)) {
-                st = dm_fail(DEMARC_ERR_DATA, "bad weight %g: %s, %s, row %lld: weights must be finite and not negative", w,
-                             c->path, c->name[DM_PART_WEIGHT], (long long)(row + i));
+                st =
+                    dm_fail(DEMARC_ERR_DATA, "bad weight %g: %s, %s, row %lld: weights must be finite and not negative",
+                            w, c->path, c->name[DM_PART_WEIGHT], (long long)(row + i));
                 goto cleanup;
             }
             out[row - begin + i] = narrow;
@@ -188,8 +196,8 @@ demarc_status dm_customers_arm(dm_customers *c, int64_t begin, int64_t end, int3
             if (piece[i] < 0 || piece[i] > INT32_MAX) {
                 char text[32];
                 st = dm_fail(DEMARC_ERR_DATA, "bad arm %s: %s, %s, row %lld: number the arms 0 (control), 1, 2, ...",
-                             integer_text(text, piece[i], c->part[DM_PART_ARM].is_signed), c->path, c->name[DM_PART_ARM],
-                             (long long)(row + i));
+                             integer_text(text, piece[i], c->part[DM_PART_ARM].is_signed), c->path,
+                             c->name[DM_PART_ARM], (long long)(row + i));
                 goto cleanup;
             }
             out[row - begin + i] = (int32_t)piece[i];
@@ -213,9 +221,10 @@ demarc_status dm_customers_reachable(dm_customers *c, int64_t begin, int64_t end
         for (int64_t i = 0; i < (next - row) * columns; i++) {
             if (piece[i] != 0 && piece[i] != 1) {
                 char text[32];
-                st = dm_fail(DEMARC_ERR_DATA, "bad value %s: %s, %s, row %lld, channel '%s': store 1 (may be contacted) or 0",
-                             integer_text(text, piece[i], c->part[DM_PART_REACHABLE].is_signed), c->path,
-                             c->name[DM_PART_REACHABLE], (long long)(row + i / columns), c->schema.channel.item[i % columns]);
+                st = dm_fail(
+                    DEMARC_ERR_DATA, "bad value %s: %s, %s, row %lld, channel '%s': store 1 (may be contacted) or 0",
+                    integer_text(text, piece[i], c->part[DM_PART_REACHABLE].is_signed), c->path,
+                    c->name[DM_PART_REACHABLE], (long long)(row + i / columns), c->schema.channel.item[i % columns]);
                 goto cleanup;
             }
             out[(row - begin) * columns + i] = (uint8_t)piece[i];

@@ -17,21 +17,21 @@ typedef enum dm_id_kind { DM_ID_NONE, DM_ID_I64, DM_ID_U64, DM_ID_FIXED, DM_ID_V
 typedef struct dm_schema {
     int64_t n;
     int32_t d;
-    bool named;              /* feature_names present; otherwise names are f0, f1, ... */
-    dm_strings feature;      /* [d] */
-    bool exact_f32;          /* every stored value is exactly a float32 */
-    char stored_type[64];    /* for people: "float32", "int64", ... */
-    char storage[96];        /* for people: "contiguous", "chunked 4096 x 32, deflate, shuffle" */
-    int64_t chunk_rows;      /* 0 = contiguous */
+    bool named;           /* feature_names present; otherwise names are f0, f1, ... */
+    dm_strings feature;   /* [d] */
+    bool exact_f32;       /* every stored value is exactly a float32 */
+    char stored_type[64]; /* for people: "float32", "int64", ... */
+    char storage[96];     /* for people: "contiguous", "chunked 4096 x 32, deflate, shuffle" */
+    int64_t chunk_rows;   /* 0 = contiguous */
     int64_t file_bytes;
     dm_id_kind id;
-    int64_t id_size;         /* DM_ID_FIXED: bytes per string */
+    int64_t id_size; /* DM_ID_FIXED: bytes per string */
     bool weight;
-    dm_strings outcome;      /* [m]; empty = no /outcomes */
+    dm_strings outcome; /* [m]; empty = no /outcomes */
     bool arm;
-    dm_strings arm_name;     /* empty = not named */
-    int32_t propensity;      /* columns; 0 = none */
-    dm_strings channel;      /* [c]; empty = no /reachable */
+    dm_strings arm_name; /* empty = not named */
+    int32_t propensity;  /* columns; 0 = none */
+    dm_strings channel;  /* [c]; empty = no /reachable */
 } dm_schema;
 
 /**
@@ -63,10 +63,10 @@ demarc_status dm_customers_reachable(dm_customers *c, int64_t begin, int64_t end
 typedef struct dm_ids {
     dm_id_kind kind;
     int64_t count;
-    int64_t *integer;  /* I64, U64 (same bits) and NONE (row numbers) */
-    char *fixed;       /* FIXED: count x size bytes */
+    int64_t *integer; /* I64, U64 (same bits) and NONE (row numbers) */
+    char *fixed;      /* FIXED: count x size bytes */
     int64_t size;
-    char **variable;   /* VARIABLE: NUL-terminated, NULL entries read as "" */
+    char **variable; /* VARIABLE: NUL-terminated, NULL entries read as "" */
 } dm_ids;
 demarc_status dm_customers_ids(dm_customers *c, int64_t begin, int64_t end, dm_ids *out);
 void dm_ids_clear(dm_ids *ids);

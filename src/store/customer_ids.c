@@ -56,9 +56,16 @@ void dm_ids_clear(dm_ids *ids)
 void dm_ids_text(const dm_ids *ids, int64_t i, char *buf, size_t buf_size)
 {
     switch (ids->kind) {
-    case DM_ID_U64: snprintf(buf, buf_size, "%llu", (unsigned long long)ids->integer[i]); break;
-    case DM_ID_FIXED: snprintf(buf, buf_size, "%.*s", (int)(ids->size < 4096 ? ids->size : 4096), ids->fixed + i * ids->size); break;
-    case DM_ID_VARIABLE: snprintf(buf, buf_size, "%s", ids->variable[i] != NULL ? ids->variable[i] : ""); break;
-    default: snprintf(buf, buf_size, "%lld", (long long)ids->integer[i]);
+    case DM_ID_U64:
+        snprintf(buf, buf_size, "%llu", (unsigned long long)ids->integer[i]);
+        break;
+    case DM_ID_FIXED:
+        snprintf(buf, buf_size, "%.*s", (int)(ids->size < 4096 ? ids->size : 4096), ids->fixed + i * ids->size);
+        break;
+    case DM_ID_VARIABLE:
+        snprintf(buf, buf_size, "%s", ids->variable[i] != NULL ? ids->variable[i] : "");
+        break;
+    default:
+        snprintf(buf, buf_size, "%lld", (long long)ids->integer[i]);
     }
 }

@@ -18,10 +18,10 @@ typedef enum dm_part {
 
 struct dm_customers {
     char *path;
-    char *name[DM_PARTS];       /* path inside the file */
-    bool asked[DM_PARTS];       /* named by the user: must exist */
+    char *name[DM_PARTS]; /* path inside the file */
+    bool asked[DM_PARTS]; /* named by the user: must exist */
     bool present[DM_PARTS];
-    dm_column part[DM_PARTS];   /* open when present */
+    dm_column part[DM_PARTS]; /* open when present */
     hid_t file;
     dm_schema schema;
 };

@@ -22,11 +22,15 @@ static bool good_type(dm_part part, dm_value_kind kind)
 {
     bool integer = kind == DM_VALUE_INTEGER, truth = kind == DM_VALUE_BOOL, real = kind == DM_VALUE_FLOAT;
     switch (part) {
-    case DM_PART_ID: return integer || kind == DM_VALUE_FIXED || kind == DM_VALUE_VARIABLE;
+    case DM_PART_ID:
+        return integer || kind == DM_VALUE_FIXED || kind == DM_VALUE_VARIABLE;
     case DM_PART_ARM:
-    case DM_PART_REACHABLE: return integer || truth;
-    case DM_PART_PROPENSITY: return real;
-    default: return integer || truth || real;
+    case DM_PART_REACHABLE:
+        return integer || truth;
+    case DM_PART_PROPENSITY:
+        return real;
+    default:
+        return integer || truth || real;
     }
 }
 
@@ -38,8 +42,10 @@ static bool good_shape(dm_part part, const dm_column *c)
     if (is_list(part)) return c->dimensions == 1 || (c->dimensions == 2 && c->columns == 1);
     switch (part) {
     case DM_PART_OUTCOMES:
-    case DM_PART_REACHABLE: return (c->dimensions == 1 || c->dimensions == 2) && c->columns >= 1;
-    default: return c->dimensions == 2 && c->columns >= 1;
+    case DM_PART_REACHABLE:
+        return (c->dimensions == 1 || c->dimensions == 2) && c->columns >= 1;
+    default:
+        return c->dimensions == 2 && c->columns >= 1;
     }
 }
 
@@ -47,20 +53,21 @@ static demarc_status check_part(dm_customers *c, dm_part part)
 {
     const dm_column *column = &c->part[part];
     if (!good_type(part, column->kind)) {
-        return dm_fail(DEMARC_ERR_DATA, "wrong type: %s, %s holds %s: store %s", c->path, c->name[part], column->type_text,
-                       expected[part]);
+        return dm_fail(DEMARC_ERR_DATA, "wrong type: %s, %s holds %s: store %s", c->path, c->name[part],
+                       column->type_text, expected[part]);
     }
     if (!good_shape(part, column)) {
-        return dm_fail(DEMARC_ERR_DATA, "wrong shape: %s, %s is %s: store %s", c->path, c->name[part], column->shape_text,
-                       expected[part]);
+        return dm_fail(DEMARC_ERR_DATA, "wrong shape: %s, %s is %s: store %s", c->path, c->name[part],
+                       column->shape_text, expected[part]);
     }
     if (column->columns > INT32_MAX) {
-        return dm_fail(DEMARC_ERR_DATA, "too many columns: %s, %s is %s: at most %d are possible", c->path, c->name[part],
-                       column->shape_text, (int)INT32_MAX);
+        return dm_fail(DEMARC_ERR_DATA, "too many columns: %s, %s is %s: at most %d are possible", c->path,
+                       c->name[part], column->shape_text, (int)INT32_MAX);
     }
     if (part != DM_PART_FEATURES && column->rows != c->schema.n) {
         return dm_fail(DEMARC_ERR_DATA, "lengths differ: %s, %s has %lld rows but %s has %lld: give one row a customer",
-                       c->path, c->name[part], (long long)column->rows, c->name[DM_PART_FEATURES], (long long)c->schema.n);
+                       c->path, c->name[part], (long long)column->rows, c->name[DM_PART_FEATURES],
+                       (long long)c->schema.n);
     }
     return DEMARC_OK;
 }
@@ -91,9 +98,10 @@ static demarc_status fail_missing(const dm_customers *c, dm_part part)
 {
     name_list list = {0};
     (void)H5Literate(c->file, H5_INDEX_NAME, H5_ITER_INC, NULL, note_link, &list);
-    if (list.shown == 0) return dm_fail(DEMARC_ERR_DATA, "no dataset %s: %s: the file has none at all", c->name[part], c->path);
-    return dm_fail(DEMARC_ERR_DATA, "no dataset %s: %s: name one that is there (%s%s)", c->name[part], c->path, list.text,
-                   list.more > 0 ? ", ..." : "");
+    if (list.shown == 0)
+        return dm_fail(DEMARC_ERR_DATA, "no dataset %s: %s: the file has none at all", c->name[part], c->path);
+    return dm_fail(DEMARC_ERR_DATA, "no dataset %s: %s: name one that is there (%s%s)", c->name[part], c->path,
+                   list.text, list.more > 0 ? ", ..." : "");
 }
 
 static demarc_status open_part(dm_customers *c, dm_part part)
@@ -121,14 +129,15 @@ static demarc_status made_up_names(dm_strings *out, const char *stem, int64_t co
 }
 
 /* Names from the attribute, which must fit and be unique; count < 0 accepts any number of them. */
-static demarc_status read_names(const dm_customers *c, dm_part part, const char *attribute, const char *kind, int64_t count,
-                                dm_strings *out, bool *present)
+static demarc_status read_names(const dm_customers *c, dm_part part, const char *attribute, const char *kind,
+                                int64_t count, dm_strings *out, bool *present)
 {
     const char *where = c->name[part];
     demarc_status st = dm_hdf5_attribute_texts(c->part[part].set, c->path, where, attribute, out, present);
     if (st != DEMARC_OK || !*present) return st;
     if (count >= 0 && out->count != count) {
-        return dm_fail(DEMARC_ERR_DATA, "wrong number of names: %s, %s, attribute %s has %d for %lld columns: name each %s once",
+        return dm_fail(DEMARC_ERR_DATA,
+                       "wrong number of names: %s, %s, attribute %s has %d for %lld columns: name each %s once",
                        c->path, where, attribute, (int)out->count, (long long)count, kind);
     }
     return dm_hdf5_check_names(out, c->path, where, kind);
@@ -152,10 +161,12 @@ static demarc_status describe_features(dm_customers *c)
     if (st == DEMARC_OK) st = check_part(c, DM_PART_FEATURES);
     if (st != DEMARC_OK) return st;
     if (f->rows == 0) {
-        return dm_fail(DEMARC_ERR_DATA, "no customers: %s, %s is %s: store at least one row", c->path, f->path, f->shape_text);
+        return dm_fail(DEMARC_ERR_DATA, "no customers: %s, %s is %s: store at least one row", c->path, f->path,
+                       f->shape_text);
     }
     if (!f->written) {
-        return dm_fail(DEMARC_ERR_DATA, "no values: %s, %s was created but never written: write the file again", c->path, f->path);
+        return dm_fail(DEMARC_ERR_DATA, "no values: %s, %s was created but never written: write the file again",
+                       c->path, f->path);
     }
     s->n = f->rows;
     s->d = (int32_t)f->columns;
@@ -170,13 +181,18 @@ static void describe_id(dm_customers *c)
 {
     const dm_column *id = &c->part[DM_PART_ID];
     switch (c->present[DM_PART_ID] ? id->kind : DM_VALUE_OTHER) {
-    case DM_VALUE_INTEGER: c->schema.id = id->is_signed ? DM_ID_I64 : DM_ID_U64; break;
+    case DM_VALUE_INTEGER:
+        c->schema.id = id->is_signed ? DM_ID_I64 : DM_ID_U64;
+        break;
     case DM_VALUE_FIXED:
         c->schema.id = DM_ID_FIXED;
         c->schema.id_size = id->bytes;
         break;
-    case DM_VALUE_VARIABLE: c->schema.id = DM_ID_VARIABLE; break;
-    default: c->schema.id = DM_ID_NONE;
+    case DM_VALUE_VARIABLE:
+        c->schema.id = DM_ID_VARIABLE;
+        break;
+    default:
+        c->schema.id = DM_ID_NONE;
     }
 }
 
@@ -190,8 +206,9 @@ static demarc_status describe_arms(dm_customers *c)
     if (st != DEMARC_OK || !c->present[DM_PART_PROPENSITY]) return st;
     s->propensity = (int32_t)c->part[DM_PART_PROPENSITY].columns;
     if (named && s->arm_name.count != s->propensity) {
-        return dm_fail(DEMARC_ERR_DATA, "numbers of arms differ: %s, %s has %d columns but %s names %d arms: give a column an arm",
-                       c->path, c->name[DM_PART_PROPENSITY], (int)s->propensity, c->name[DM_PART_ARM], (int)s->arm_name.count);
+        return dm_fail(
+            DEMARC_ERR_DATA, "numbers of arms differ: %s, %s has %d columns but %s names %d arms: give a column an arm",
+            c->path, c->name[DM_PART_PROPENSITY], (int)s->propensity, c->name[DM_PART_ARM], (int)s->arm_name.count);
     }
     return DEMARC_OK;
 }

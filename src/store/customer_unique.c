@@ -54,7 +54,10 @@ static bool is_integer(dm_id_kind kind) { return kind == DM_ID_I64 || kind == DM
 
 /* ------------------------------------------------------------------------------------------------ increasing integers */
 
-static bool increases(dm_id_kind kind, int64_t a, int64_t b) { return kind == DM_ID_U64 ? (uint64_t)a < (uint64_t)b : a < b; }
+static bool increases(dm_id_kind kind, int64_t a, int64_t b)
+{
+    return kind == DM_ID_U64 ? (uint64_t)a < (uint64_t)b : a < b;
+}
 
 /* Scan this rank's rows; stops early when the order breaks. edge = {has rows, first id, last id, increasing}. */
 static demarc_status scan_order(search *s, int64_t edge[4])
@@ -136,7 +139,8 @@ static demarc_status compare_strings(search *s, const record *group, int64_t cou
     DM_TRY(dm_alloc_zero(text, most, "ids of one hash"));
     for (int64_t i = 0; i < count && group[i].row < s->best.second; i++) {
         if (i >= most) {
-            st = dm_fail(DEMARC_ERR_DATA, "more than %d different ids have one hash: %s, %s: these ids were made to do harm",
+            st = dm_fail(DEMARC_ERR_DATA,
+                         "more than %d different ids have one hash: %s, %s: these ids were made to do harm",
                          GROUP_LIMIT, s->c->path, dm_customers_id_path(s->c));
             goto cleanup;
         }
@@ -354,7 +358,8 @@ static demarc_status fail_duplicate(search *s)
     if (st != DEMARC_OK) return st;
     dm_ids_text(&ids, 0, text, sizeof text);
     dm_ids_clear(&ids);
-    return dm_fail(DEMARC_ERR_DATA, "duplicate id '%s': %s, %s, rows %lld and %lld: give every customer an id of its own", text,
+    return dm_fail(DEMARC_ERR_DATA,
+                   "duplicate id '%s': %s, %s, rows %lld and %lld: give every customer an id of its own", text,
                    s->c->path, dm_customers_id_path(s->c), (long long)s->best.first, (long long)s->best.second);
 }
 

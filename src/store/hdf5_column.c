@@ -24,15 +24,24 @@ static demarc_status fail_set(const dm_column *c)
 static const char *class_name(H5T_class_t class)
 {
     switch (class) {
-    case H5T_TIME: return "time";
-    case H5T_BITFIELD: return "bit field";
-    case H5T_OPAQUE: return "opaque";
-    case H5T_COMPOUND: return "compound";
-    case H5T_REFERENCE: return "reference";
-    case H5T_ENUM: return "enum";
-    case H5T_VLEN: return "variable-length array";
-    case H5T_ARRAY: return "array";
-    default: return "unknown type";
+    case H5T_TIME:
+        return "time";
+    case H5T_BITFIELD:
+        return "bit field";
+    case H5T_OPAQUE:
+        return "opaque";
+    case H5T_COMPOUND:
+        return "compound";
+    case H5T_REFERENCE:
+        return "reference";
+    case H5T_ENUM:
+        return "enum";
+    case H5T_VLEN:
+        return "variable-length array";
+    case H5T_ARRAY:
+        return "array";
+    default:
+        return "unknown type";
     }
 }
 
@@ -50,7 +59,8 @@ static bool is_bool(hid_t type)
                H5Tconvert(base, H5T_NATIVE_INT64, 1, value, NULL, H5P_DEFAULT) >= 0;
         int64_t number = 0;
         memcpy(&number, value, sizeof number);
-        good = good && ((strcasecmp(name, "false") == 0 && number == 0) || (strcasecmp(name, "true") == 0 && number == 1));
+        good =
+            good && ((strcasecmp(name, "false") == 0 && number == 0) || (strcasecmp(name, "true") == 0 && number == 1));
         H5free_memory(name);
         dm_hdf5_close(&base);
     }
@@ -60,10 +70,14 @@ static bool is_bool(hid_t type)
 static hid_t native_integer(int64_t bytes, bool is_signed)
 {
     switch (bytes) {
-    case 1: return is_signed ? H5T_NATIVE_INT8 : H5T_NATIVE_UINT8;
-    case 2: return is_signed ? H5T_NATIVE_INT16 : H5T_NATIVE_UINT16;
-    case 4: return is_signed ? H5T_NATIVE_INT32 : H5T_NATIVE_UINT32;
-    default: return is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64;
+    case 1:
+        return is_signed ? H5T_NATIVE_INT8 : H5T_NATIVE_UINT8;
+    case 2:
+        return is_signed ? H5T_NATIVE_INT16 : H5T_NATIVE_UINT16;
+    case 4:
+        return is_signed ? H5T_NATIVE_INT32 : H5T_NATIVE_UINT32;
+    default:
+        return is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64;
     }
 }
 
@@ -111,7 +125,8 @@ static void note_string(dm_column *c)
     if (variable) {
         snprintf(c->type_text, sizeof c->type_text, "variable-length strings");
     } else {
-        snprintf(c->type_text, sizeof c->type_text, "strings of %lld byte%s", (long long)c->bytes, c->bytes == 1 ? "" : "s");
+        snprintf(c->type_text, sizeof c->type_text, "strings of %lld byte%s", (long long)c->bytes,
+                 c->bytes == 1 ? "" : "s");
     }
 }
 
@@ -158,14 +173,19 @@ static demarc_status note_shape(dm_column *c, bool list)
         used += (size_t)snprintf(c->shape_text + used, sizeof c->shape_text - used, "%s%llu", i == 0 ? "[" : ", ",
                                  (unsigned long long)size[i]);
     }
-    if (used < sizeof c->shape_text) snprintf(c->shape_text + used, sizeof c->shape_text - used, c->dimensions ? "]" : null ? "empty" : "a single value");
+    if (used < sizeof c->shape_text)
+        snprintf(c->shape_text + used, sizeof c->shape_text - used,
+                 c->dimensions ? "]"
+                 : null        ? "empty"
+                               : "a single value");
     if (c->dimensions != 1 && c->dimensions != 2) goto cleanup;
     hsize_t columns = c->dimensions == 2 ? size[1] : 1, bytes = 0, width = (hsize_t)c->stored_bytes;
     if (width < 8) width = 8;
     if (columns > INT64_MAX / 64 || __builtin_mul_overflow(size[0], columns, &bytes) ||
-        __builtin_mul_overflow(bytes, width, &bytes) || bytes > INT64_MAX / 4 || columns > (hsize_t)INT64_MAX / 4 / width) {
-        st = dm_fail(DEMARC_ERR_DATA, "impossible size: %s, %s is %s: the file is damaged, write it again", c->file, c->path,
-                     c->shape_text);
+        __builtin_mul_overflow(bytes, width, &bytes) || bytes > INT64_MAX / 4 ||
+        columns > (hsize_t)INT64_MAX / 4 / width) {
+        st = dm_fail(DEMARC_ERR_DATA, "impossible size: %s, %s is %s: the file is damaged, write it again", c->file,
+                     c->path, c->shape_text);
         goto cleanup;
     }
     c->lying = list && c->dimensions == 2 && size[0] == 1;
@@ -181,13 +201,20 @@ cleanup:
 static const char *filter_name(H5Z_filter_t id, const char *stored_name)
 {
     switch (id) {
-    case H5Z_FILTER_DEFLATE: return "deflate";
-    case H5Z_FILTER_SHUFFLE: return "shuffle";
-    case H5Z_FILTER_FLETCHER32: return "fletcher32";
-    case H5Z_FILTER_SZIP: return "szip";
-    case H5Z_FILTER_NBIT: return "nbit";
-    case H5Z_FILTER_SCALEOFFSET: return "scaleoffset";
-    default: return stored_name[0] != 0 ? stored_name : "an unnamed filter";
+    case H5Z_FILTER_DEFLATE:
+        return "deflate";
+    case H5Z_FILTER_SHUFFLE:
+        return "shuffle";
+    case H5Z_FILTER_FLETCHER32:
+        return "fletcher32";
+    case H5Z_FILTER_SZIP:
+        return "szip";
+    case H5Z_FILTER_NBIT:
+        return "nbit";
+    case H5Z_FILTER_SCALEOFFSET:
+        return "scaleoffset";
+    default:
+        return stored_name[0] != 0 ? stored_name : "an unnamed filter";
     }
 }
 
@@ -205,17 +232,19 @@ static demarc_status note_filters(dm_column *c, hid_t plist)
         unsigned flags = 0, config = 0;
         size_t values = 0;
         char stored_name[64] = "", clean[64];
-        H5Z_filter_t id = H5Pget_filter2(plist, (unsigned)i, &flags, &values, NULL, sizeof stored_name, stored_name, &config);
+        H5Z_filter_t id =
+            H5Pget_filter2(plist, (unsigned)i, &flags, &values, NULL, sizeof stored_name, stored_name, &config);
         if (id < 0) return fail_set(c);
         stored_name[sizeof stored_name - 1] = 0;
         dm_text_escape(clean, sizeof clean, stored_name);
         const char *name = filter_name(id, clean);
         if (H5Zfilter_avail(id) <= 0 ||
             (H5Zget_filter_info(id, &config) >= 0 && (config & H5Z_FILTER_CONFIG_DECODE_ENABLED) == 0)) {
-            return dm_fail(DEMARC_ERR_DATA,
-                           "filter not available: %s, %s is stored with filter %d (%s): install its HDF5 plugin or rewrite "
-                           "the file with h5repack -f GZIP=4",
-                           c->file, c->path, (int)id, name);
+            return dm_fail(
+                DEMARC_ERR_DATA,
+                "filter not available: %s, %s is stored with filter %d (%s): install its HDF5 plugin or rewrite "
+                "the file with h5repack -f GZIP=4",
+                c->file, c->path, (int)id, name);
         }
         append(c->storage_text, sizeof c->storage_text, ", ");
         append(c->storage_text, sizeof c->storage_text, name);
@@ -282,8 +311,8 @@ static demarc_status note_storage(dm_column *c, hid_t access)
     H5D_layout_t layout = H5Pget_layout(plist);
     if (layout == H5D_VIRTUAL || H5Pget_external_count(plist) > 0) {
         /* A missing source reads as zeros there, so data could go missing in silence. */
-        st = dm_fail(DEMARC_ERR_DATA, "values lie in other files: %s, %s is %s: copy it into one dataset", c->file, c->path,
-                     layout == H5D_VIRTUAL ? "virtual" : "external");
+        st = dm_fail(DEMARC_ERR_DATA, "values lie in other files: %s, %s is %s: copy it into one dataset", c->file,
+                     c->path, layout == H5D_VIRTUAL ? "virtual" : "external");
         goto cleanup;
     }
     if (layout == H5D_CHUNKED) {
@@ -313,7 +342,12 @@ demarc_status dm_column_open(dm_column *c, hid_t file, const char *file_name, co
 {
     demarc_status st = DEMARC_OK;
     hid_t access = DM_HDF5_NONE;
-    *c = (dm_column){.file = file_name, .path = path, .set = DM_HDF5_NONE, .stored = DM_HDF5_NONE, .base = DM_HDF5_NONE, .native = DM_HDF5_NONE};
+    *c = (dm_column){.file = file_name,
+                     .path = path,
+                     .set = DM_HDF5_NONE,
+                     .stored = DM_HDF5_NONE,
+                     .base = DM_HDF5_NONE,
+                     .native = DM_HDF5_NONE};
     DM_TRY(open_set(c, file));
     c->stored = H5Dget_type(c->set);
     access = H5Pcreate(H5P_DATASET_ACCESS);
@@ -374,7 +408,8 @@ static demarc_status read_rows(const dm_column *c, hid_t type, int64_t begin, in
 }
 
 /* After a failure read again band by band, so that the error names the rows of the bad chunks only. */
-static demarc_status read_or_narrow(const dm_column *c, hid_t type, int64_t begin, int64_t end, char *out, int64_t row_bytes)
+static demarc_status read_or_narrow(const dm_column *c, hid_t type, int64_t begin, int64_t end, char *out,
+                                    int64_t row_bytes)
 {
     demarc_status st = read_rows(c, type, begin, end, out);
     if (st == DEMARC_OK || c->chunk_rows == 0) return st;
@@ -404,14 +439,30 @@ static int64_t slab_end(const dm_column *c, int64_t row, int64_t end)
 
 #define CONVERT_INTEGER(to_type)                                                                                       \
     switch (c->bytes * (c->is_signed ? -1 : 1)) {                                                                      \
-    case 1: CONVERT(uint8_t, to_type); break;                                                                          \
-    case 2: CONVERT(uint16_t, to_type); break;                                                                         \
-    case 4: CONVERT(uint32_t, to_type); break;                                                                         \
-    case 8: CONVERT(uint64_t, to_type); break;                                                                         \
-    case -1: CONVERT(int8_t, to_type); break;                                                                          \
-    case -2: CONVERT(int16_t, to_type); break;                                                                         \
-    case -4: CONVERT(int32_t, to_type); break;                                                                         \
-    default: CONVERT(int64_t, to_type); break;                                                                         \
+    case 1:                                                                                                            \
+        CONVERT(uint8_t, to_type);                                                                                     \
+        break;                                                                                                         \
+    case 2:                                                                                                            \
+        CONVERT(uint16_t, to_type);                                                                                    \
+        break;                                                                                                         \
+    case 4:                                                                                                            \
+        CONVERT(uint32_t, to_type);                                                                                    \
+        break;                                                                                                         \
+    case 8:                                                                                                            \
+        CONVERT(uint64_t, to_type);                                                                                    \
+        break;                                                                                                         \
+    case -1:                                                                                                           \
+        CONVERT(int8_t, to_type);                                                                                      \
+        break;                                                                                                         \
+    case -2:                                                                                                           \
+        CONVERT(int16_t, to_type);                                                                                     \
+        break;                                                                                                         \
+    case -4:                                                                                                           \
+        CONVERT(int32_t, to_type);                                                                                     \
+        break;                                                                                                         \
+    default:                                                                                                           \
+        CONVERT(int64_t, to_type);                                                                                     \
+        break;                                                                                                         \
     }
 
 static void convert_to_f32(const dm_column *c, const void *in, int64_t count, float *out)
@@ -436,7 +487,10 @@ static void convert_to_f64(const dm_column *c, const void *in, int64_t count, do
     }
 }
 
-static void convert_to_bits(const dm_column *c, const void *in, int64_t count, int64_t *out) { CONVERT_INTEGER(int64_t); }
+static void convert_to_bits(const dm_column *c, const void *in, int64_t count, int64_t *out)
+{
+    CONVERT_INTEGER(int64_t);
+}
 
 /* The native integer or float type of the stored one is what the target asks for: no slab, no conversion. */
 static bool is_direct(const dm_column *c, dm_target target)
@@ -459,7 +513,8 @@ static demarc_status check_request(const dm_column *c, int64_t begin, int64_t en
                 : target == DM_TARGET_BITS64 ? integer
                                              : integer || c->kind == DM_VALUE_FLOAT;
     if (!fits || c->dimensions < 1 || c->dimensions > 2 || begin < 0 || end < begin || end > c->rows) {
-        return dm_fail(DEMARC_ERR_ARG, "rows %lld to %lld cannot be read: %s, %s is %s of %s: ask for rows and a type it has",
+        return dm_fail(DEMARC_ERR_ARG,
+                       "rows %lld to %lld cannot be read: %s, %s is %s of %s: ask for rows and a type it has",
                        (long long)begin, (long long)end - 1, c->file, c->path, c->shape_text, c->type_text);
     }
     return DEMARC_OK;
@@ -516,9 +571,10 @@ demarc_status dm_column_read(dm_column *c, int64_t begin, int64_t end, dm_target
 
 demarc_status dm_column_read_text(dm_column *c, int64_t begin, int64_t end, char **out)
 {
-    if (c->kind != DM_VALUE_VARIABLE || c->columns != 1 || c->dimensions < 1 || begin < 0 || end < begin || end > c->rows) {
-        return dm_fail(DEMARC_ERR_ARG, "strings cannot be read: %s, %s is %s of %s: ask for rows it has", c->file, c->path,
-                       c->shape_text, c->type_text);
+    if (c->kind != DM_VALUE_VARIABLE || c->columns != 1 || c->dimensions < 1 || begin < 0 || end < begin ||
+        end > c->rows) {
+        return dm_fail(DEMARC_ERR_ARG, "strings cannot be read: %s, %s is %s of %s: ask for rows it has", c->file,
+                       c->path, c->shape_text, c->type_text);
     }
     demarc_status st = DEMARC_OK;
     hid_t type = dm_hdf5_text_type(c->stored);

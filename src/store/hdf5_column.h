@@ -11,12 +11,12 @@
 #include "store/hdf5_util.h"
 
 typedef enum dm_value_kind {
-    DM_VALUE_OTHER,    /* a type we do not read: compound, float16, ... */
-    DM_VALUE_FLOAT,    /* IEEE float32 or float64, any byte order */
-    DM_VALUE_INTEGER,  /* 1 to 8 bytes, any byte order */
-    DM_VALUE_BOOL,     /* an enum of FALSE and TRUE, as h5py and hdf5r write */
-    DM_VALUE_FIXED,    /* fixed-length strings */
-    DM_VALUE_VARIABLE  /* variable-length strings */
+    DM_VALUE_OTHER,   /* a type we do not read: compound, float16, ... */
+    DM_VALUE_FLOAT,   /* IEEE float32 or float64, any byte order */
+    DM_VALUE_INTEGER, /* 1 to 8 bytes, any byte order */
+    DM_VALUE_BOOL,    /* an enum of FALSE and TRUE, as h5py and hdf5r write */
+    DM_VALUE_FIXED,   /* fixed-length strings */
+    DM_VALUE_VARIABLE /* variable-length strings */
 } dm_value_kind;
 
 /** What dm_column_read() delivers. */
@@ -34,17 +34,17 @@ typedef struct dm_column {
     bool lying;              /* a list stored as [1, n] */
     dm_value_kind kind;
     bool is_signed;
-    int64_t bytes;           /* per value in memory after byte order and width are made native; string length */
-    int64_t chunk_rows;      /* 0 = not chunked */
-    bool written;            /* any storage is allocated */
-    char shape_text[96];     /* "[1000, 32]" */
-    char type_text[64];      /* "float32", "int64 big-endian", "strings of 12 bytes", "compound", ... */
-    char storage_text[96];   /* "contiguous", "chunked 4096 x 32, shuffle, deflate" */
+    int64_t bytes;         /* per value in memory after byte order and width are made native; string length */
+    int64_t chunk_rows;    /* 0 = not chunked */
+    bool written;          /* any storage is allocated */
+    char shape_text[96];   /* "[1000, 32]" */
+    char type_text[64];    /* "float32", "int64 big-endian", "strings of 12 bytes", "compound", ... */
+    char storage_text[96]; /* "contiguous", "chunked 4096 x 32, shuffle, deflate" */
 
     hid_t set, stored;
-    hid_t base;              /* the number type: `stored`, or the integer below a bool */
-    hid_t native;            /* `base` in this machine's byte order and a width of 1, 2, 4 or 8 */
-    bool convert;            /* base and native differ: byte order, width or padding bits */
+    hid_t base;   /* the number type: `stored`, or the integer below a bool */
+    hid_t native; /* `base` in this machine's byte order and a width of 1, 2, 4 or 8 */
+    bool convert; /* base and native differ: byte order, width or padding bits */
     int64_t stored_bytes;
     int64_t slab_rows;
     char *slab;

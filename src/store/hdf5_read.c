@@ -16,8 +16,10 @@ static demarc_status check_regular(const char *path, const char *remedy)
 {
     struct stat info;
     if (stat(path, &info) != 0) {
-        if (errno == ENOENT || errno == ENOTDIR) return dm_fail(DEMARC_ERR_DATA, "no such file: %s: check the path", path);
-        return dm_fail(DEMARC_ERR_IO, "cannot be opened (%s): %s: check permissions and the file system", strerror(errno), path);
+        if (errno == ENOENT || errno == ENOTDIR)
+            return dm_fail(DEMARC_ERR_DATA, "no such file: %s: check the path", path);
+        return dm_fail(DEMARC_ERR_IO, "cannot be opened (%s): %s: check permissions and the file system",
+                       strerror(errno), path);
     }
     if (S_ISDIR(info.st_mode)) return dm_fail(DEMARC_ERR_DATA, "is a directory: %s: %s", path, remedy);
     if (!S_ISREG(info.st_mode)) return dm_fail(DEMARC_ERR_DATA, "not a regular file: %s: %s", path, remedy);
@@ -50,8 +52,10 @@ static demarc_status fail_open(const char *path, const char *remedy)
     unsigned long long is = 0, base = 0, should = 0;
     bool known = dm_hdf5_reason(reason, sizeof reason);
     demarc_status st = dm_hdf5_blame();
-    if (sscanf(reason, "truncated file: eof = %llu, sblock->base_addr = %llu, stored_eof = %llu", &is, &base, &should) == 3) {
-        return dm_fail(st, "truncated HDF5 file: %s ends after %llu of %llu bytes: copy or write it again", path, is, base + should);
+    if (sscanf(reason, "truncated file: eof = %llu, sblock->base_addr = %llu, stored_eof = %llu", &is, &base,
+               &should) == 3) {
+        return dm_fail(st, "truncated HDF5 file: %s ends after %llu of %llu bytes: copy or write it again", path, is,
+                       base + should);
     }
     if (st == DEMARC_ERR_DATA && H5Fis_hdf5(path) <= 0) return dm_fail(st, "not an HDF5 file: %s: %s", path, remedy);
     return dm_fail(st, "damaged HDF5 file (%s): %s: copy or write it again", known ? reason : "no reason given", path);
@@ -81,7 +85,8 @@ static demarc_status fail_lookup(const char *path, const char *object)
 {
     char reason[256];
     bool known = dm_hdf5_reason(reason, sizeof reason);
-    return dm_fail(dm_hdf5_blame(), "cannot be looked up (%s): %s, %s: check the name; if it is right, the file is damaged",
+    return dm_fail(dm_hdf5_blame(),
+                   "cannot be looked up (%s): %s, %s: check the name; if it is right, the file is damaged",
                    known ? reason : "no reason given", path, object);
 }
 
@@ -113,7 +118,8 @@ demarc_status dm_hdf5_exists(hid_t file, const char *path, const char *object, b
     if (there == 0) return DEMARC_OK;
     there = H5Oexists_by_name(file, object, H5P_DEFAULT);
     if (there < 0) return fail_lookup(path, object);
-    if (there == 0) return dm_fail(DEMARC_ERR_DATA, "a link that leads nowhere: %s, %s: repair or remove it", path, object);
+    if (there == 0)
+        return dm_fail(DEMARC_ERR_DATA, "a link that leads nowhere: %s, %s: repair or remove it", path, object);
     *exists = true;
     return DEMARC_OK;
 }
@@ -222,8 +228,8 @@ demarc_status dm_hdf5_attribute_texts(hid_t object, const char *path, const char
     htri_t there = H5Aexists(object, name);
     *present = there > 0;
     if (there == 0) return DEMARC_OK;
-    if (there < 0 || (s.attribute = H5Aopen(object, name, H5P_DEFAULT)) < 0 || (stored = H5Aget_type(s.attribute)) < 0 ||
-        (space = H5Aget_space(s.attribute)) < 0) {
+    if (there < 0 || (s.attribute = H5Aopen(object, name, H5P_DEFAULT)) < 0 ||
+        (stored = H5Aget_type(s.attribute)) < 0 || (space = H5Aget_space(s.attribute)) < 0) {
         st = fail_read(&s);
     } else {
         st = read_texts(&s, stored, space, out);
@@ -272,8 +278,8 @@ static demarc_status attribute_numbers(hid_t object, const char *path, const cha
         st = fail_read(&s);
     } else if ((H5Tget_class(stored) != H5T_INTEGER && H5Tget_class(stored) != H5T_FLOAT) ||
                H5Sget_simple_extent_npoints(space) != count) {
-        st = dm_fail(DEMARC_ERR_DATA, "not %lld number%s: %s: write the file again", (long long)count, count == 1 ? "" : "s",
-                     where);
+        st = dm_fail(DEMARC_ERR_DATA, "not %lld number%s: %s: write the file again", (long long)count,
+                     count == 1 ? "" : "s", where);
     } else if (H5Aread(s.attribute, type, out) < 0) {
         st = fail_read(&s);
     }
@@ -313,15 +319,16 @@ demarc_status dm_hdf5_check_names(const dm_strings *names, const char *path, con
     for (int32_t i = 0; i < names->count; i++) {
         sorted[i] = names->item[i];
         if (names->item[i][0] == 0) {
-            st = dm_fail(DEMARC_ERR_DATA, "empty name: %s, %s, %s %d (counted from 0): name it", path, object_path, kind, (int)i);
+            st = dm_fail(DEMARC_ERR_DATA, "empty name: %s, %s, %s %d (counted from 0): name it", path, object_path,
+                         kind, (int)i);
             goto cleanup;
         }
     }
     if (names->count > 1) qsort(sorted, (size_t)names->count, sizeof *sorted, compare_names);
     for (int32_t i = 1; i < names->count && st == DEMARC_OK; i++) {
         if (strcmp(sorted[i - 1], sorted[i]) == 0) {
-            st = dm_fail(DEMARC_ERR_DATA, "name used twice: %s, %s, %s '%s': make the names unique", path, object_path, kind,
-                         sorted[i]);
+            st = dm_fail(DEMARC_ERR_DATA, "name used twice: %s, %s, %s '%s': make the names unique", path, object_path,
+                         kind, sorted[i]);
         }
     }
 cleanup:
