@@ -50,6 +50,14 @@ void demarc_fit_options_default(demarc_fit_options *o)
     *o = (demarc_fit_options){.restarts = 1, .max_epochs = 10, .max_iterations = 300, .tolerance = 1e-4, .polish = -1};
 }
 
+static dm_init init_of(const char *word)
+{
+    if (word == NULL || strcmp(word, "kmeans||") == 0) return DM_INIT_PARALLEL;
+    if (strcmp(word, "kmeans++") == 0) return DM_INIT_PLUS_PLUS;
+    if (strcmp(word, "random") == 0) return DM_INIT_RANDOM;
+    return DM_INIT_GIVEN;
+}
+
 static demarc_status check_options(const demarc_fit_options *o)
 {
     if (o->data == NULL) return dm_fail(DEMARC_ERR_USAGE, "no input: fit: name a customer file");
@@ -57,6 +65,9 @@ static demarc_status check_options(const demarc_fit_options *o)
     if (o->k_lo < 1 || o->k_hi < o->k_lo || o->k_hi > 1000000) {
         return dm_fail(DEMARC_ERR_USAGE, "bad number of segments %d:%d: --segments: use K or LO:HI with 1 <= LO <= HI <= 1000000",
                        (int)o->k_lo, (int)o->k_hi);
+    }
+    if (o->k_lo < o->k_hi && init_of(o->init) == DM_INIT_GIVEN) {
+        return dm_fail(DEMARC_ERR_USAGE, "centroids for a range of k: --init %s: give one K, or --init kmeans||", o->init);
     }
     if (o->restarts < 1 || o->restarts > 10000) {
         return dm_fail(DEMARC_ERR_USAGE, "%d restarts: --restarts: use 1 to 10000", (int)o->restarts);
@@ -74,14 +85,6 @@ static demarc_status check_options(const demarc_fit_options *o)
                        o->min_segment_share, (int)o->k_hi);
     }
     return DEMARC_OK;
-}
-
-static dm_init init_of(const char *word)
-{
-    if (word == NULL || strcmp(word, "kmeans||") == 0) return DM_INIT_PARALLEL;
-    if (strcmp(word, "kmeans++") == 0) return DM_INIT_PLUS_PLUS;
-    if (strcmp(word, "random") == 0) return DM_INIT_RANDOM;
-    return DM_INIT_GIVEN;
 }
 
 /* What the fit will take, for --dry-run and --verbose. */

@@ -16,12 +16,13 @@
 
 #define BUDGET 4e8       /* multiply-adds for all trials together */
 #define MOST_TRIALS 16
-#define LLOYD_PASSES 100
+#define MOST_PASSES 100
 
 typedef struct problem {
     const double *y, *w;
     int64_t m;
     int32_t d, k;
+    int32_t proposals, passes;    /* greedy draws per centre, Lloyd passes at most */
     uint64_t seed, stream, draws; /* draws numbers the random numbers used */
     double *near1, *near2;        /* [m] squared distance to the nearest and second nearest centre */
     int32_t *at1, *at2;           /* [m] which */
@@ -76,7 +77,6 @@ static double objective_of(const problem *p)
 
 static void plus_plus(problem *p, double *c)
 {
-    const int32_t proposals = 2 + (int32_t)log((double)p->k);
     double total = 0.0;
     for (int64_t i = 0; i < p->m; i++) total += p->w[i];
     double left = next_uniform(p) * total;
@@ -87,7 +87,7 @@ static void plus_plus(problem *p, double *c)
     for (int32_t j = 1; j < p->k; j++) {
         double best = INFINITY;
         int64_t chosen = -1;
-        for (int32_t t = 0; t < proposals; t++) {
+        for (int32_t t = 0; t < p->proposals; t++) {
             const int64_t i = draw_point(p);
             if (i < 0) break;
             distances_to(p, p->y + i * p->d, p->fresh);
@@ -171,10 +171,10 @@ static void swap_step(problem *p, double *c)
 static double small_lloyd(problem *p, double *c)
 {
     double before = INFINITY;
-    for (int pass = 0; pass <= LLOYD_PASSES; pass++) {
+    for (int pass = 0; pass <= p->passes; pass++) {
         for (int64_t i = 0; i < p->m; i++) nearest_two_of(p, c, i);
         const double now = objective_of(p);
-        if (pass == LLOYD_PASSES || !(now < before * (1.0 - 1e-9))) return now;
+        if (pass == p->passes || !(now < before * (1.0 - 1e-9))) return now;
         before = now;
         memset(p->sum, 0, (size_t)p->k * (size_t)p->d * sizeof *p->sum);
         memset(p->weight, 0, (size_t)p->k * sizeof *p->weight);
@@ -208,11 +208,13 @@ demarc_status dm_recluster(uint64_t seed, uint64_t stream, const double *y, cons
     DM_TRY(dm_alloc(p.sum, kd, "reclustering"));
     DM_TRY(dm_alloc(p.weight, k, "reclustering"));
     DM_TRY(dm_alloc(c, kd, "reclustering"));
-    /* Costs in multiply-adds: a swap looks at m (d + 4) numbers, greedy seeding at k log k times that, Lloyd at k. */
-    const double look = (double)m * (d + 4.0);
-    const double seeding = look * k * (2.0 + log((double)k)), lloyd = 10.0 * look * k;
-    const double swaps = fmin(20.0 * k, fmax(0.0, (BUDGET / 4.0 - seeding - lloyd) / (3.0 * look)));
-    const double trials = fmin(MOST_TRIALS, fmax(1.0, BUDGET / (seeding + lloyd + 3.0 * swaps * look)));
+    /* Costs in multiply-adds: looking at all points once; a full assignment is k looks, a swap about three. */
+    const double look = (double)m * (d + 4.0), full = look * k;
+    p.proposals = (int32_t)fmin(2.0 + log((double)k), fmax(1.0, BUDGET / full));
+    p.passes = (int32_t)fmin(MOST_PASSES, fmax(2.0, BUDGET / full));
+    const double once = full * (p.proposals + 1.0) + fmin(10.0, p.passes) * full;
+    const double swaps = fmin(20.0 * k, fmax(0.0, (BUDGET / 4.0 - once) / (3.0 * look)));
+    const double trials = fmin(MOST_TRIALS, fmax(1.0, BUDGET / (once + 3.0 * swaps * look)));
     double best = INFINITY;
     for (int32_t t = 0; t < (int32_t)trials; t++) {
         plus_plus(&p, c);
