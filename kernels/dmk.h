@@ -23,8 +23,31 @@ typedef struct dmk_moments {
     double *bad;    /* count of NaN and infinite values */
 } dmk_moments;
 
+/**
+ * Fused search for the two nearest centroids of each row, in single precision.
+ *
+ * Per row r: best and second smallest of h[j] - x[r] . c[j] over j in [0, k), the first j that has the smallest, and
+ * ||x[r]||. The dot product is summed with fused multiply-adds in feature order; its error is within the bound of
+ * src/linalg/distance.h.
+ *
+ * @param packed   centroids [ceil(k / DMK_PACK)][d][DMK_PACK], padded with zeros
+ * @param h        [ceil(k / DMK_PACK) * DMK_PACK], padded with infinity
+ * @param d        at most DMK_NEAREST_FEATURES
+ * @param scratch  [DMK_NEAREST_SCRATCH] floats
+ */
+#define DMK_PACK 8
+#define DMK_NEAREST_FEATURES 512
+#define DMK_NEAREST_SCRATCH (32 * DMK_NEAREST_FEATURES)
+typedef struct dmk_nearest_kernel {
+    void (*rows)(const float *x, int64_t rows, int64_t d, const float *packed, const float *h, int32_t k,
+                 float *scratch, float *best, float *second, int32_t *label, float *norm);
+} dmk_nearest_kernel;
+
 typedef struct dmk_table {
     const char *name;
+
+    /** Fused search, NULL where this variant has none (then BLAS tiles serve). */
+    const dmk_nearest_kernel *nearest;
 
     /**
      * Squared Euclidean distance of one row to one centroid, in double.

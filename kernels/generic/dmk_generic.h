@@ -122,9 +122,16 @@ static void add_moments(const double *restrict v, const float *restrict w, int64
     }
 }
 
+#ifdef DMK_NEAREST
+extern const dmk_nearest_kernel DMK_NEAREST;
+#endif
+
 extern const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT);
 const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .name = DMK_TEXT(DMK_VARIANT),
+#ifdef DMK_NEAREST
+    .nearest = &DMK_NEAREST,
+#endif
     .squared_distance = squared_distance,
     .row_norms = row_norms,
     .smallest_two = smallest_two,

@@ -31,11 +31,11 @@ static void labelling_close(labelling *l)
 }
 
 static demarc_status labelling_open(labelling *l, demarc_context *ctx, const char *model, const char *data,
-                                    const demarc_paths *paths)
+                                    const demarc_paths *paths, demarc_status contradiction)
 {
     demarc_status st = DEMARC_OK;
     bool identity = false;
-    DM_TRY(dm_model_read(ctx->comm, &l->model, model));
+    DM_TRY(dm_model_read(ctx->comm, &l->model, model, contradiction));
     DM_TRY(dm_customers_open(&l->customers, ctx->comm, data, paths));
     DM_TRY_ALL(ctx->comm, dm_alloc(l->column, l->model.d, "features"));
     DM_TRY_ALL(ctx->comm, dm_match_features(l->customers, &l->model, l->column, &identity));
@@ -69,7 +69,7 @@ demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o,
         return dm_fail(DEMARC_ERR_USAGE, "incomplete: assign: name a customer file, --model and --out");
     }
     if (!o->dry_run) DM_TRY(dm_output_begin(&output, ctx->comm, o->out, DM_OUTPUT_FILE, o->force));
-    DM_TRY(labelling_open(&l, ctx, o->model, o->data, &o->paths));
+    DM_TRY(labelling_open(&l, ctx, o->model, o->data, &o->paths, DEMARC_ERR_DATA));
     if (o->dry_run) {
         dm_log_line(&ctx->log, "plan: %lld customers to %d segments, streamed by %d ranks x %d threads",
                     (long long)dm_rows_global(l.rows), (int)l.model.k, dm_comm_size(ctx->comm), ctx->threads);
@@ -141,6 +141,25 @@ static demarc_status wrong_number(const char *what, double stored, double right)
     return dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s is %.17g, should be %.17g: fit again", what, stored, right);
 }
 
+/* diagnostics.json must name the same objective and digest. Rank 0 looks. */
+static demarc_status check_diagnostics(demarc_context *ctx, const char *path, double objective, const char *digest)
+{
+    demarc_status st = DEMARC_OK;
+    double stored = 0.0;
+    char stored_digest[40] = "";
+    bool checked = false;
+    if (dm_comm_rank(ctx->comm) == 0) {
+        st = dm_diagnostics_read(path, &stored, stored_digest, &checked);
+        if (st == DEMARC_OK && !checked) dm_log_warn(&ctx->log, "%s is too large to be checked", path);
+        if (st == DEMARC_OK && checked && stored != objective) st = wrong_number("objective of diagnostics.json", stored, objective);
+        if (st == DEMARC_OK && checked && strcmp(stored_digest, digest) != 0) {
+            st = dm_fail(DEMARC_ERR_VERIFY, "verification failed: digest is %s in diagnostics.json, should be %s: fit again",
+                         stored_digest, digest);
+        }
+    }
+    return dm_comm_agree(ctx->comm, st);
+}
+
 demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o, demarc_verify_result *r)
 {
     demarc_status st = DEMARC_OK;
@@ -148,14 +167,15 @@ demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o,
     dm_assignments *stored = NULL;
     dm_manifest_facts facts = {0};
     dm_diagnostics g = {0};
-    char model[4096], assignments[4096], manifest[4096], digest[40];
+    char model[4096], assignments[4096], manifest[4096], diagnostics[4096], digest[40];
     int64_t n = 0;
     if (o->run == NULL) return dm_fail(DEMARC_ERR_USAGE, "no results: verify: name a results directory");
     DM_TRY(join(model, sizeof model, o->run, "model.h5"));
     DM_TRY(join(assignments, sizeof assignments, o->run, "assignments.h5"));
     DM_TRY(join(manifest, sizeof manifest, o->run, "manifest.json"));
+    DM_TRY(join(diagnostics, sizeof diagnostics, o->run, "diagnostics.json"));
     DM_TRY(share_manifest(ctx, manifest, &facts));
-    DM_TRY(labelling_open(&l, ctx, model, o->data != NULL ? o->data : facts.input_path, &facts.paths));
+    DM_TRY(labelling_open(&l, ctx, model, o->data != NULL ? o->data : facts.input_path, &facts.paths, DEMARC_ERR_VERIFY));
     DM_TRY(dm_assignments_open(&stored, ctx->comm, assignments, &n));
     if (n != dm_rows_global(l.rows)) {
         DM_TRY(dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s has %lld rows, the input %lld: name the right input by --data",
@@ -177,6 +197,7 @@ demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o,
                                           "again",
                        l.model.digest, facts.digest, digest));
     }
+    DM_TRY(check_diagnostics(ctx, diagnostics, g.objective, digest));
     if (r != NULL) {
         *r = (demarc_verify_result){.n = g.n, .k = g.k, .objective = g.objective};
         snprintf(r->digest, sizeof r->digest, "%s", digest);

@@ -134,7 +134,7 @@ static demarc_status model_view_open(demarc_context *ctx, model_view *v, const c
 {
     static const char *const scale_words[] = {"zscore", "robust", "minmax", "none"};
     demarc_status st = DEMARC_OK;
-    DM_TRY(dm_model_read(ctx->comm, &v->m, path));
+    DM_TRY(dm_model_read(ctx->comm, &v->m, path, DEMARC_ERR_DATA));
     const int64_t kd = (int64_t)v->m.k * v->m.d;
     st = dm_alloc(v->original, kd, "model");
     for (int64_t i = 0; i < kd && st == DEMARC_OK; i++) {

@@ -24,7 +24,7 @@ typedef struct dm_kmeans {
     int32_t d;
     uint64_t seed;
     double total_weight;
-    double mean_variance;    /* mean over features of the weighted variance: unit of the tolerance */
+    double mean_variance;    /* mean variance of the features that count: unit of the tolerance */
     int64_t positive;        /* customers with weight > 0 */
     dm_sum_grid grid;        /* how segment sums are held */
     double sum_squares;      /* sum of w ||x||^2, NaN until the first full pass */

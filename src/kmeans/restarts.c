@@ -23,11 +23,13 @@ demarc_status dm_kmeans_create(dm_kmeans *km, dm_rows *rows, const double *bound
                       .positive = scan->positive,
                       .sum_squares = NAN};
     double variance = 0.0;
+    int32_t counted = 0; /* a feature of weight 0 is as good as absent */
     for (int32_t f = 0; f < km->d; f++) {
+        counted += transform->factor[f] > 0.0;
         const double factor = transform->factor[f] / transform->unit;
         variance += scan->variance[f] * factor * factor;
     }
-    km->mean_variance = variance / km->d;
+    km->mean_variance = variance / (counted > 0 ? counted : 1);
     return dm_sum_grid_create(&km->grid, km->d, bound, dm_rows_weighted(rows), scan->weight_high);
 }
 

@@ -21,6 +21,9 @@ demarc_status dm_centers_create(dm_centers *c, int32_t capacity, int32_t d)
     DM_TRY(dm_alloc(c->single, kd, "centroids"));
     DM_TRY(dm_alloc(c->h, capacity, "centroid norms"));
     DM_TRY(dm_alloc(c->norm, capacity, "centroid norms"));
+    const int64_t padded = ((int64_t)capacity + DMK_PACK - 1) / DMK_PACK * DMK_PACK;
+    DM_TRY(dm_alloc_zero(c->packed, padded * d, "centroids"));
+    DM_TRY(dm_alloc(c->packed_h, padded, "centroid norms"));
 cleanup:
     if (st != DEMARC_OK) dm_centers_destroy(c);
     return st;
@@ -33,7 +36,19 @@ void dm_centers_destroy(dm_centers *c)
     dm_free(c->single);
     dm_free(c->h);
     dm_free(c->norm);
+    dm_free(c->packed);
+    dm_free(c->packed_h);
     *c = (dm_centers){0};
+}
+
+static void pack(dm_centers *c)
+{
+    const int64_t d = c->d, padded = ((int64_t)c->k + DMK_PACK - 1) / DMK_PACK * DMK_PACK;
+    for (int64_t j = 0; j < padded; j++) {
+        float *to = c->packed + j / DMK_PACK * DMK_PACK * d + j % DMK_PACK;
+        c->packed_h[j] = j < c->k ? c->h[j] : INFINITY;
+        for (int64_t f = 0; f < d; f++) to[f * DMK_PACK] = j < c->k ? c->single[j * d + f] : 0.0f;
+    }
 }
 
 void dm_centers_set(dm_centers *c, int32_t k, const double *centroids, const double *offsets)
@@ -56,6 +71,7 @@ void dm_centers_set(dm_centers *c, int32_t k, const double *centroids, const dou
         c->h_max = fmax(c->h_max, fabs(h));
         c->b_max = fmax(c->b_max, fabs(c->b[j]));
     }
+    pack(c);
 }
 
 demarc_status dm_tile_create(dm_tile *t, int32_t k)
@@ -67,6 +83,7 @@ demarc_status dm_tile_create(dm_tile *t, int32_t k)
     DM_TRY(dm_alloc(t->best, t->rows, "distance tile"));
     DM_TRY(dm_alloc(t->second, t->rows, "distance tile"));
     DM_TRY(dm_alloc(t->norm, t->rows, "distance tile"));
+    DM_TRY(dm_alloc(t->scratch, DMK_NEAREST_SCRATCH, "distance tile"));
 cleanup:
     if (st != DEMARC_OK) dm_tile_destroy(t);
     return st;
@@ -78,6 +95,7 @@ void dm_tile_destroy(dm_tile *t)
     dm_free(t->best);
     dm_free(t->second);
     dm_free(t->norm);
+    dm_free(t->scratch);
     *t = (dm_tile){0};
 }
 
@@ -97,11 +115,16 @@ static bool beyond_bound(const dm_centers *c, float x_norm)
            (double)c->d * UNIT > 0.01;
 }
 
-/* Computes tile values for rows [0, rows) of x, rows <= t->rows; fills g, best, second, norm and label. */
+/* Single-precision best, second, norm and label of rows [0, rows) of x, rows <= t->rows, and g for whoever needs it. */
 static void tile_scores(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
-                        int32_t *label)
+                        int32_t *label, bool need_g)
 {
     const int d = c->d, k = c->k;
+    t->has_g = need_g || kernel->nearest == NULL || d > DMK_NEAREST_FEATURES;
+    if (!t->has_g) {
+        kernel->nearest->rows(x, rows, d, c->packed, c->packed_h, k, t->scratch, t->best, t->second, label, t->norm);
+        return;
+    }
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, k, (int)rows, d, 1.0f, c->single, d, x, d, 0.0f, t->g,
                 (int)rows);
     kernel->smallest_two(t->g, rows, c->h, k, rows, t->best, t->second, label);
@@ -116,13 +139,13 @@ typedef struct two_best {
 
 static void offer(two_best *t, int32_t j, double squared, double q)
 {
-    if (q < t->q1) {
+    if (t->j1 < 0 || q < t->q1) { /* an infinite q counts when nothing better has come */
         t->q2 = t->q1;
         t->j2 = t->j1;
         t->q1 = q;
         t->j1 = j;
         t->squared1 = squared;
-    } else if (q < t->q2) {
+    } else if (t->j2 < 0 || q < t->q2) {
         t->q2 = q;
         t->j2 = j;
     }
@@ -137,7 +160,7 @@ static two_best settle(const dmk_table *kernel, const dm_centers *c, const dm_ti
 {
     two_best found = {INFINITY, INFINITY, 0.0, -1, -1};
     const double x_norm = (double)t->norm[r];
-    const bool all = beyond_bound(c, t->norm[r]);
+    const bool all = !t->has_g || beyond_bound(c, t->norm[r]);
     /* The rank-th smallest upper bound: nothing whose lower bound lies above it can be among the rank smallest. */
     double up1 = INFINITY, up2 = INFINITY;
     for (int32_t j = 0; j < c->k && !all; j++) {
@@ -160,11 +183,6 @@ static two_best settle(const dmk_table *kernel, const dm_centers *c, const dm_ti
         double squared = kernel->squared_distance(row, c->c + (int64_t)j * c->d, c->d);
         offer(&found, j, squared, squared - c->b[j]);
     }
-    if (found.j1 < 0) { /* every q overflowed to infinity or beyond */
-        found.j1 = 0;
-        found.squared1 = kernel->squared_distance(row, c->c, c->d);
-        found.q1 = found.squared1 - c->b[0];
-    }
     return found;
 }
 
@@ -183,7 +201,7 @@ void dm_nearest(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const 
     for (int64_t at = 0, n = 0; at < rows; at += n) {
         const float *tile = x + at * c->d;
         n = tile_rows(t, rows - at);
-        tile_scores(kernel, c, t, tile, n, label + at);
+        tile_scores(kernel, c, t, tile, n, label + at, false);
         for (int64_t r = 0; r < n; r++) {
             if (certain(c, t, r)) continue;
             label[at + r] = settle(kernel, c, t, tile + r * c->d, r, n, 1).j1;
@@ -198,7 +216,7 @@ void dm_nearest_distance(const dmk_table *kernel, const dm_centers *c, dm_tile *
     for (int64_t at = 0, n = 0; at < rows; at += n) {
         const float *tile = x + at * c->d;
         n = tile_rows(t, rows - at);
-        tile_scores(kernel, c, t, tile, n, label + at);
+        tile_scores(kernel, c, t, tile, n, label + at, false);
         for (int64_t r = 0; r < n; r++) {
             const float *row = tile + r * c->d;
             if (certain(c, t, r)) {
@@ -219,7 +237,7 @@ void dm_nearest_two(const dmk_table *kernel, const dm_centers *c, dm_tile *t, co
     for (int64_t at = 0, n = 0; at < rows; at += n) {
         const float *tile = x + at * c->d;
         n = tile_rows(t, rows - at);
-        tile_scores(kernel, c, t, tile, n, label + at);
+        tile_scores(kernel, c, t, tile, n, label + at, true);
         for (int64_t r = 0; r < n; r++) {
             two_best found = settle(kernel, c, t, tile + r * c->d, r, n, 2);
             label[at + r] = found.j1;

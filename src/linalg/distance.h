@@ -7,14 +7,15 @@
  *
  *   s_j = (||c_j||^2 - b_j) / 2 - x . c_j   (so q_j = ||x||^2 + 2 s_j)
  *
- * is computed in single precision, x . c_j by sgemm. Whatever the order of summation, with or without fused operations,
+ * is computed in single precision, x . c_j by the fused kernel of this CPU (kernels/simd) where it has one and the
+ * features are few enough, else by sgemm on tiles. Whatever the order of summation, with or without fused operations,
  *
  *   |computed s_j - s_j| <= e_j = 1.02 u ((d + 3) ||x|| ||c_j|| + 2 |h_j|) + slack,   u = 2^-24, h_j = (||c_j||^2 - b_j) / 2
  *
  * (Higham 2002, section 3.1: gamma_d for the dot product; 1 u each for rounding c_j, h_j and the difference), with slack
  * for underflow and for the rounding of the double-precision reference itself. A row whose two smallest s_j are further
- * apart than twice the largest bound is certain; any other row is settled by evaluating in double every j that the
- * bounds do not exclude. Rows too large for the bound to hold are evaluated in double throughout.
+ * apart than twice the largest bound is certain; any other row is settled by evaluating in double every j, or with a
+ * tile at hand every j that the bounds do not exclude. Rows too large for the bound to hold are evaluated in double throughout.
  *
  * Everything here is local and thread-safe with one dm_tile per thread. Called inside a parallel region each thread
  * runs its own single-threaded sgemm.
@@ -34,6 +35,8 @@ typedef struct dm_centers {
     float *single;   /* [k, d] rounded */
     float *h;        /* [k] */
     float *norm;     /* [k] upper bounds of ||c_j|| */
+    float *packed;   /* single and h once more, as dmk_nearest_kernel wants them */
+    float *packed_h;
     double norm_max, h_max, b_max;
 } dm_centers;
 
@@ -47,6 +50,8 @@ typedef struct dm_tile {
     int64_t rows;
     float *g;        /* [k, rows] */
     float *best, *second, *norm;
+    float *scratch;  /* of the fused kernel */
+    bool has_g;      /* g belongs to the rows at hand (sgemm), or the fused kernel kept none */
     int64_t settled; /* rows that needed double precision, for the log */
 } dm_tile;
 

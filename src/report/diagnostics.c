@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/memory.h"
 #include "report/json_tools.h"
@@ -347,5 +348,22 @@ cleanup:
     json_decref(names.outcome);
     json_decref(names.channel);
     dm_free(order);
+    return st;
+}
+
+demarc_status dm_diagnostics_read(const char *path, double *objective, char digest[40], bool *checked)
+{
+    demarc_status st = DEMARC_OK;
+    json_t *root = NULL;
+    const json_t *value = NULL;
+    struct stat file;
+    *checked = stat(path, &file) != 0 || (int64_t)file.st_size <= DM_JSON_MAX_BYTES;
+    if (!*checked) return DEMARC_OK;
+    DM_TRY(dm_json_load(path, &root));
+    DM_TRY(dm_json_want(root, path, NULL, "objective", DM_JSON_NUMBER, &value));
+    *objective = json_number_value(value);
+    DM_TRY(dm_json_digest(root, path, NULL, digest));
+cleanup:
+    json_decref(root);
     return st;
 }

@@ -51,6 +51,13 @@ void dm_diagnostics_words(const dm_diagnostics *g, int32_t j, char *buf, size_t 
  */
 demarc_status dm_diagnostics_json(const dm_diagnostics *g, const dm_trace *t, char **text);
 
+/**
+ * Read back what verify compares from a diagnostics.json.
+ * @param[out] checked  false when the file is larger than what is read back (64 MiB): nothing was compared
+ * @retval DEMARC_ERR_DATA  missing, not JSON, or without objective or digest
+ */
+demarc_status dm_diagnostics_read(const char *path, double *objective, char digest[40], bool *checked);
+
 /** Phases of a run, in order: name, seconds (max over ranks), bytes (sum over ranks). */
 typedef struct dm_phase_record {
     const char *name;            /* "read", "scan", "seed", "minibatch", "polish", "assign", "write" */

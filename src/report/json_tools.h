@@ -63,6 +63,9 @@ typedef enum dm_json_kind { DM_JSON_STRING, DM_JSON_STRING_OR_NULL, DM_JSON_INTE
 demarc_status dm_json_want(const json_t *root, const char *path, const char *section, const char *key,
                            dm_json_kind kind, const json_t **value);
 
+/** The hexadecimal digest at section.digest (digest when section is NULL). @retval DEMARC_ERR_DATA */
+demarc_status dm_json_digest(const json_t *root, const char *path, const char *section, char digest[40]);
+
 /** Load a manifest and check its format version. As dm_json_load. */
 demarc_status dm_manifest_load(const char *path, json_t **root);
 

@@ -186,15 +186,15 @@ static demarc_status read_text(const json_t *root, const char *path, const char 
     return *out != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: reading %s: free some memory", path);
 }
 
-static demarc_status read_digest(const json_t *root, const char *path, char digest[40])
+demarc_status dm_json_digest(const json_t *root, const char *path, const char *section, char digest[40])
 {
     const json_t *v = NULL;
-    demarc_status st = dm_json_want(root, path, "result", "digest", DM_JSON_STRING, &v);
+    demarc_status st = dm_json_want(root, path, section, "digest", DM_JSON_STRING, &v);
     if (st != DEMARC_OK) return st;
     size_t length = json_string_length(v);
     if (length == 0 || length >= 40 || strspn(json_string_value(v), "0123456789abcdef") != length) {
         return dm_fail(DEMARC_ERR_DATA,
-                       "bad manifest: %s, result.digest: expected 1 to 39 hexadecimal digits: run demarc fit again",
+                       "bad digest: %s: expected 1 to 39 hexadecimal digits: run demarc fit again",
                        path);
     }
     memcpy(digest, json_string_value(v), length + 1);
@@ -214,7 +214,7 @@ demarc_status dm_manifest_read(const char *path, dm_manifest_facts *facts)
 #define READ_PATH(name) DM_TRY(read_text(root, path, "paths", #name, DM_JSON_STRING_OR_NULL, &facts->paths.name));
     PATHS(READ_PATH)
 #undef READ_PATH
-    DM_TRY(read_digest(root, path, facts->digest));
+    DM_TRY(dm_json_digest(root, path, "result", facts->digest));
     DM_TRY(dm_json_want(root, path, "result", "objective", DM_JSON_NUMBER, &objective));
     facts->objective = json_number_value(objective);
 cleanup:

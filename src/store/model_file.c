@@ -220,7 +220,7 @@ cleanup:
 }
 
 /* /centroids and /centroids_scaled are for people; assignment uses /transform/centroids: they must say the same. */
-static demarc_status check_copies(hid_t file, const dm_model *m, const char *path)
+static demarc_status check_copies(hid_t file, const dm_model *m, const char *path, demarc_status contradiction)
 {
     demarc_status st = DEMARC_OK;
     const int64_t kd = (int64_t)m->k * m->d;
@@ -229,14 +229,14 @@ static demarc_status check_copies(hid_t file, const dm_model *m, const char *pat
     DM_TRY(read_numbers(file, path, "/centroids", m->k, m->d, copy));
     for (int64_t i = 0; i < kd; i++) {
         if (copy[i] != dm_transform_to_original(&m->transform, (int32_t)(i % m->d), m->centroids[i])) {
-            DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged model: %s /centroids of segment %lld contradict /transform: fit again", path,
+            DM_TRY(dm_fail(contradiction, "damaged model: %s /centroids of segment %lld contradict /transform: fit again", path,
                            (long long)(i / m->d)));
         }
     }
     DM_TRY(read_numbers(file, path, "/centroids_scaled", m->k, m->d, copy));
     for (int64_t i = 0; i < kd; i++) {
         if (copy[i] != dm_transform_to_scaled(&m->transform, (int32_t)(i % m->d), m->centroids[i])) {
-            DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged model: %s /centroids_scaled of segment %lld contradict /transform: fit again",
+            DM_TRY(dm_fail(contradiction, "damaged model: %s /centroids_scaled of segment %lld contradict /transform: fit again",
                            path, (long long)(i / m->d)));
         }
     }
@@ -245,7 +245,7 @@ cleanup:
     return st;
 }
 
-static demarc_status read_local(dm_model *m, const char *path)
+static demarc_status read_local(dm_model *m, const char *path, demarc_status contradiction)
 {
     demarc_status st = DEMARC_OK;
     hid_t file = DM_HDF5_NONE, names = DM_HDF5_NONE;
@@ -281,7 +281,7 @@ static demarc_status read_local(dm_model *m, const char *path)
     feature = (dm_strings){0};
     m->named = named != 0;
     DM_TRY(read_transform(file, m, path));
-    DM_TRY(check_copies(file, m, path));
+    DM_TRY(check_copies(file, m, path, contradiction));
     DM_TRY(read_numbers(file, path, "/offsets", m->k, 1, m->offsets));
     DM_TRY(finite_numbers(m->offsets, m->k, false, path, "/offsets"));
     DM_TRY(dm_alloc(size, m->k, "model"));
@@ -327,12 +327,12 @@ cleanup:
     return st;
 }
 
-demarc_status dm_model_read(dm_comm *comm, dm_model *m, const char *path)
+demarc_status dm_model_read(dm_comm *comm, dm_model *m, const char *path, demarc_status contradiction)
 {
     demarc_status st = DEMARC_OK;
     const bool root = dm_comm_rank(comm) == 0;
     *m = (dm_model){0};
-    if (root) st = read_local(m, path);
+    if (root) st = read_local(m, path, contradiction);
     DM_TRY_ALL(comm, st);
     int32_t shape[2] = {m->k, m->d};
     dm_comm_bcast(comm, shape, sizeof shape, 0);

@@ -56,9 +56,11 @@ demarc_status dm_model_write(dm_comm *comm, const dm_model *m, const char *path)
 
 /**
  * Read a model on every rank (rank 0 reads, the others receive). Collective.
+ * @param[in] contradiction  status when /centroids or /centroids_scaled, which are for people, do not say what
+ *                           /transform says: DEMARC_ERR_DATA, or DEMARC_ERR_VERIFY for verify
  * @retval DEMARC_ERR_DATA  missing, not HDF5, damaged or contradictory; the line names the file and what is wrong
  */
-demarc_status dm_model_read(dm_comm *comm, dm_model *m, const char *path);
+demarc_status dm_model_read(dm_comm *comm, dm_model *m, const char *path, demarc_status contradiction);
 
 /**
  * /centroids [k, d] in original units from any HDF5 file (--init FILE), on every rank. Collective.
