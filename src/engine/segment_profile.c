@@ -6,7 +6,12 @@
 
 #include "base/memory.h"
 
-#define ROUNDER 0x1.8p52 /* as in the kernels: rounds a double to an integer */
+/*
+ * Feature sums: within a block plain doubles in row order, of deviations from the segment's centroid, so that the spread
+ * of a long-tailed feature is not lost; over blocks 128-bit integers on a grid of 2^-80 of the largest possible term.
+ * A block's sum is below 2^92 there, so 2^35 blocks fit.
+ */
+#define EXTRA_BITS 40 /* beyond dm_fixed_scale() */
 
 struct dm_profile {
     dm_rows *rows;
@@ -14,8 +19,9 @@ struct dm_profile {
     const dm_model *model;
     int threads;
     int32_t k, d, m, c;        /* segments, features, outcomes, channels */
-    double *scale1, *scale2;   /* [d] grids of v and v^2 */
+    double *scale1, *scale2;   /* [d] grids of deviations and their squares */
     double *step;              /* [d] unit / factor: original units per working unit */
+    double *center;            /* [k, d] what deviations are from: working units, original ones where logged */
     double *block;             /* [threads][2, k, d] */
     dm_int128 *total;          /* [threads][2, k, d] */
     dm_exact_sum *outcome;     /* [k, m, 2]: w y, w */
@@ -29,6 +35,8 @@ struct dm_profile {
 
 static int64_t cells(const dm_profile *p) { return 2 * (int64_t)p->k * p->d; }
 
+static double fine_scale(double bound) { return fmin(ldexp(dm_fixed_scale(bound), EXTRA_BITS), 0x1p1000); }
+
 static demarc_status make_grids(dm_profile *p, const dm_scan *scan)
 {
     demarc_status st = DEMARC_OK;
@@ -36,17 +44,22 @@ static demarc_status make_grids(dm_profile *p, const dm_scan *scan)
     DM_TRY(dm_alloc(p->scale1, p->d, "profile"));
     DM_TRY(dm_alloc(p->scale2, p->d, "profile"));
     DM_TRY(dm_alloc(p->step, p->d, "profile"));
+    DM_TRY(dm_alloc(p->center, (int64_t)p->k * p->d, "profile"));
     for (int32_t f = 0; f < p->d; f++) {
         p->step[f] = t->factor[f] > 0.0 ? t->unit / t->factor[f] : 0.0;
-        /* 1% of slack: float32 rounding may carry a value past the bound it was scanned with. */
-        double low = scan->low[f], high = scan->high[f], bound = 0.0;
+        /* Largest deviation: centroids are means, so they lie inside the range. 1% of slack for float32 rounding. */
+        double range = 0.0;
         if (t->log1p[f]) {
-            bound = 1.01 * fmax(fabs(expm1(low)), fabs(expm1(high)));
+            range = 1.01 * (expm1(scan->high[f]) - expm1(scan->low[f]));
         } else if (p->step[f] > 0.0) {
-            bound = 1.01 * fmax(fabs(low - t->origin[f]), fabs(high - t->origin[f])) / p->step[f];
+            range = 1.01 * (scan->high[f] - scan->low[f]) / p->step[f];
         }
-        p->scale1[f] = dm_fixed_scale(bound * scan->weight_high);
-        p->scale2[f] = dm_fixed_scale(bound * bound * scan->weight_high);
+        for (int32_t j = 0; j < p->k; j++) {
+            const double c = p->model->centroids[(int64_t)j * p->d + f];
+            p->center[(int64_t)j * p->d + f] = t->log1p[f] ? expm1(t->origin[f] + c * p->step[f]) : c;
+        }
+        p->scale1[f] = fine_scale(range * scan->weight_high);
+        p->scale2[f] = fine_scale(range * range * scan->weight_high);
     }
 cleanup:
     return st;
@@ -93,6 +106,7 @@ void dm_profile_destroy(dm_profile **profile)
     dm_free(p->scale1);
     dm_free(p->scale2);
     dm_free(p->step);
+    dm_free(p->center);
     dm_free(p->block);
     dm_free(p->total);
     dm_free(p->outcome);
@@ -112,6 +126,19 @@ static double original_of(const dm_profile *p, int32_t f, float x)
     return expm1(p->model->transform.origin[f] + (double)x * p->step[f]);
 }
 
+/* Block sums to the grid. */
+static void flush_features(const dm_profile *p, double *block, dm_int128 *total)
+{
+    const int64_t kd = (int64_t)p->k * p->d;
+    for (int64_t i = 0; i < kd; i++) {
+        const int64_t f = i % p->d;
+        if (block[kd + i] == 0.0) continue; /* no deviation at all */
+        total[i] += (dm_int128)rint(block[i] * p->scale1[f]);
+        total[kd + i] += (dm_int128)rint(block[kd + i] * p->scale2[f]);
+        block[i] = block[kd + i] = 0.0;
+    }
+}
+
 void dm_profile_add_features(dm_profile *p, int thread, const int32_t *label, int64_t rows, const float *x, const float *w)
 {
     const int32_t d = p->d;
@@ -120,25 +147,25 @@ void dm_profile_add_features(dm_profile *p, int thread, const int32_t *label, in
     for (int64_t r = 0; r < rows; r++) {
         const float *v = x + r * d;
         const double wr = w == NULL ? 1.0 : (double)w[r];
+        const double *restrict center = p->center + (int64_t)label[r] * d;
         double *restrict sum1 = block + (int64_t)label[r] * d, *restrict sum2 = sum1 + kd;
-        const double *restrict scale1 = p->scale1, *restrict scale2 = p->scale2;
         for (int32_t f = 0; f < d; f++) {
-            const double u = (double)v[f], wu = wr * u;
-            sum1[f] += (wu * scale1[f] + ROUNDER) - ROUNDER;
-            sum2[f] += (wu * u * scale2[f] + ROUNDER) - ROUNDER;
+            const double u = (double)v[f] - center[f], wu = wr * u;
+            sum1[f] += wu;
+            sum2[f] += wu * u;
         }
     }
     for (int32_t f = 0; f < d; f++) { /* logged features again, in original units: the sums above are discarded */
         if (!p->model->transform.log1p[f] || !(p->step[f] > 0.0)) continue;
         for (int32_t j = 0; j < p->k; j++) block[(int64_t)j * d + f] = block[kd + (int64_t)j * d + f] = 0.0;
         for (int64_t r = 0; r < rows; r++) {
-            const double u = original_of(p, f, x[r * d + f]), wu = (w == NULL ? 1.0 : (double)w[r]) * u;
             const int64_t i = (int64_t)label[r] * d + f;
-            block[i] += (wu * p->scale1[f] + ROUNDER) - ROUNDER;
-            block[kd + i] += (wu * u * p->scale2[f] + ROUNDER) - ROUNDER;
+            const double u = original_of(p, f, x[r * d + f]) - p->center[i], wu = (w == NULL ? 1.0 : (double)w[r]) * u;
+            block[i] += wu;
+            block[kd + i] += wu * u;
         }
     }
-    dm_fixed_flush(p->total + thread * cells(p), block, cells(p));
+    flush_features(p, block, p->total + thread * cells(p));
 }
 
 static void add_outcome_block(dm_profile *p, const int32_t *label, int64_t rows, const float *w)
@@ -197,35 +224,43 @@ cleanup:
     return st;
 }
 
-/* Mean and standard deviation, original units, from sums of v and v^2 over weight. */
-static void moments(const dm_profile *p, int32_t f, double weight, double sum1, double sum2, double *mean, double *sd)
+/* Mean and standard deviation of feature f in segment j, original units. */
+static void segment_moments(const dm_profile *p, int32_t j, int32_t f, double weight, double *mean, double *sd)
 {
     const dm_transform *t = &p->model->transform;
+    const int64_t i = (int64_t)j * p->d + f, kd = (int64_t)p->k * p->d;
     *mean = *sd = (double)NAN;
     if (!(weight > 0.0) || !(p->step[f] > 0.0)) return;
-    const double v = sum1 / weight, variance = fmax(sum2 / weight - v * v, 0.0);
-    *mean = t->log1p[f] ? v : t->origin[f] + v * p->step[f];
+    const double off = (double)p->total[i] / p->scale1[f] / weight;
+    const double variance = fmax((double)p->total[kd + i] / p->scale2[f] / weight - off * off, 0.0);
+    *mean = t->log1p[f] ? p->center[i] + off : t->origin[f] + (p->center[i] + off) * p->step[f];
     *sd = sqrt(variance) * (t->log1p[f] ? 1.0 : p->step[f]);
 }
 
+/* Overall figures from the segments': means by weight, variance within plus between. */
 static void finish_features(const dm_profile *p, dm_diagnostics *g)
 {
-    const int64_t kd = (int64_t)p->k * p->d;
     for (int32_t f = 0; f < p->d; f++) {
-        dm_int128 all1 = 0, all2 = 0;
-        for (int32_t j = 0; j < p->k; j++) {
-            all1 += p->total[(int64_t)j * p->d + f];
-            all2 += p->total[kd + (int64_t)j * p->d + f];
-        }
-        moments(p, f, g->total_weight, (double)all1 / p->scale1[f], (double)all2 / p->scale2[f], &g->overall_mean[f],
-                &g->overall_sd[f]);
+        double first = 0.0, second = 0.0;
         for (int32_t j = 0; j < p->k; j++) {
             const int64_t i = (int64_t)j * p->d + f;
-            const double sum1 = (double)p->total[i] / p->scale1[f], sum2 = (double)p->total[kd + i] / p->scale2[f];
-            double rest_mean = 0.0, rest_sd = 0.0;
-            moments(p, f, g->weight[j], sum1, sum2, &g->mean[i], &g->sd[i]);
-            moments(p, f, g->total_weight - g->weight[j], (double)(all1 - p->total[i]) / p->scale1[f], 0.0, &rest_mean, &rest_sd);
-            g->difference[i] = g->overall_sd[f] > 0.0 ? (g->mean[i] - rest_mean) / g->overall_sd[f] : (double)NAN;
+            segment_moments(p, j, f, g->weight[j], &g->mean[i], &g->sd[i]);
+            if (g->weight[j] > 0.0) first += g->weight[j] * g->mean[i];
+        }
+        g->overall_mean[f] = first / g->total_weight;
+        for (int32_t j = 0; j < p->k; j++) {
+            const int64_t i = (int64_t)j * p->d + f;
+            const double away = g->mean[i] - g->overall_mean[f];
+            if (g->weight[j] > 0.0) second += g->weight[j] * (g->sd[i] * g->sd[i] + away * away);
+        }
+        g->overall_sd[f] = sqrt(second / g->total_weight);
+        for (int32_t j = 0; j < p->k; j++) {
+            const int64_t i = (int64_t)j * p->d + f;
+            /* mean - mean of the rest = (mean - overall mean) x total weight / weight of the rest */
+            const double rest = g->total_weight - g->weight[j];
+            g->difference[i] = g->overall_sd[f] > 0.0 && rest > 0.0
+                                   ? (g->mean[i] - g->overall_mean[f]) * g->total_weight / rest / g->overall_sd[f]
+                                   : (double)NAN;
         }
     }
 }

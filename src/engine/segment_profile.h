@@ -1,8 +1,8 @@
 /*
  * Who the segments are: mean and spread of every feature in original units, outcomes and reach, per segment.
  *
- * Feature sums are kept on a fixed-point grid (base/fixed_sum.h) and outcome and reach sums exactly, so profiles do not
- * depend on the layout either. Features are recovered from working space (float32, about 7 digits); imputed values
+ * Block sums run in row order and are added over blocks exactly or on a fixed grid, so profiles do not depend on the layout
+ * either. Features are recovered from working space (float32, about 7 digits); imputed values
  * count as the mean they were given. A feature without weight is not in working space: its figures are NaN.
  */
 #ifndef DM_ENGINE_SEGMENT_PROFILE_H

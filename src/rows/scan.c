@@ -115,30 +115,68 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Median of the finite values of the first rows of each column; 0 where there are none. Every rank reads them itself. */
-static demarc_status pilot_shift(dm_rows *rows, const uint8_t *log1p_of, double *shift)
+/* First row of positive weight over all ranks; 0 without weights, n when there is none. Collective. */
+static demarc_status first_weighted_row(dm_rows *rows, int64_t *first)
 {
     demarc_status st = DEMARC_OK;
-    const int64_t n = lower(rows->n, PILOT_ROWS);
+    float *w = NULL;
+    *first = rows->weighted ? rows->n : 0;
+    if (!rows->weighted) return DEMARC_OK;
+    st = dm_alloc(w, DM_BLOCK_ROWS, "weights");
+    for (int64_t at = rows->range.begin; at < rows->range.end && *first == rows->n && st == DEMARC_OK; at += DM_BLOCK_ROWS) {
+        const int64_t stop = lower(at + DM_BLOCK_ROWS, rows->range.end);
+        st = dm_customers_weight(rows->o.file, at, stop, w);
+        for (int64_t r = 0; r < stop - at && st == DEMARC_OK && *first == rows->n; r++) {
+            if (w[r] > 0.0f) *first = at + r;
+        }
+    }
+    st = dm_comm_agree(rows->o.comm, st);
+    if (st == DEMARC_OK) dm_comm_min_i64(rows->o.comm, first, 1);
+    dm_free(w);
+    return st;
+}
+
+/* Finite values of column f among the pilot rows of positive weight, sorted; returns their number. */
+static int64_t pilot_values(const dm_rows *rows, const double *used, const float *w, int64_t n, int32_t f, double *column)
+{
+    int64_t count = 0;
+    for (int64_t r = 0; r < n; r++) {
+        const double v = used[r * rows->d + f];
+        if (isfinite(v) && (w == NULL || w[r] > 0.0f)) column[count++] = v;
+    }
+    qsort(column, (size_t)count, sizeof *column, by_value);
+    return count;
+}
+
+/*
+ * Median of the finite values of the first rows that count, by column; 0 where there are none. Every rank reads the same
+ * rows itself. Rows of weight 0 have no say: a shift far from the others would cost the variance its digits.
+ */
+static demarc_status pilot_shift(dm_rows *rows, const uint8_t *log1p_of, int64_t first, double *shift)
+{
+    demarc_status st = DEMARC_OK;
+    const int64_t begin = first < rows->n ? first : 0, n = lower(rows->n - begin, PILOT_ROWS);
     double *stored = NULL, *used = NULL, *column = NULL;
+    float *w = NULL;
     DM_TRY(dm_alloc(stored, n * rows->stored, "first rows"));
     DM_TRY(dm_alloc(used, n * rows->d, "first rows"));
     DM_TRY(dm_alloc(column, n, "first rows"));
-    DM_TRY(dm_customers_features_f64(rows->o.file, 0, n, stored));
-    const dm_raw_block block = {.begin = 0, .rows = n, .f64 = stored};
+    if (rows->weighted) {
+        DM_TRY(dm_alloc(w, n, "first rows"));
+        DM_TRY(dm_customers_weight(rows->o.file, begin, begin + n, w));
+    }
+    DM_TRY(dm_customers_features_f64(rows->o.file, begin, begin + n, stored));
+    const dm_raw_block block = {.begin = begin, .rows = n, .f64 = stored};
     dm_rows_convert(rows, &block, 0, n, log1p_of, used);
     for (int32_t f = 0; f < rows->d; f++) {
-        int64_t count = 0;
-        for (int64_t r = 0; r < n; r++) {
-            if (isfinite(used[r * rows->d + f])) column[count++] = used[r * rows->d + f];
-        }
-        qsort(column, (size_t)count, sizeof *column, by_value);
+        const int64_t count = pilot_values(rows, used, w, n, f, column);
         shift[f] = count == 0 ? 0.0 : column[count / 2];
     }
 cleanup:
     dm_free(stored);
     dm_free(used);
     dm_free(column);
+    dm_free(w);
     return st;
 }
 
@@ -263,11 +301,13 @@ demarc_status dm_rows_scan(dm_rows *rows, const uint8_t *log1p_of, dm_scan *scan
     demarc_status st = DEMARC_OK;
     dm_comm *comm = rows->o.comm;
     scanner s = {.rows = rows, .log1p = log1p_of};
+    int64_t first = 0;
     *scan = (dm_scan){0};
+    DM_TRY(first_weighted_row(rows, &first));
     st = dm_alloc(s.shift, rows->d, "scan");
     if (st == DEMARC_OK) st = dm_alloc_zero(s.part, rows->o.threads, "scan");
     for (int t = 0; t < rows->o.threads && st == DEMARC_OK; t++) st = part_create(&s.part[t], rows);
-    if (st == DEMARC_OK) st = pilot_shift(rows, log1p_of, s.shift);
+    if (st == DEMARC_OK) st = pilot_shift(rows, log1p_of, first, s.shift);
     DM_TRY_ALL(comm, st);
     DM_TRY_ALL(comm, dm_rows_raw_pass(rows, rows->range.begin, rows->range.end, scan_block, &s));
     for (int t = 1; t < rows->o.threads; t++) part_merge(&s.part[0], &s.part[t], rows->d);
