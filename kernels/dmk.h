@@ -20,7 +20,7 @@ typedef struct dmk_moments {
     double *first;  /* sum of w (v - shift) */
     double *second; /* sum of w (v - shift)^2 */
     double *low, *high;
-    double *bad;    /* count of NaN and infinite values */
+    double *bad; /* count of NaN and infinite values */
 } dmk_moments;
 
 /**
@@ -80,8 +80,7 @@ typedef struct dmk_table {
                        float *out);
 
     /** Add the rows, in order, to the moments. w == NULL means 1. Not finite values are counted in bad and skipped. */
-    void (*add_moments)(const double *v, const float *w, int64_t rows, int64_t d, const double *shift,
-                        dmk_moments *m);
+    void (*add_moments)(const double *v, const float *w, int64_t rows, int64_t d, const double *shift, dmk_moments *m);
 } dmk_table;
 
 /** Number of variants built into this library and the i-th of them, best first. */

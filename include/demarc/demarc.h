@@ -65,13 +65,13 @@ typedef enum demarc_progress { DEMARC_PROGRESS_AUTO, DEMARC_PROGRESS_ALWAYS, DEM
 typedef enum demarc_io { DEMARC_IO_MPIO, DEMARC_IO_FUNNEL } demarc_io;
 
 typedef struct demarc_runtime {
-    int threads;              /**< OpenMP threads per rank; 0 = the cores this rank may use, divided fairly */
-    int64_t memory_limit;     /**< bytes per rank; 0 = none. Below the shard the fit streams from the file */
-    demarc_io io;             /**< parallel results: every rank writes (mpio) or rank 0 writes (funnel) */
+    int threads;          /**< OpenMP threads per rank; 0 = the cores this rank may use, divided fairly */
+    int64_t memory_limit; /**< bytes per rank; 0 = none. Below the shard the fit streams from the file */
+    demarc_io io;         /**< parallel results: every rank writes (mpio) or rank 0 writes (funnel) */
     demarc_verbosity verbosity;
     demarc_progress progress;
-    const char *kernel;       /**< kernel variant to force ("ref", "avx2", "avx512"), NULL or "auto" = best */
-    FILE *log;                /**< NULL = stderr */
+    const char *kernel; /**< kernel variant to force ("ref", "avx2", "avx512"), NULL or "auto" = best */
+    FILE *log;          /**< NULL = stderr */
 } demarc_runtime;
 
 /** Local. Defaults: all zero, DEMARC_NORMAL, log to stderr. */
@@ -142,13 +142,13 @@ typedef enum demarc_missing { DEMARC_MISSING_ERROR, DEMARC_MISSING_MEAN } demarc
 typedef enum demarc_algorithm { DEMARC_MINIBATCH, DEMARC_LLOYD } demarc_algorithm;
 
 typedef struct demarc_fit_options {
-    const char *data;            /**< customer file */
+    const char *data; /**< customer file */
     demarc_paths paths;
-    const char *out;             /**< results directory to create */
-    bool force;                  /**< replace an existing results directory */
-    bool dry_run;                /**< check input, log shard plan, memory and passes; write nothing */
-    int32_t k_lo, k_hi;          /**< segments; k_lo == k_hi for one fit; 1 <= k_lo <= k_hi */
-    uint64_t seed;               /**< default 0 */
+    const char *out;    /**< results directory to create */
+    bool force;         /**< replace an existing results directory */
+    bool dry_run;       /**< check input, log shard plan, memory and passes; write nothing */
+    int32_t k_lo, k_hi; /**< segments; k_lo == k_hi for one fit; 1 <= k_lo <= k_hi */
+    uint64_t seed;      /**< default 0 */
     demarc_scale scale;
     demarc_missing missing;
     const char *log1p;           /**< comma-separated feature names to transform by log(1 + x); NULL = none */
@@ -156,13 +156,13 @@ typedef struct demarc_fit_options {
     const char *init;            /**< "kmeans||", "kmeans++", "random" or a file with /centroids; NULL = kmeans|| */
     int32_t restarts;            /**< >= 1; the best objective is kept */
     demarc_algorithm algorithm;
-    int64_t batch_size;          /**< 0 = automatic */
-    int32_t max_epochs;          /**< mini-batch: at most this many times n rows drawn */
-    int32_t max_iterations;      /**< full Lloyd passes at most */
-    double tolerance;            /**< stop when the squared centroid shift <= tolerance x mean feature variance */
-    int32_t polish;              /**< Lloyd passes after mini-batch; -1 = until converged */
-    double min_segment_share;    /**< smallest share of customers a segment may hold; 0 = none */
-    const char *command_line;    /**< recorded in the manifest; may be NULL */
+    int64_t batch_size;       /**< 0 = automatic */
+    int32_t max_epochs;       /**< mini-batch: at most this many times n rows drawn */
+    int32_t max_iterations;   /**< full Lloyd passes at most */
+    double tolerance;         /**< stop when the squared centroid shift <= tolerance x mean feature variance */
+    int32_t polish;           /**< Lloyd passes after mini-batch; -1 = until converged */
+    double min_segment_share; /**< smallest share of customers a segment may hold; 0 = none */
+    const char *command_line; /**< recorded in the manifest; may be NULL */
 } demarc_fit_options;
 
 DEMARC_API void demarc_fit_options_default(demarc_fit_options *o);
@@ -171,8 +171,8 @@ DEMARC_API void demarc_fit_options_default(demarc_fit_options *o);
 typedef struct demarc_segment_row {
     int64_t size;
     double share, objective, mean_margin, near_boundary;
-    int32_t nearest;             /**< nearest other segment, -1 if k == 1 */
-    char top[160];               /**< the features that set it apart most, in words */
+    int32_t nearest; /**< nearest other segment, -1 if k == 1 */
+    char top[160];   /**< the features that set it apart most, in words */
 } demarc_segment_row;
 
 typedef struct demarc_fit_result {
@@ -208,8 +208,8 @@ DEMARC_API demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_option
 typedef struct demarc_assign_options {
     const char *data;
     demarc_paths paths;
-    const char *model;           /**< model.h5 */
-    const char *out;             /**< assignments file to create */
+    const char *model; /**< model.h5 */
+    const char *out;   /**< assignments file to create */
     bool force, dry_run;
 } demarc_assign_options;
 
@@ -217,8 +217,8 @@ typedef struct demarc_assign_result {
     int64_t n;
     int32_t d, k;
     double objective;
-    char digest[40];             /**< as in a fit: of labels, distances, centroids and objective */
-    int64_t *size;               /**< [k], owned by the result */
+    char digest[40]; /**< as in a fit: of labels, distances, centroids and objective */
+    int64_t *size;   /**< [k], owned by the result */
 } demarc_assign_result;
 
 DEMARC_API void demarc_assign_options_default(demarc_assign_options *o);
@@ -231,8 +231,8 @@ DEMARC_API void demarc_assign_result_clear(demarc_assign_result *r);
 DEMARC_API demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o, demarc_assign_result *r);
 
 typedef struct demarc_verify_options {
-    const char *run;             /**< results directory */
-    const char *data;            /**< NULL = the input path in its manifest */
+    const char *run;  /**< results directory */
+    const char *data; /**< NULL = the input path in its manifest */
 } demarc_verify_options;
 
 typedef struct demarc_verify_result {
@@ -253,7 +253,7 @@ DEMARC_API demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_
 /* ------------------------------------------------------------------------------------------------ info */
 
 typedef struct demarc_info_options {
-    const char *path;            /**< customer file, model, assignments or results directory */
+    const char *path; /**< customer file, model, assignments or results directory */
     demarc_paths paths;
 } demarc_info_options;
 
@@ -272,10 +272,10 @@ typedef struct demarc_generate_options {
     int64_t customers;
     int32_t features, segments;
     uint64_t seed;
-    double separation;           /**< distance between segment centres in units of the within-segment sd */
-    int32_t arms;                /**< arms of a randomised campaign, control included; 0 = no campaign */
-    bool outcomes;               /**< write /outcomes */
-    double missing_share;        /**< share of feature values that are missing, [0, 1) */
+    double separation;    /**< distance between segment centres in units of the within-segment sd */
+    int32_t arms;         /**< arms of a randomised campaign, control included; 0 = no campaign */
+    bool outcomes;        /**< write /outcomes */
+    double missing_share; /**< share of feature values that are missing, [0, 1) */
 } demarc_generate_options;
 
 DEMARC_API void demarc_generate_options_default(demarc_generate_options *o);
@@ -283,26 +283,26 @@ DEMARC_API void demarc_generate_options_default(demarc_generate_options *o);
 DEMARC_API demarc_status demarc_generate(demarc_context *ctx, const demarc_generate_options *o);
 
 typedef struct demarc_import_options {
-    const char *in;              /**< CSV path, "-" = stdin */
+    const char *in; /**< CSV path, "-" = stdin */
     const char *out;
     bool force, dry_run;
-    char delimiter;              /**< default ',' */
-    const char *id;              /**< column name or NULL */
-    const char *weight;          /**< column name or NULL */
-    const char *features;        /**< comma-separated names; NULL = every column not used otherwise */
-    const char *exclude;         /**< comma-separated names to leave out */
-    const char *categorical;     /**< comma-separated names to one-hot encode */
-    const char *outcomes;        /**< comma-separated names or NULL */
-    const char *arm;             /**< column name or NULL */
-    const char *control;         /**< value of the arm column that is arm 0, or NULL */
-    const char *reachable;       /**< comma-separated names or NULL */
-    bool float32;                /**< store features as float32 (default float64: what the text says) */
+    char delimiter;          /**< default ',' */
+    const char *id;          /**< column name or NULL */
+    const char *weight;      /**< column name or NULL */
+    const char *features;    /**< comma-separated names; NULL = every column not used otherwise */
+    const char *exclude;     /**< comma-separated names to leave out */
+    const char *categorical; /**< comma-separated names to one-hot encode */
+    const char *outcomes;    /**< comma-separated names or NULL */
+    const char *arm;         /**< column name or NULL */
+    const char *control;     /**< value of the arm column that is arm 0, or NULL */
+    const char *reachable;   /**< comma-separated names or NULL */
+    bool float32;            /**< store features as float32 (default float64: what the text says) */
 } demarc_import_options;
 
 typedef struct demarc_import_result {
     int64_t rows;
     int32_t features;
-    int64_t missing;             /**< feature values that were empty */
+    int64_t missing; /**< feature values that were empty */
 } demarc_import_result;
 
 DEMARC_API void demarc_import_options_default(demarc_import_options *o);

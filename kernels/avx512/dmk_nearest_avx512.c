@@ -36,7 +36,8 @@ static inline void transpose_square(const float *x, long d, float *t)
     }
     for (int c = 0; c < 4; c++) { /* quarters together */
         const __m512 p = _mm512_shuffle_f32x4(a[c], a[4 + c], 0x88), q = _mm512_shuffle_f32x4(a[c], a[4 + c], 0xdd);
-        const __m512 u = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0x88), v = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0xdd);
+        const __m512 u = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0x88),
+                     v = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0xdd);
         _mm512_storeu_ps(t + (0 + c) * 32, _mm512_shuffle_f32x4(p, u, 0x88));
         _mm512_storeu_ps(t + (8 + c) * 32, _mm512_shuffle_f32x4(p, u, 0xdd));
         _mm512_storeu_ps(t + (4 + c) * 32, _mm512_shuffle_f32x4(q, v, 0x88));

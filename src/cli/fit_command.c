@@ -37,7 +37,7 @@ static void add_options(cli_line *line, demarc_fit_options *o)
             SEARCH, "init", "HOW", CLI_TEXT, &o->init,
             "first centroids: kmeans||, kmeans++, random, or an HDF5 file with /centroids [k, d] in original units "
             "(default kmeans||)"),
-        CLI_OPTION(SEARCH, "restarts", "N", CLI_INT32, &o->restarts, "searches; the best is kept", .min = 1, .max = 1e6,
+        CLI_OPTION(SEARCH, "restarts", "N", CLI_INT32, &o->restarts, "searches; the best is kept", .min = 1, .max = 1e4,
                    .show_default = true),
         CLI_OPTION(SEARCH, "algorithm", "NAME", CLI_CHOICE, &o->algorithm, "minibatch (then polished) or lloyd",
                    .word = algorithm_words, .show_default = true),
@@ -72,8 +72,9 @@ static demarc_status add_segment(cli_table *t, const demarc_fit_result *r, int32
     DM_TRY(cli_table_cell(t, cli_grouped(count, row->size)));
     DM_TRY(cli_table_cellf(t, "%.1f%%", 100.0 * row->share));
     DM_TRY(cli_table_cellf(t, "%.1f%%", r->objective > 0.0 ? 100.0 * row->objective / r->objective : 0.0));
-    DM_TRY(cli_table_cellf(t, "%.4g", row->mean_margin));
-    DM_TRY(cli_table_cellf(t, "%.1f%%", 100.0 * row->near_boundary));
+    DM_TRY(isnan(row->mean_margin) ? cli_table_cell(t, "-") : cli_table_cellf(t, "%.4g", row->mean_margin));
+    DM_TRY(isnan(row->near_boundary) ? cli_table_cell(t, "-")
+                                     : cli_table_cellf(t, "%.1f%%", 100.0 * row->near_boundary));
     if (row->nearest < 0) {
         DM_TRY(cli_table_cell(t, "-"));
     } else {
@@ -118,7 +119,7 @@ static demarc_status print_summary(const demarc_fit_options *o, const demarc_fit
     DM_TRY(cli_table_cell(&t, "objective"));
     DM_TRY(cli_table_cellf(&t, "%.10g", r->objective));
     DM_TRY(cli_table_cell(&t, "explained"));
-    DM_TRY(cli_table_cellf(&t, "%.2f%%", 100.0 * r->explained));
+    DM_TRY(isnan(r->explained) ? cli_table_cell(&t, "-") : cli_table_cellf(&t, "%.2f%%", 100.0 * r->explained));
     DM_TRY(cli_table_cell(&t, "iterations"));
     DM_TRY(cli_table_cellf(&t, "%d", r->iterations));
     DM_TRY(cli_table_cell(&t, "digest"));

@@ -68,6 +68,8 @@ demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o,
     if (o->data == NULL || o->model == NULL || (o->out == NULL && !o->dry_run)) {
         return dm_fail(DEMARC_ERR_USAGE, "incomplete: assign: name a customer file, --model and --out");
     }
+    DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->data));
+    DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->model));
     if (!o->dry_run) DM_TRY(dm_output_begin(&output, ctx->comm, o->out, DM_OUTPUT_FILE, o->force));
     DM_TRY(labelling_open(&l, ctx, o->model, o->data, &o->paths, DEMARC_ERR_DATA));
     if (o->dry_run) {
@@ -117,8 +119,14 @@ static demarc_status share_manifest(demarc_context *ctx, const char *path, dm_ma
 {
     demarc_status st = DEMARC_OK;
     const bool root = dm_comm_rank(ctx->comm) == 0;
-    const char **text[] = {(const char **)&f->input_path, &f->paths.features, &f->paths.id,          &f->paths.weight,
-                           &f->paths.outcomes,            &f->paths.arm,      &f->paths.propensity, &f->paths.reachable};
+    const char **text[] = {(const char **)&f->input_path,
+                           &f->paths.features,
+                           &f->paths.id,
+                           &f->paths.weight,
+                           &f->paths.outcomes,
+                           &f->paths.arm,
+                           &f->paths.propensity,
+                           &f->paths.reachable};
     if (root) st = dm_manifest_read(path, f);
     DM_TRY_ALL(ctx->comm, st);
     dm_comm_bcast(ctx->comm, f->digest, sizeof f->digest, 0);
@@ -128,7 +136,8 @@ static demarc_status share_manifest(demarc_context *ctx, const char *path, dm_ma
         dm_comm_bcast(ctx->comm, &length, sizeof length, 0);
         if (length == 0) continue;
         char *copy = root ? (char *)(uintptr_t)*text[i] : malloc((size_t)length);
-        DM_TRY_ALL(ctx->comm, copy != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: paths: free some memory"));
+        DM_TRY_ALL(ctx->comm,
+                   copy != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: paths: free some memory"));
         dm_comm_bcast(ctx->comm, copy, length, 0);
         *text[i] = copy;
     }
@@ -138,7 +147,8 @@ cleanup:
 
 static demarc_status wrong_number(const char *what, double stored, double right)
 {
-    return dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s is %.17g, should be %.17g: fit again", what, stored, right);
+    return dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s is %.17g, should be %.17g: fit again", what, stored,
+                   right);
 }
 
 /* diagnostics.json must name the same objective and digest. Rank 0 looks. */
@@ -151,9 +161,11 @@ static demarc_status check_diagnostics(demarc_context *ctx, const char *path, do
     if (dm_comm_rank(ctx->comm) == 0) {
         st = dm_diagnostics_read(path, &stored, stored_digest, &checked);
         if (st == DEMARC_OK && !checked) dm_log_warn(&ctx->log, "%s is too large to be checked", path);
-        if (st == DEMARC_OK && checked && stored != objective) st = wrong_number("objective of diagnostics.json", stored, objective);
+        if (st == DEMARC_OK && checked && stored != objective)
+            st = wrong_number("objective of diagnostics.json", stored, objective);
         if (st == DEMARC_OK && checked && strcmp(stored_digest, digest) != 0) {
-            st = dm_fail(DEMARC_ERR_VERIFY, "verification failed: digest is %s in diagnostics.json, should be %s: fit again",
+            st = dm_fail(DEMARC_ERR_VERIFY,
+                         "verification failed: digest is %s in diagnostics.json, should be %s: fit again",
                          stored_digest, digest);
         }
     }
@@ -175,10 +187,12 @@ demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o,
     DM_TRY(join(manifest, sizeof manifest, o->run, "manifest.json"));
     DM_TRY(join(diagnostics, sizeof diagnostics, o->run, "diagnostics.json"));
     DM_TRY(share_manifest(ctx, manifest, &facts));
-    DM_TRY(labelling_open(&l, ctx, model, o->data != NULL ? o->data : facts.input_path, &facts.paths, DEMARC_ERR_VERIFY));
+    DM_TRY(
+        labelling_open(&l, ctx, model, o->data != NULL ? o->data : facts.input_path, &facts.paths, DEMARC_ERR_VERIFY));
     DM_TRY(dm_assignments_open(&stored, ctx->comm, assignments, &n));
     if (n != dm_rows_global(l.rows)) {
-        DM_TRY(dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s has %lld rows, the input %lld: name the right input by --data",
+        DM_TRY(dm_fail(DEMARC_ERR_VERIFY,
+                       "verification failed: %s has %lld rows, the input %lld: name the right input by --data",
                        assignments, (long long)n, (long long)dm_rows_global(l.rows)));
     }
     const dm_final_options fo = {
@@ -186,15 +200,18 @@ demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o,
     DM_TRY(dm_final_pass(&fo, &g, digest, NULL));
     for (int32_t j = 0; j < g.k; j++) {
         if (g.size[j] != l.model.size[j]) {
-            DM_TRY(dm_fail(DEMARC_ERR_VERIFY, "verification failed: /size of segment %d is %lld, should be %lld: fit again", (int)j,
+            DM_TRY(dm_fail(DEMARC_ERR_VERIFY,
+                           "verification failed: /size of segment %d is %lld, should be %lld: fit again", (int)j,
                            (long long)l.model.size[j], (long long)g.size[j]));
         }
     }
     if (l.model.objective != g.objective) DM_TRY(wrong_number("objective of model.h5", l.model.objective, g.objective));
-    if (facts.objective != g.objective) DM_TRY(wrong_number("objective of manifest.json", facts.objective, g.objective));
+    if (facts.objective != g.objective)
+        DM_TRY(wrong_number("objective of manifest.json", facts.objective, g.objective));
     if (strcmp(l.model.digest, digest) != 0 || strcmp(facts.digest, digest) != 0) {
-        DM_TRY(dm_fail(DEMARC_ERR_VERIFY, "verification failed: digest is %s in model.h5 and %s in manifest.json, should be %s: fit "
-                                          "again",
+        DM_TRY(dm_fail(DEMARC_ERR_VERIFY,
+                       "verification failed: digest is %s in model.h5 and %s in manifest.json, should be %s: fit "
+                       "again",
                        l.model.digest, facts.digest, digest));
     }
     DM_TRY(check_diagnostics(ctx, diagnostics, g.objective, digest));

@@ -33,12 +33,12 @@ typedef struct final_run {
     int32_t k, d;
     double unit;
     dm_centers centers;
-    double *gap;                    /* [k, k] distance of centroids, working units */
-    double *zero;                   /* [d] */
+    double *gap;  /* [k, k] distance of centroids, working units */
+    double *zero; /* [d] */
     final_part *part;
     int64_t window_begin;
-    dm_assignment_rows out;         /* of the window */
-    dm_profile *profile;            /* NULL = none */
+    dm_assignment_rows out; /* of the window */
+    dm_profile *profile;    /* NULL = none */
 } final_run;
 
 static void add_sums(const final_run *run, final_part *p, const dm_assignment_rows *out, int64_t rows, const float *x,
@@ -72,18 +72,23 @@ static void final_block(void *context, int thread, int64_t begin, int64_t rows, 
     final_run *run = context;
     final_part *p = &run->part[thread];
     const int64_t at = begin - run->window_begin;
-    const dm_assignment_rows out = {run->out.segment + at, run->out.runner_up + at, run->out.distance + at, run->out.margin + at};
+    const dm_assignment_rows out = {run->out.segment + at, run->out.runner_up + at, run->out.distance + at,
+                                    run->out.margin + at};
     if (run->o->exhaustive) {
-        dm_nearest_two_exhaustive(run->kernel, &run->centers, x, rows, out.segment, out.runner_up, p->squared, p->own, p->second);
+        dm_nearest_two_exhaustive(run->kernel, &run->centers, x, rows, out.segment, out.runner_up, p->squared, p->own,
+                                  p->second);
     } else {
-        dm_nearest_two(run->kernel, &run->centers, &p->tile, x, rows, out.segment, out.runner_up, p->squared, p->own, p->second);
+        dm_nearest_two(run->kernel, &run->centers, &p->tile, x, rows, out.segment, out.runner_up, p->squared, p->own,
+                       p->second);
     }
     for (int64_t r = 0; r < rows; r++) {
         const int32_t j = out.segment[r], other = out.runner_up[r];
         const double gap = other < 0 ? 0.0 : run->gap[(int64_t)j * run->k + other];
         out.distance[r] = (float)(sqrt(p->squared[r]) * run->unit);
         /* With one segment there is no boundary; equal centroids have their boundary everywhere. */
-        out.margin[r] = other < 0 ? INFINITY : gap > 0.0 ? (float)((p->second[r] - p->own[r]) / (2.0 * gap) * run->unit) : 0.0f;
+        out.margin[r] = other < 0   ? INFINITY
+                        : gap > 0.0 ? (float)((p->second[r] - p->own[r]) / (2.0 * gap) * run->unit)
+                                    : 0.0f;
     }
     add_sums(run, p, &out, rows, x, w);
     const uint64_t block = (uint64_t)(begin / DM_BLOCK_ROWS) * 4;
@@ -99,11 +104,12 @@ static void final_block(void *context, int thread, int64_t begin, int64_t rows, 
 
 static demarc_status differs(int64_t row, const char *what, double stored, double right)
 {
-    return dm_fail(DEMARC_ERR_VERIFY, "verification failed: /%s of row %lld is %.9g, should be %.9g: fit again", what, (long long)row,
-                   stored, right);
+    return dm_fail(DEMARC_ERR_VERIFY, "verification failed: /%s of row %lld is %.9g, should be %.9g: fit again", what,
+                   (long long)row, stored, right);
 }
 
-static demarc_status compare_window(const final_run *run, int64_t begin, int64_t count, const dm_assignment_rows *stored)
+static demarc_status compare_window(const final_run *run, int64_t begin, int64_t count,
+                                    const dm_assignment_rows *stored)
 {
     demarc_status st = DEMARC_OK;
     int64_t id = -1;
@@ -125,7 +131,8 @@ static demarc_status compare_window(const final_run *run, int64_t begin, int64_t
     }
     DM_TRY(dm_assignments_compare_ids(run->o->compare, run->o->customers, begin, count, &id));
     if (id >= 0) {
-        st = dm_fail(DEMARC_ERR_VERIFY, "verification failed: /id of row %lld is not the input's: fit again", (long long)id);
+        st = dm_fail(DEMARC_ERR_VERIFY, "verification failed: /id of row %lld is not the input's: fit again",
+                     (long long)id);
     }
 cleanup:
     return st;
@@ -257,7 +264,8 @@ static double davies_bouldin(const final_run *run, const dm_diagnostics *g)
         double worst = 0.0;
         for (int32_t b = 0; b < run->k; b++) {
             const double gap = run->gap[(int64_t)a * run->k + b] * run->unit;
-            if (b != a && g->size[b] > 0 && gap > 0.0) worst = fmax(worst, (g->mean_distance[a] + g->mean_distance[b]) / gap);
+            if (b != a && g->size[b] > 0 && gap > 0.0)
+                worst = fmax(worst, (g->mean_distance[a] + g->mean_distance[b]) / gap);
         }
         total += worst;
         counted++;
@@ -317,9 +325,11 @@ static demarc_status make_digest(const final_run *run, double objective, char di
     double *all = NULL;
     char hex[33];
     DM_TRY(dm_alloc(all, words, "digest"));
-    const int64_t head[5] = {run->part[0].digest.low, run->part[0].digest.high, dm_rows_global(run->o->rows), run->k, run->d};
+    const int64_t head[5] = {run->part[0].digest.low, run->part[0].digest.high, dm_rows_global(run->o->rows), run->k,
+                             run->d};
     memcpy(all, head, sizeof head);
-    for (int64_t i = 0; i < kd; i++) all[5 + i] = dm_transform_to_original(&m->transform, (int32_t)(i % run->d), m->centroids[i]);
+    for (int64_t i = 0; i < kd; i++)
+        all[5 + i] = dm_transform_to_original(&m->transform, (int32_t)(i % run->d), m->centroids[i]);
     memcpy(all + 5 + kd, m->offsets, (size_t)run->k * sizeof *all);
     all[words - 1] = objective;
     dm_hash128_hex(all, (size_t)words * sizeof *all, hex);
@@ -350,18 +360,21 @@ demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char d
     st = run_create(&run, window_rows);
     if (st == DEMARC_OK) st = diagnostics_create(g, run.k);
     if (st == DEMARC_OK && o->compare != NULL) st = rows_create(&stored, window_rows);
-    if (st == DEMARC_OK && o->scan != NULL) st = dm_profile_create(&run.profile, o->rows, o->customers, o->model, o->scan);
+    if (st == DEMARC_OK && o->scan != NULL)
+        st = dm_profile_create(&run.profile, o->rows, o->customers, o->model, o->scan);
     DM_TRY_ALL(comm, st);
     dm_comm_max_i64(comm, &windows, 1); /* writing is collective: all ranks take as many turns */
     for (int64_t turn = 0; turn < windows; turn++) {
-        const int64_t begin = range.begin + turn * window_rows < range.end ? range.begin + turn * window_rows : range.end;
+        const int64_t begin =
+            range.begin + turn * window_rows < range.end ? range.begin + turn * window_rows : range.end;
         const int64_t end = begin + window_rows < range.end ? begin + window_rows : range.end;
         run.window_begin = begin;
         if (end > begin) st = dm_rows_pass_range(o->rows, begin, end, final_block, &run);
         if (st == DEMARC_OK && run.profile != NULL) {
             st = dm_profile_add_outcomes(run.profile, run.out.segment, begin, end);
         }
-        if (st == DEMARC_OK && o->compare != NULL && end > begin) st = compare_window(&run, begin, end - begin, &stored);
+        if (st == DEMARC_OK && o->compare != NULL && end > begin)
+            st = compare_window(&run, begin, end - begin, &stored);
         DM_TRY_ALL(comm, st);
         if (o->writer != NULL) {
             const double before = dm_clock();

@@ -13,13 +13,13 @@
 #include "store/assignments_file.h"
 
 typedef struct dm_final_options {
-    dm_rows *rows;                  /* scaled with the model's transform */
+    dm_rows *rows; /* scaled with the model's transform */
     dm_customers *customers;
     const dm_model *model;
-    bool exhaustive;                /* brute force in double instead of BLAS (verify) */
-    dm_assignments_writer *writer;  /* NULL = do not write */
-    dm_assignments *compare;        /* NULL = nothing to compare with */
-    const dm_scan *scan;            /* for the profile's bounds; NULL = no feature, outcome and reach profile */
+    bool exhaustive;               /* brute force in double instead of BLAS (verify) */
+    dm_assignments_writer *writer; /* NULL = do not write */
+    dm_assignments *compare;       /* NULL = nothing to compare with */
+    const dm_scan *scan;           /* for the profile's bounds; NULL = no feature, outcome and reach profile */
 } dm_final_options;
 
 /** The rule of "near a boundary": margin < DM_NEAR_RULE x half the distance of the two centroids. */

@@ -33,14 +33,14 @@ typedef struct fit_run {
     double *bound;
     dm_kmeans km;
     bool have_km;
-    double *given;               /* --init FILE in working space */
+    double *given; /* --init FILE in working space */
     dm_model model;
     dm_trace trace;
     dm_diagnostics g;
     dm_assignments_writer writer;
     double seconds[PHASES];
     int64_t bytes[PHASES];
-    double *peak;                /* [ranks] */
+    double *peak; /* [ranks] */
     double start;
     char started_utc[32];
 } fit_run;
@@ -63,11 +63,13 @@ static demarc_status check_options(const demarc_fit_options *o)
     if (o->data == NULL) return dm_fail(DEMARC_ERR_USAGE, "no input: fit: name a customer file");
     if (o->out == NULL && !o->dry_run) return dm_fail(DEMARC_ERR_USAGE, "no output: --out: name a results directory");
     if (o->k_lo < 1 || o->k_hi < o->k_lo || o->k_hi > 1000000) {
-        return dm_fail(DEMARC_ERR_USAGE, "bad number of segments %d:%d: --segments: use K or LO:HI with 1 <= LO <= HI <= 1000000",
+        return dm_fail(DEMARC_ERR_USAGE,
+                       "bad number of segments %d:%d: --segments: use K or LO:HI with 1 <= LO <= HI <= 1000000",
                        (int)o->k_lo, (int)o->k_hi);
     }
     if (o->k_lo < o->k_hi && init_of(o->init) == DM_INIT_GIVEN) {
-        return dm_fail(DEMARC_ERR_USAGE, "centroids for a range of k: --init %s: give one K, or --init kmeans||", o->init);
+        return dm_fail(DEMARC_ERR_USAGE, "centroids for a range of k: --init %s: give one K, or --init kmeans||",
+                       o->init);
     }
     if (o->restarts < 1 || o->restarts > 10000) {
         return dm_fail(DEMARC_ERR_USAGE, "%d restarts: --restarts: use 1 to 10000", (int)o->restarts);
@@ -77,9 +79,11 @@ static demarc_status check_options(const demarc_fit_options *o)
                        (long long)o->batch_size);
     }
     if (o->max_epochs < 1 || o->max_iterations < 1 || o->polish < -1) {
-        return dm_fail(DEMARC_ERR_USAGE, "passes below 1: --max-epochs, --max-iterations, --polish: use positive numbers");
+        return dm_fail(DEMARC_ERR_USAGE,
+                       "passes below 1: --max-epochs, --max-iterations, --polish: use positive numbers");
     }
-    if (!(o->tolerance >= 0.0)) return dm_fail(DEMARC_ERR_USAGE, "tolerance %g: --tolerance: use a number >= 0", o->tolerance);
+    if (!(o->tolerance >= 0.0))
+        return dm_fail(DEMARC_ERR_USAGE, "tolerance %g: --tolerance: use a number >= 0", o->tolerance);
     if (!(o->min_segment_share >= 0.0) || o->min_segment_share * o->k_hi > 1.0) {
         return dm_fail(DEMARC_ERR_USAGE, "share %g for %d segments: --min-segment-share: use 0 to 1 / segments",
                        o->min_segment_share, (int)o->k_hi);
@@ -93,21 +97,24 @@ static void log_plan(fit_run *run, bool always)
     dm_log *log = &run->ctx->log;
     const dm_schema *s = dm_customers_schema(run->customers);
     char shard[32], stream[32], file[32], out[32];
-    const int64_t rows = (dm_block_count(s->n) + dm_comm_size(run->ctx->comm) - 1) / dm_comm_size(run->ctx->comm) * DM_BLOCK_ROWS;
+    const int64_t rows =
+        (dm_block_count(s->n) + dm_comm_size(run->ctx->comm) - 1) / dm_comm_size(run->ctx->comm) * DM_BLOCK_ROWS;
     dm_text_bytes(shard, (double)dm_rows_shard_bytes(run->rows));
     dm_text_bytes(stream, (double)dm_rows_stream_bytes(run->rows));
     dm_text_bytes(file, (double)s->file_bytes);
     dm_text_bytes(out, 24.0 * (double)s->n);
     void (*line)(dm_log *, const char *, ...) = always ? dm_log_line : dm_log_detail;
-    line(log, "input: %lld customers x %d features, %s, %s, %s", (long long)s->n, (int)s->d, s->stored_type, s->storage, file);
+    line(log, "input: %lld customers x %d features, %s, %s, %s", (long long)s->n, (int)s->d, s->stored_type, s->storage,
+         file);
     line(log, "plan: %d ranks x %d threads, at most %lld customers a rank, kernel %s, BLAS core type %s",
-         dm_comm_size(run->ctx->comm), run->ctx->threads, (long long)(rows < s->n ? rows : s->n), run->ctx->kernel->name,
-         dm_blas_core());
+         dm_comm_size(run->ctx->comm), run->ctx->threads, (long long)(rows < s->n ? rows : s->n),
+         run->ctx->kernel->name, dm_blas_core());
     line(log, "memory per rank: %s", dm_rows_streamed(run->rows) ? "streamed, below the limit" : "the shard is held");
     line(log, "  shard %s, reading buffers %s; output about %s", shard, stream, out);
-    line(log, "passes over the file: %s", dm_rows_streamed(run->rows) ? "one for each pass of the fit"
-                                          : s->exact_f32              ? "one (values are float32 as stored)"
-                                                                      : "two (scan, then load)");
+    line(log, "passes over the file: %s",
+         dm_rows_streamed(run->rows) ? "one for each pass of the fit"
+         : s->exact_f32              ? "one (values are float32 as stored)"
+                                     : "two (scan, then load)");
 }
 
 static demarc_status open_input(fit_run *run)
@@ -117,8 +124,9 @@ static demarc_status open_input(fit_run *run)
     DM_TRY(dm_customers_open(&run->customers, ctx->comm, run->o->data, &run->o->paths));
     const dm_schema *schema = dm_customers_schema(run->customers);
     if (schema->n < run->o->k_lo) {
-        DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE, "fewer customers than segments: %s has %lld, %d segments asked: lower --segments",
-                       run->o->data, (long long)schema->n, (int)run->o->k_lo));
+        DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE,
+                       "fewer customers than segments: %s has %lld, %d segments asked: lower --segments", run->o->data,
+                       (long long)schema->n, (int)run->o->k_lo));
     }
     DM_TRY(dm_context_rows(ctx, run->customers, schema->d, NULL, false, &run->rows));
     const int64_t eighth = dm_rows_shard_bytes(run->rows) / 8;
@@ -155,8 +163,9 @@ static demarc_status load_init(fit_run *run, int32_t k)
     for (int64_t i = 0; i < (int64_t)k * d; i++) {
         run->given[i] = dm_transform_to_working(&run->transform, (int32_t)(i % d), run->given[i]);
         if (!isfinite(run->given[i])) {
-            DM_TRY(dm_fail(DEMARC_ERR_DATA, "bad centroid: %s /centroids row %lld column %lld cannot be scaled: give values the "
-                                            "features can take",
+            DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                           "bad centroid: %s /centroids row %lld column %lld cannot be scaled: give values the "
+                           "features can take",
                            run->o->init, (long long)(i / d), (long long)(i % d)));
         }
     }
@@ -247,9 +256,10 @@ static demarc_status fit_range(fit_run *run, dm_trace *trace)
         st = fit_one(run, k, &m, &t);
         if (st == DEMARC_OK) st = label_without_writing(run, &m, &g);
         if (st == DEMARC_OK) {
-            tried[ks] = (dm_k_record){k, g.objective, g.calinski_harabasz, g.davies_bouldin, g.silhouette, smallest_share(&g), false};
-            dm_log_line(&run->ctx->log, "k %d: objective %.9g, silhouette %.4f, smallest segment %.2f%%", (int)k, g.objective,
-                        g.silhouette, 100.0 * tried[ks].smallest_share);
+            tried[ks] = (dm_k_record){
+                k, g.objective, g.calinski_harabasz, g.davies_bouldin, g.silhouette, smallest_share(&g), false};
+            dm_log_line(&run->ctx->log, "k %d: objective %.9g, silhouette %.4f, smallest segment %.2f%%", (int)k,
+                        g.objective, g.silhouette, 100.0 * tried[ks].smallest_share);
             const bool better = best < 0 || (isnan(tried[best].silhouette) && !isnan(g.silhouette)) ||
                                 g.silhouette > tried[best].silhouette;
             if (better) {
@@ -317,7 +327,8 @@ cleanup:
 }
 
 /* Text of manifest.json. Rank 0; figures are already reduced. */
-static demarc_status make_manifest(fit_run *run, const dm_phase_record *phase, int64_t messages, int64_t bytes, char **text)
+static demarc_status make_manifest(fit_run *run, const dm_phase_record *phase, int64_t messages, int64_t bytes,
+                                   char **text)
 {
     demarc_context *ctx = run->ctx;
     char absolute[PATH_MAX], finished[32];
@@ -326,7 +337,8 @@ static demarc_status make_manifest(fit_run *run, const dm_phase_record *phase, i
     const dm_manifest m = {.command = "fit",
                            .command_line = run->o->command_line,
                            .options = run->o,
-                           .batch_size = run->o->batch_size > 0 ? run->o->batch_size : dm_kmeans_batch_size(run->model.k),
+                           .batch_size =
+                               run->o->batch_size > 0 ? run->o->batch_size : dm_kmeans_batch_size(run->model.k),
                            .input_path = input,
                            .input_bytes = dm_customers_schema(run->customers)->file_bytes,
                            .input_digest = run->scan.digest,
@@ -402,7 +414,8 @@ static demarc_status fill_result(fit_run *run, demarc_fit_result *r, char **diag
 {
     demarc_status st = DEMARC_OK;
     const dm_diagnostics *g = &run->g;
-    *r = (demarc_fit_result){.n = g->n, .d = g->d, .k = g->k, .objective = g->objective, .iterations = run->model.iterations};
+    *r = (demarc_fit_result){
+        .n = g->n, .d = g->d, .k = g->k, .objective = g->objective, .iterations = run->model.iterations};
     r->explained = g->total > 0.0 ? 1.0 - g->objective / g->total : (double)NAN;
     snprintf(r->digest, sizeof r->digest, "%s", run->model.digest);
     DM_TRY(dm_alloc_zero(r->segment, g->k, "result"));
@@ -454,10 +467,12 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
     if (result != NULL) *result = (demarc_fit_result){0};
     dm_clock_utc(run.started_utc);
     DM_TRY_ALL(ctx->comm, check_options(o));
+    DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->data));
+    if (init_of(o->init) == DM_INIT_GIVEN) DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->init));
     if (!o->dry_run) DM_TRY(dm_output_begin(&run.output, ctx->comm, o->out, DM_OUTPUT_DIRECTORY, o->force));
     if (dm_blas_core_advice() != NULL) {
-        dm_log_warn(&ctx->log, "OpenBLAS runs on core type %s, this CPU could use %s: set OPENBLAS_CORETYPE=%s", dm_blas_core(),
-                    dm_blas_core_advice(), dm_blas_core_advice());
+        dm_log_warn(&ctx->log, "OpenBLAS runs on core type %s, this CPU could use %s: set OPENBLAS_CORETYPE=%s",
+                    dm_blas_core(), dm_blas_core_advice(), dm_blas_core_advice());
     }
     DM_TRY(open_input(&run));
     log_plan(&run, o->dry_run);

@@ -19,7 +19,8 @@ void demarc_info_options_default(demarc_info_options *o) { *o = (demarc_info_opt
 static demarc_status count_arms(demarc_context *ctx, dm_customers *c, int32_t *arms, int64_t **size)
 {
     demarc_status st = DEMARC_OK;
-    const dm_row_range range = dm_row_range_of(dm_customers_schema(c)->n, dm_comm_rank(ctx->comm), dm_comm_size(ctx->comm));
+    const dm_row_range range =
+        dm_row_range_of(dm_customers_schema(c)->n, dm_comm_rank(ctx->comm), dm_comm_size(ctx->comm));
     int32_t *arm = NULL;
     int64_t *count = NULL, most = 0;
     st = dm_alloc(arm, WINDOW, "arms");
@@ -179,8 +180,8 @@ static demarc_status summarise_assignments(dm_assignments *a, int64_t n, dm_info
         for (int64_t i = 0; i < count; i++) {
             const int32_t j = rows.segment[i];
             if (j < 0 || j >= 1000000) {
-                DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged assignments: %s /segment of row %lld is %d: fit again", info->path,
-                               (long long)(at + i), (int)j));
+                DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged assignments: %s /segment of row %lld is %d: fit again",
+                               info->path, (long long)(at + i), (int)j));
             }
             if (j >= room) {
                 int64_t *grown = NULL;

@@ -5,8 +5,9 @@ demarc_status dm_match_features(const dm_customers *file, const dm_model *model,
     const dm_schema *s = dm_customers_schema(file);
     const bool by_name = s->named && model->named;
     if (!by_name && s->d != model->d) {
-        return dm_fail(DEMARC_ERR_DATA, "model of another width: %s has %d features, the model %d, and names to match them by are "
-                                        "missing: give a file with the model's features",
+        return dm_fail(DEMARC_ERR_DATA,
+                       "model of another width: %s has %d features, the model %d, and names to match them by are "
+                       "missing: give a file with the model's features",
                        dm_customers_path(file), (int)s->d, (int)model->d);
     }
     *identity = s->d == model->d;

@@ -18,19 +18,19 @@ struct dm_profile {
     dm_customers *customers;
     const dm_model *model;
     int threads;
-    int32_t k, d, m, c;        /* segments, features, outcomes, channels */
-    double *scale1, *scale2;   /* [d] grids of deviations and their squares */
-    double *step;              /* [d] unit / factor: original units per working unit */
-    double *center;            /* [k, d] what deviations are from: working units, original ones where logged */
-    double *block;             /* [threads][2, k, d] */
-    dm_int128 *total;          /* [threads][2, k, d] */
-    dm_exact_sum *outcome;     /* [k, m, 2]: w y, w */
-    int64_t *outcome_count;    /* [k, m] */
-    dm_exact_sum *reach;       /* [k, c + 1]: w reached, by channel and by any */
-    double *y;                 /* outcomes of one block */
+    int32_t k, d, m, c;      /* segments, features, outcomes, channels */
+    double *scale1, *scale2; /* [d] grids of deviations and their squares */
+    double *step;            /* [d] unit / factor: original units per working unit */
+    double *center;          /* [k, d] what deviations are from: working units, original ones where logged */
+    double *block;           /* [threads][2, k, d] */
+    dm_int128 *total;        /* [threads][2, k, d] */
+    dm_exact_sum *outcome;   /* [k, m, 2]: w y, w */
+    int64_t *outcome_count;  /* [k, m] */
+    dm_exact_sum *reach;     /* [k, c + 1]: w reached, by channel and by any */
+    double *y;               /* outcomes of one block */
     uint8_t *reachable;
     float *w;
-    double *part;              /* [k, max(2 m, c + 1)] sums of one block */
+    double *part; /* [k, max(2 m, c + 1)] sums of one block */
 };
 
 static int64_t cells(const dm_profile *p) { return 2 * (int64_t)p->k * p->d; }
@@ -139,7 +139,8 @@ static void flush_features(const dm_profile *p, double *block, dm_int128 *total)
     }
 }
 
-void dm_profile_add_features(dm_profile *p, int thread, const int32_t *label, int64_t rows, const float *x, const float *w)
+void dm_profile_add_features(dm_profile *p, int thread, const int32_t *label, int64_t rows, const float *x,
+                             const float *w)
 {
     const int32_t d = p->d;
     const int64_t kd = (int64_t)p->k * d;
@@ -296,8 +297,10 @@ demarc_status dm_profile_finish(dm_profile *p, dm_comm *comm, dm_diagnostics *g)
     for (int32_t j = 0; j < p->k; j++) {
         for (int64_t i = 0; i <= c; i++) {
             const double share = dm_exact_sum_value(&p->reach[j * (c + 1) + i]) / g->weight[j];
-            if (i < c) g->reach[j * c + i] = share;
-            else g->reach_any[j] = share;
+            if (i < c)
+                g->reach[j * c + i] = share;
+            else
+                g->reach_any[j] = share;
         }
     }
     g->outcomes = p->m;

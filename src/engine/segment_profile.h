@@ -18,7 +18,8 @@ demarc_status dm_profile_create(dm_profile **out, dm_rows *rows, dm_customers *c
                                 const dm_scan *scan);
 void dm_profile_destroy(dm_profile **p);
 /** At most DM_BLOCK_ROWS labelled rows on behalf of `thread`. Local. */
-void dm_profile_add_features(dm_profile *p, int thread, const int32_t *label, int64_t rows, const float *x, const float *w);
+void dm_profile_add_features(dm_profile *p, int thread, const int32_t *label, int64_t rows, const float *x,
+                             const float *w);
 /** Outcomes and reach of rows [begin, end), begin at a block edge; label is of row `begin`. Reads the file. Local. */
 demarc_status dm_profile_add_outcomes(dm_profile *p, const int32_t *label, int64_t begin, int64_t end);
 /** Reduce and fill g's profile (g->weight and g->total_weight are already set). Collective. */

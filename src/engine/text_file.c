@@ -12,11 +12,12 @@ demarc_status dm_text_file_write(const dm_output *o, const char *name, const cha
     FILE *f = fopen(path, "w");
     const size_t length = strlen(text);
     if (f == NULL) {
-        st = dm_fail_errno(errno, "cannot create %s", path);
+        st = dm_fail_errno(errno, "cannot create %s: check space and permissions of its directory", path);
     } else {
         const bool wrote = fwrite(text, 1, length, f) == length;
         const int why = errno;
-        if (fclose(f) != 0 || !wrote) st = dm_fail_errno(wrote ? errno : why, "cannot write %s", path);
+        if (fclose(f) != 0 || !wrote)
+            st = dm_fail_errno(wrote ? errno : why, "cannot write %s: check the space of its disk", path);
     }
     free(path);
     return st;

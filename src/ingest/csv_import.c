@@ -15,18 +15,12 @@ typedef struct datasets {
 /* What is wrong with the options whatever the files hold. */
 static demarc_status check_options(const demarc_import_options *o)
 {
-    struct stat in, out;
     if (o->in == NULL || o->in[0] == 0)
         return dm_fail(DEMARC_ERR_USAGE, "no input: import: name a CSV file, or - for stdin");
     if (o->out == NULL || o->out[0] == 0) return dm_fail(DEMARC_ERR_USAGE, "no output: import: name the file to write");
     if (o->control != NULL && o->arm == NULL) {
         return dm_fail(DEMARC_ERR_USAGE, "--control without --arm: import: name the column that holds '%s'",
                        o->control);
-    }
-    if (strcmp(o->in, "-") != 0 && stat(o->in, &in) == 0 && stat(o->out, &out) == 0 && in.st_dev == out.st_dev &&
-        in.st_ino == out.st_ino) {
-        return dm_fail(DEMARC_ERR_USAGE, "output is the input: %s: inputs are never changed, choose another name",
-                       o->out);
     }
     return DEMARC_OK;
 }
@@ -156,6 +150,7 @@ demarc_status dm_csv_import(dm_comm *comm, dm_log *log, const demarc_import_opti
     dm_import_layout layout = {0};
     if (r != NULL) *r = (demarc_import_result){0};
     DM_TRY_ALL(comm, root ? check_options(o) : DEMARC_OK);
+    if (strcmp(o->in, "-") != 0) DM_TRY(dm_output_spare_input(comm, o->out, o->in));
     DM_TRY(dm_output_begin(&out, comm, o->out, DM_OUTPUT_FILE,
                            o->force)); /* a bad output is refused before hours of work */
     DM_TRY_ALL(comm, root ? read_csv(&rows, &layout, o, out.temp_path, log) : DEMARC_OK);

@@ -10,15 +10,15 @@ typedef struct assigner {
     dm_kmeans *km;
     const dm_centers *c;
     dm_segment_sums *sums;
-    dm_tile *tile;           /* [threads] */
-    int32_t *label;          /* [threads][DM_BLOCK_ROWS] */
-    double *zero;            /* [d], only while sum_squares is unknown */
-    dm_exact_sum *squares;   /* [threads] */
+    dm_tile *tile;         /* [threads] */
+    int32_t *label;        /* [threads][DM_BLOCK_ROWS] */
+    double *zero;          /* [d], only while sum_squares is unknown */
+    dm_exact_sum *squares; /* [threads] */
     /* farthest rows */
     int32_t far_count;
-    dm_far_row *far;         /* [threads][far_count], farthest first */
-    float *far_x;            /* [threads][far_count, d] */
-    double *squared;         /* [threads][DM_BLOCK_ROWS] */
+    dm_far_row *far; /* [threads][far_count], farthest first */
+    float *far_x;    /* [threads][far_count, d] */
+    double *squared; /* [threads][DM_BLOCK_ROWS] */
 } assigner;
 
 static void assigner_destroy(assigner *a)
@@ -116,7 +116,8 @@ static void offer_far(dm_far_row *list, float *list_x, int32_t count, int32_t d,
     int32_t at = count - 1;
     while (at > 0 && farther(&row, &list[at - 1])) at--;
     memmove(list + at + 1, list + at, (size_t)(count - 1 - at) * sizeof *list);
-    memmove(list_x + (int64_t)(at + 1) * d, list_x + (int64_t)at * d, (size_t)(count - 1 - at) * (size_t)d * sizeof *list_x);
+    memmove(list_x + (int64_t)(at + 1) * d, list_x + (int64_t)at * d,
+            (size_t)(count - 1 - at) * (size_t)d * sizeof *list_x);
     list[at] = row;
     memcpy(list_x + (int64_t)at * d, x, (size_t)d * sizeof *x);
 }

@@ -24,11 +24,11 @@ typedef struct dm_kmeans {
     int32_t d;
     uint64_t seed;
     double total_weight;
-    double mean_variance;    /* mean variance of the features that count: unit of the tolerance */
-    int64_t positive;        /* customers with weight > 0 */
-    dm_sum_grid grid;        /* how segment sums are held */
-    double sum_squares;      /* sum of w ||x||^2, NaN until the first full pass */
-    int64_t settled;         /* rows settled in double precision so far, this rank */
+    double mean_variance; /* mean variance of the features that count: unit of the tolerance */
+    int64_t positive;     /* customers with weight > 0 */
+    dm_sum_grid grid;     /* how segment sums are held */
+    double sum_squares;   /* sum of w ||x||^2, NaN until the first full pass */
+    int64_t settled;      /* rows settled in double precision so far, this rank */
     double seed_seconds, minibatch_seconds, polish_seconds;
     int64_t seed_bytes, minibatch_bytes, polish_bytes; /* read from the file (streamed), this rank */
 } dm_kmeans;
@@ -43,13 +43,13 @@ typedef enum dm_init { DM_INIT_PARALLEL, DM_INIT_PLUS_PLUS, DM_INIT_RANDOM, DM_I
 typedef struct dm_kmeans_options {
     int32_t k;
     dm_init init;
-    const double *given;     /* [k, d] for DM_INIT_GIVEN */
+    const double *given; /* [k, d] for DM_INIT_GIVEN */
     int32_t restarts;
     demarc_algorithm algorithm;
-    int64_t batch_size;      /* >= 1 */
+    int64_t batch_size; /* >= 1 */
     int32_t max_epochs, max_iterations;
     double tolerance;
-    int32_t polish;          /* -1 = until converged */
+    int32_t polish; /* -1 = until converged */
     double min_segment_share;
 } dm_kmeans_options;
 
@@ -76,7 +76,7 @@ demarc_status dm_assign_pass(dm_kmeans *km, const dm_centers *c, dm_segment_sums
 /** A row with its squared distance to its centroid. */
 typedef struct dm_far_row {
     double squared;
-    int64_t row;             /* global, -1 = none */
+    int64_t row; /* global, -1 = none */
 } dm_far_row;
 /** The `count` rows of positive weight that lie farthest from their centroid (ties to the lowest row), and their values. */
 demarc_status dm_farthest_rows(dm_kmeans *km, const dm_centers *c, int32_t count, dm_far_row *far, float *x);
@@ -94,6 +94,14 @@ demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o, int32_t re
  */
 demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes, double *centroids, dm_trace *trace,
                        double *objective, dm_segment_sums *sums);
+
+/**
+ * Give each segment that holds no customer the row farthest from its centroid, in place; nothing to do when none is empty.
+ * @param[in] c     the centroids that `sums` were taken with
+ * @param[out] next [k, d] only the empty segments' centroids are written
+ * @retval DEMARC_ERR_IMPOSSIBLE  there are no more distinct customers
+ */
+demarc_status dm_refill_empty(dm_kmeans *km, const dm_centers *c, const dm_segment_sums *sums, double *next);
 
 /**
  * Weighted k-means on few points on one rank: greedy k-means++ (Arthur & Vassilvitskii 2007), local search by swaps

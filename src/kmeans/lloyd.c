@@ -22,11 +22,11 @@ static int32_t count_empty(const dm_segment_sums *sums)
     return empty;
 }
 
-/* Give each empty segment a far row. */
-static demarc_status refill_empty(dm_kmeans *km, const dm_centers *c, const dm_segment_sums *sums, double *next)
+demarc_status dm_refill_empty(dm_kmeans *km, const dm_centers *c, const dm_segment_sums *sums, double *next)
 {
     demarc_status st = DEMARC_OK;
     const int32_t empty = count_empty(sums);
+    if (empty == 0) return DEMARC_OK;
     dm_far_row *far = NULL;
     float *x = NULL;
     st = dm_alloc(far, empty, "empty segments");
@@ -36,9 +36,10 @@ static demarc_status refill_empty(dm_kmeans *km, const dm_centers *c, const dm_s
     for (int32_t j = 0, e = 0; j < sums->k; j++) {
         if (dm_segment_sums_count(sums, j) != 0) continue;
         if (far[e].row < 0 || !(far[e].squared > 0.0)) {
-            DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE,
-                           "fewer distinct customers than segments: %d segments asked, %d can be told apart: lower --segments",
-                           (int)sums->k, (int)(sums->k - empty + e)));
+            DM_TRY(dm_fail(
+                DEMARC_ERR_IMPOSSIBLE,
+                "fewer distinct customers than segments: %d segments asked, %d can be told apart: lower --segments",
+                (int)sums->k, (int)(sums->k - empty + e)));
         }
         for (int32_t f = 0; f < km->d; f++) next[(int64_t)j * km->d + f] = (double)x[(int64_t)e * km->d + f];
         e++;
@@ -89,7 +90,7 @@ demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes
         memcpy(next, centroids, (size_t)kd * sizeof *next);
         for (int32_t j = 0; j < o->k; j++) (void)dm_segment_sums_mean(sums, &km->grid, j, next + (int64_t)j * km->d);
         const bool refilled = count_empty(sums) > 0;
-        if (refilled) DM_TRY(refill_empty(km, &centers, sums, next));
+        DM_TRY(dm_refill_empty(km, &centers, sums, next));
         for (int64_t i = 0; i < kd; i++) shift += (next[i] - centroids[i]) * (next[i] - centroids[i]);
         const bool same = pass > 0 && !refilled && dm_segment_sums_equal(&before, sums);
         memcpy(centroids, next, (size_t)kd * sizeof *next);

@@ -35,10 +35,10 @@ typedef struct slot {
 } slot;
 
 typedef struct window {
-    slot *slot;              /* ordered by (row, batch) */
+    slot *slot; /* ordered by (row, batch) */
     int64_t count, room;
-    int64_t *row;            /* [room] */
-    float *x, *w;            /* [room, d], [room] */
+    int64_t *row; /* [room] */
+    float *x, *w; /* [room, d], [room] */
 } window;
 
 typedef struct batcher {
@@ -48,14 +48,14 @@ typedef struct batcher {
     int64_t batch_rows;
     int32_t window_batches;
     window win;
-    float *x, *w;            /* rows of one batch, this rank's: [room, d] */
+    float *x, *w; /* rows of one batch, this rank's: [room, d] */
     int32_t *label;
     double *squared;
     dm_tile tile;
     dm_centers centers;
     dm_segment_sums sums;
-    double *seen;            /* [k] weight of all batches so far */
-    int32_t *idle;           /* [k] batches since the last row */
+    double *seen;  /* [k] weight of all batches so far */
+    int32_t *idle; /* [k] batches since the last row */
 } batcher;
 
 static int by_row(const void *a, const void *b)
@@ -158,7 +158,8 @@ static demarc_status farthest_in_batch(const batcher *b, int64_t rows, double *x
     for (int r = 1; r < size; r++) { /* ranks hold ascending rows: ties to the lowest again */
         if (list[(int64_t)r * (d + 1)] > list[(int64_t)from * (d + 1)]) from = r;
     }
-    if (list[(int64_t)from * (d + 1)] > 0.0) memcpy(x_out, list + (int64_t)from * (d + 1) + 1, (size_t)d * sizeof *x_out);
+    if (list[(int64_t)from * (d + 1)] > 0.0)
+        memcpy(x_out, list + (int64_t)from * (d + 1) + 1, (size_t)d * sizeof *x_out);
 cleanup:
     dm_free(mine);
     dm_free(all);
@@ -178,7 +179,8 @@ static demarc_status run_batch(batcher *b, int64_t rows, double *centroids, doub
     dm_nearest_distance(km->kernel, &b->centers, &b->tile, b->x, rows, b->label, b->squared);
     for (int64_t at = 0; at < rows; at += DM_BLOCK_ROWS) {
         const int64_t n = rows - at < DM_BLOCK_ROWS ? rows - at : DM_BLOCK_ROWS;
-        dm_segment_sums_add(&b->sums, &km->grid, km->kernel, 0, b->x + at * d, w == NULL ? NULL : w + at, b->label + at, n);
+        dm_segment_sums_add(&b->sums, &km->grid, km->kernel, 0, b->x + at * d, w == NULL ? NULL : w + at, b->label + at,
+                            n);
     }
     for (int64_t r = 0; r < rows; r++) dm_exact_sum_add(&sum, (w == NULL ? 1.0 : (double)w[r]) * b->squared[r]);
     DM_TRY(dm_segment_sums_reduce(&b->sums, km->comm));

@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "kmeans/kmeans.h"
 
-#define BUDGET 4e8       /* multiply-adds for all trials together */
+#define BUDGET 4e8 /* multiply-adds for all trials together */
 #define MOST_TRIALS 16
 #define MOST_PASSES 100
 
@@ -219,7 +219,8 @@ demarc_status dm_recluster(uint64_t seed, uint64_t stream, const double *y, cons
     for (int32_t t = 0; t < (int32_t)trials; t++) {
         plus_plus(&p, c);
         for (int64_t i = 0; i < m; i++) nearest_two_of(&p, c, i);
-        for (int32_t s = 0; s < (int32_t)swaps && k > 1; s++) swap_step(&p, c);
+        /* Swaps lead all trials to the same few points; every second trial goes without, for variety. */
+        for (int32_t s = 0; s < (int32_t)swaps && k > 1 && t % 2 == 0; s++) swap_step(&p, c);
         const double objective = small_lloyd(&p, c);
         if (objective < best || t == 0) {
             best = objective;

@@ -63,14 +63,16 @@ static int32_t split_for_share(const dm_kmeans *km, const dm_segment_sums *sums,
     return small;
 }
 
-/* Sums and objective of the segments of these centroids. */
-static demarc_status measure(dm_kmeans *km, int32_t k, const double *centroids, dm_segment_sums *sums, double *objective)
+/* Sums and objective of the segments of these centroids; then, if wanted, empty segments get a centroid that has a row. */
+static demarc_status measure(dm_kmeans *km, int32_t k, double *centroids, dm_segment_sums *sums, double *objective,
+                             bool refill)
 {
     dm_centers centers = {0};
     demarc_status st = dm_comm_agree(km->comm, dm_centers_create(&centers, k, km->d));
     if (st == DEMARC_OK) {
         dm_centers_set(&centers, k, centroids, NULL);
         st = dm_assign_pass(km, &centers, sums, objective);
+        if (st == DEMARC_OK && refill) st = dm_refill_empty(km, &centers, sums, centroids);
     }
     dm_centers_destroy(&centers);
     return st;
@@ -87,18 +89,19 @@ static demarc_status polish(dm_kmeans *km, const dm_kmeans_options *o, double *c
     *objective = INFINITY;
     if (passes > 0) {
         DM_TRY(dm_lloyd(km, o, passes, centroids, trace, objective, &sums));
-    } else if (o->restarts > 1) { /* restarts are compared by their objective */
-        DM_TRY(measure(km, o->k, centroids, &sums, objective));
+    } else { /* restarts are compared by their objective, and no segment is left empty */
+        DM_TRY(measure(km, o->k, centroids, &sums, objective, true));
     }
     for (int attempt = 0; o->min_segment_share > 0.0; attempt++) {
-        DM_TRY(measure(km, o->k, centroids, &sums, NULL));
+        DM_TRY(measure(km, o->k, centroids, &sums, NULL, false));
         const int32_t small = split_for_share(km, &sums, o->min_segment_share, centroids);
         if (small < 0) break;
         if (attempt == SPLITS) {
-            DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE,
-                           "segment %d holds %lld of %lld customers, below --min-segment-share %g: lower the share or --segments",
-                           (int)small, (long long)dm_segment_sums_count(&sums, small), (long long)km->positive,
-                           o->min_segment_share));
+            DM_TRY(dm_fail(
+                DEMARC_ERR_IMPOSSIBLE,
+                "segment %d holds %lld of %lld customers, below --min-segment-share %g: lower the share or --segments",
+                (int)small, (long long)dm_segment_sums_count(&sums, small), (long long)km->positive,
+                o->min_segment_share));
         }
         DM_TRY(dm_lloyd(km, o, passes > 0 ? passes : 1, centroids, trace, objective, &sums));
     }

@@ -14,10 +14,10 @@
 /** Up to `capacity` rows with the smallest keys and their features; one per thread, then merged. */
 typedef struct dm_sampler {
     int32_t capacity, count, d;
-    double *key;             /* [capacity] a heap, largest key (then highest row) first */
-    int64_t *row;            /* [capacity] */
-    int32_t *slot;           /* [capacity] where the features lie */
-    float *x;                /* [capacity, d] */
+    double *key;   /* [capacity] a heap, largest key (then highest row) first */
+    int64_t *row;  /* [capacity] */
+    int32_t *slot; /* [capacity] where the features lie */
+    float *x;      /* [capacity, d] */
 } dm_sampler;
 
 demarc_status dm_sampler_create(dm_sampler *s, int32_t capacity, int32_t d);

@@ -26,21 +26,21 @@
 typedef struct seeder {
     dm_kmeans *km;
     int32_t restart;
-    double *candidate;       /* [capacity, d] */
+    double *candidate; /* [capacity, d] */
     int32_t count, capacity;
-    int32_t fresh;           /* candidates added by the last round: in memory only these are new to `nearest` */
-    float *nearest;          /* [n_local] squared distance to the nearest candidate, or NULL when streamed */
+    int32_t fresh;  /* candidates added by the last round: in memory only these are new to `nearest` */
+    float *nearest; /* [n_local] squared distance to the nearest candidate, or NULL when streamed */
     /* one pass */
     dm_purpose purpose;
     uint64_t step;
-    bool race;               /* exponential race instead of Poisson keys */
-    bool uniform;            /* mass = w instead of w d^2 */
+    bool race;    /* exponential race instead of Poisson keys */
+    bool uniform; /* mass = w instead of w d^2 */
     dm_centers centers;
     dm_tile *tile;
     int32_t *label;
     double *squared;
     dm_sampler *sampler;
-    dm_exact_sum *phi;       /* [threads] */
+    dm_exact_sum *phi; /* [threads] */
 } seeder;
 
 static double row_uniform(const seeder *s, int64_t row)
@@ -58,8 +58,8 @@ static void sample_block(void *context, int thread, int64_t begin, int64_t rows,
     dm_sampler *sampler = &s->sampler[thread];
     double sum = 0.0;
     if (!s->uniform) {
-        dm_nearest_distance(km->kernel, &s->centers, &s->tile[thread], x, rows, s->label + (int64_t)thread * DM_BLOCK_ROWS,
-                            squared);
+        dm_nearest_distance(km->kernel, &s->centers, &s->tile[thread], x, rows,
+                            s->label + (int64_t)thread * DM_BLOCK_ROWS, squared);
     }
     for (int64_t r = 0; r < rows; r++) {
         double mass = w == NULL ? 1.0 : (double)w[r];
@@ -163,7 +163,8 @@ static bool is_repeat(const seeder *s, int32_t a)
 {
     const int32_t d = s->km->d;
     for (int32_t b = 0; b < a; b++) {
-        if (memcmp(s->candidate + (int64_t)a * d, s->candidate + (int64_t)b * d, (size_t)d * sizeof(double)) == 0) return true;
+        if (memcmp(s->candidate + (int64_t)a * d, s->candidate + (int64_t)b * d, (size_t)d * sizeof(double)) == 0)
+            return true;
     }
     return false;
 }
@@ -177,10 +178,11 @@ static int32_t count_distinct(const seeder *s)
 
 static demarc_status too_few(int32_t distinct, int32_t k)
 {
-    return dm_fail(DEMARC_ERR_IMPOSSIBLE,
-                   "fewer distinct customers than segments: %d segments asked, %d distinct customers (after scaling, with weight "
-                   "> 0): lower --segments",
-                   (int)k, (int)distinct);
+    return dm_fail(
+        DEMARC_ERR_IMPOSSIBLE,
+        "fewer distinct customers than segments: %d segments asked, %d distinct customers (after scaling, with weight "
+        "> 0): lower --segments",
+        (int)k, (int)distinct);
 }
 
 /* First centre: one customer drawn by weight. */

@@ -10,7 +10,7 @@
 /** The grid on which terms are rounded: the same for every pass of a fit. */
 typedef struct dm_sum_grid {
     int32_t d;
-    double *scale;        /* [d] powers of two */
+    double *scale; /* [d] powers of two */
     double weight_scale;
     bool weighted;
 } dm_sum_grid;
@@ -21,9 +21,9 @@ void dm_sum_grid_destroy(dm_sum_grid *g);
 typedef struct dm_segment_sums {
     int32_t k, capacity, d;
     int threads;
-    dm_int128 *total;     /* [threads][k (d + 1)]: sums, then weights; after reduction thread 0 holds the global ones */
-    double *block;        /* [threads][k (d + 1)] integers of the block at work */
-    int64_t *count;       /* [threads][k] rows of positive weight */
+    dm_int128 *total; /* [threads][k (d + 1)]: sums, then weights; after reduction thread 0 holds the global ones */
+    double *block;    /* [threads][k (d + 1)] integers of the block at work */
+    int64_t *count;   /* [threads][k] rows of positive weight */
 } dm_segment_sums;
 
 demarc_status dm_segment_sums_create(dm_segment_sums *s, int32_t capacity, int32_t d, int threads);

@@ -30,12 +30,12 @@
 typedef struct dm_centers {
     int32_t k, capacity;
     int32_t d;
-    double *c;       /* [k, d] */
-    double *b;       /* [k] offsets */
-    float *single;   /* [k, d] rounded */
-    float *h;        /* [k] */
-    float *norm;     /* [k] upper bounds of ||c_j|| */
-    float *packed;   /* single and h once more, as dmk_nearest_kernel wants them */
+    double *c;     /* [k, d] */
+    double *b;     /* [k] offsets */
+    float *single; /* [k, d] rounded */
+    float *h;      /* [k] */
+    float *norm;   /* [k] upper bounds of ||c_j|| */
+    float *packed; /* single and h once more, as dmk_nearest_kernel wants them */
     float *packed_h;
     double norm_max, h_max, b_max;
 } dm_centers;
@@ -48,7 +48,7 @@ void dm_centers_destroy(dm_centers *c);
 /** Scratch of one thread for up to `rows` rows against up to `k` centroids. */
 typedef struct dm_tile {
     int64_t rows;
-    float *g;        /* [k, rows] */
+    float *g; /* [k, rows] */
     float *best, *second, *norm;
     float *scratch;  /* of the fused kernel */
     bool has_g;      /* g belongs to the rows at hand (sgemm), or the fused kernel kept none */

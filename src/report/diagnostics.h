@@ -15,21 +15,21 @@ typedef struct dm_diagnostics {
     int32_t d, k, outcomes, channels;
     const dm_strings *feature, *outcome, *channel; /* borrowed names, [d], [outcomes], [channels] */
     double total_weight;
-    double objective, total;     /* within and total sum of squares, scaled space */
-    double calinski_harabasz;    /* Calinski & Harabasz 1974 */
-    double davies_bouldin;       /* Davies & Bouldin 1979, mean distance to centroid as scatter */
-    double silhouette;           /* simplified silhouette (Hruschka et al. 2006): centroids stand for segments */
-    double near_boundary_rule;   /* a customer is near a boundary when margin < rule x half the centroids' distance */
+    double objective, total;   /* within and total sum of squares, scaled space */
+    double calinski_harabasz;  /* Calinski & Harabasz 1974 */
+    double davies_bouldin;     /* Davies & Bouldin 1979, mean distance to centroid as scatter */
+    double silhouette;         /* simplified silhouette (Hruschka et al. 2006): centroids stand for segments */
+    double near_boundary_rule; /* a customer is near a boundary when margin < rule x half the centroids' distance */
     bool weighted;
     char digest[40];
     /* per segment [k] */
     int64_t *size;
     double *weight, *within, *mean_distance, *mean_margin, *near_boundary, *segment_silhouette;
-    int32_t *nearest;            /* nearest other centroid; -1 if k == 1 */
-    double *centroid_gap;        /* distance to it, scaled space */
+    int32_t *nearest;     /* nearest other centroid; -1 if k == 1 */
+    double *centroid_gap; /* distance to it, scaled space */
     /* per segment and feature [k, d], original units (weighted) */
     double *mean, *sd;
-    double *difference;          /* (mean of the segment - mean of all other customers) / sd over all customers */
+    double *difference;                /* (mean of the segment - mean of all other customers) / sd over all customers */
     double *overall_mean, *overall_sd; /* [d] */
     /* per segment and outcome [k, outcomes]; customers with the outcome present */
     double *outcome_mean;
@@ -60,33 +60,33 @@ demarc_status dm_diagnostics_read(const char *path, double *objective, char dige
 
 /** Phases of a run, in order: name, seconds (max over ranks), bytes (sum over ranks). */
 typedef struct dm_phase_record {
-    const char *name;            /* "read", "scan", "seed", "minibatch", "polish", "assign", "write" */
+    const char *name; /* "read", "scan", "seed", "minibatch", "polish", "assign", "write" */
     double seconds;
     int64_t bytes;
 } dm_phase_record;
 
 typedef struct dm_manifest {
-    const char *command;         /* "fit" */
-    const char *command_line;    /* may be NULL */
+    const char *command;               /* "fit" */
+    const char *command_line;          /* may be NULL */
     const demarc_fit_options *options; /* effective options */
-    int64_t batch_size;          /* effective */
-    const char *input_path;      /* absolute */
+    int64_t batch_size;                /* effective */
+    const char *input_path;            /* absolute */
     int64_t input_bytes;
-    const char *input_digest;    /* hex */
+    const char *input_digest; /* hex */
     int64_t n;
     int32_t d, k;
     const char *digest;
     double objective;
     int32_t ranks, threads;
     const char *kernel, *blas, *blas_core, *mpi, *hdf5, *compiler, *version, *commit;
-    const char *io;              /* "mpio", "funnel" */
+    const char *io; /* "mpio", "funnel" */
     bool streamed;
     int64_t memory_limit;
     const char *started_utc, *finished_utc;
     double seconds;
     int32_t phases;
     const dm_phase_record *phase;
-    const double *peak_memory;   /* [ranks], bytes */
+    const double *peak_memory;       /* [ranks], bytes */
     int64_t messages, message_bytes; /* sent by all ranks */
 } dm_manifest;
 
@@ -98,7 +98,7 @@ typedef struct dm_manifest_facts {
     char *input_path;
     char digest[40];
     double objective;
-    demarc_paths paths;          /* owned strings */
+    demarc_paths paths; /* owned strings */
 } dm_manifest_facts;
 demarc_status dm_manifest_read(const char *path, dm_manifest_facts *facts);
 void dm_manifest_facts_clear(dm_manifest_facts *facts);

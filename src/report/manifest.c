@@ -194,8 +194,8 @@ demarc_status dm_json_digest(const json_t *root, const char *path, const char *s
     size_t length = json_string_length(v);
     if (length == 0 || length >= 40 || strspn(json_string_value(v), "0123456789abcdef") != length) {
         return dm_fail(DEMARC_ERR_DATA,
-                       "bad digest: %s: expected 1 to 39 hexadecimal digits: run demarc fit again",
-                       path);
+                       "bad digest: %s, %s%sdigest: expected 1 to 39 hexadecimal digits: run demarc fit again", path,
+                       section == NULL ? "" : section, section == NULL ? "" : ".");
     }
     memcpy(digest, json_string_value(v), length + 1);
     return DEMARC_OK;

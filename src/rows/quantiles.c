@@ -28,11 +28,11 @@ static double value_of(uint64_t key)
 typedef struct selector {
     dm_rows *rows;
     const uint8_t *log1p;
-    int32_t targets;         /* per column */
-    int shift;               /* bits below the digit of this pass */
-    uint64_t *prefix;        /* [d, targets] digits found so far, in place */
-    int64_t **histogram;     /* per thread [d, targets, 256] */
-    double **tile;           /* per thread */
+    int32_t targets;     /* per column */
+    int shift;           /* bits below the digit of this pass */
+    uint64_t *prefix;    /* [d, targets] digits found so far, in place */
+    int64_t **histogram; /* per thread [d, targets, 256] */
+    double **tile;       /* per thread */
 } selector;
 
 static void count_block(void *context, int thread, const dm_raw_block *block)

@@ -29,7 +29,8 @@ demarc_status dm_rows_open(dm_rows **out, const dm_rows_options *o)
     const int64_t blocks = SLAB_BYTES / block_bytes;
     r->slab_rows = (blocks < 1 ? 1 : blocks) * DM_BLOCK_ROWS;
     r->tile_rows = TILE_VALUES / r->d < 1 ? 1 : TILE_VALUES / r->d;
-    r->streamed = o->stream || (o->memory_limit > 0 && dm_rows_shard_bytes(r) + dm_rows_stream_bytes(r) > o->memory_limit);
+    r->streamed =
+        o->stream || (o->memory_limit > 0 && dm_rows_shard_bytes(r) + dm_rows_stream_bytes(r) > o->memory_limit);
     *out = r;
     return DEMARC_OK;
 }
@@ -131,8 +132,8 @@ demarc_status dm_rows_raw_pass(dm_rows *rows, int64_t begin, int64_t end, dm_raw
     if (can_hold_raw(rows) && !rows->have_raw && !rows->have_scaled) DM_TRY(load_raw(rows));
     if (rows->have_raw) {
         const int64_t from = begin - rows->range.begin;
-        give_blocks(rows, begin, end, rows->shard + from * rows->d, NULL, rows->weight == NULL ? NULL : rows->weight + from,
-                    fn, context);
+        give_blocks(rows, begin, end, rows->shard + from * rows->d, NULL,
+                    rows->weight == NULL ? NULL : rows->weight + from, fn, context);
         return DEMARC_OK;
     }
     const int64_t most = end - begin < rows->slab_rows ? end - begin : rows->slab_rows;
@@ -159,8 +160,8 @@ cleanup:
     return st;
 }
 
-void dm_rows_convert(const dm_rows *rows, const dm_raw_block *block, int64_t from, int64_t count, const uint8_t *log1p_of,
-                     double *out)
+void dm_rows_convert(const dm_rows *rows, const dm_raw_block *block, int64_t from, int64_t count,
+                     const uint8_t *log1p_of, double *out)
 {
     const int32_t d = rows->d, stored = rows->stored;
     const int32_t *column = rows->o.column;
@@ -184,10 +185,10 @@ void dm_rows_convert(const dm_rows *rows, const dm_raw_block *block, int64_t fro
 typedef struct scaler {
     dm_rows *rows;
     const uint8_t *log1p;
-    double *factor;       /* [d] factor / unit */
-    double **tile;        /* per thread */
-    float **block;        /* per thread, streamed passes only */
-    float *shard;         /* target of loading, or NULL */
+    double *factor; /* [d] factor / unit */
+    double **tile;  /* per thread */
+    float **block;  /* per thread, streamed passes only */
+    float *shard;   /* target of loading, or NULL */
     dm_block_fn fn;
     void *context;
 } scaler;
@@ -255,8 +256,8 @@ demarc_status dm_rows_scale(dm_rows *rows, const dm_transform *t)
     DM_TRY_ALL(rows->o.comm, scaler_create(&s, rows, false));
     made = true;
     if (rows->shard == NULL && !can_hold_raw(rows)) {
-        DM_TRY_ALL(rows->o.comm, dm_alloc(s.shard, (rows->range.end - rows->range.begin) * rows->d,
-                                          "this rank's shard of features"));
+        DM_TRY_ALL(rows->o.comm,
+                   dm_alloc(s.shard, (rows->range.end - rows->range.begin) * rows->d, "this rank's shard of features"));
     } else if (can_hold_raw(rows) && !rows->have_raw) {
         DM_TRY_ALL(rows->o.comm, load_raw(rows));
     }

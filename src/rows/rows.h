@@ -26,10 +26,10 @@ typedef struct dm_rows_options {
     dm_customers *file;
     const dmk_table *kernel;
     int threads;
-    int64_t memory_limit;   /* bytes per rank, 0 = none */
-    bool stream;            /* never hold the shard (assign, verify, info) */
-    int32_t d;              /* features used */
-    const int32_t *column;  /* [d] column of the file for each feature, NULL = all in order (then d = the file's) */
+    int64_t memory_limit;  /* bytes per rank, 0 = none */
+    bool stream;           /* never hold the shard (assign, verify, info) */
+    int32_t d;             /* features used */
+    const int32_t *column; /* [d] column of the file for each feature, NULL = all in order (then d = the file's) */
 } dm_rows_options;
 
 /** Local and cheap: nothing is read yet. */
@@ -53,19 +53,19 @@ int64_t dm_rows_stream_bytes(const dm_rows *rows);
 typedef struct dm_scan {
     int32_t d;
     int64_t n;
-    int64_t *count;         /* finite values */
-    int64_t *missing;       /* NaN */
+    int64_t *count;   /* finite values */
+    int64_t *missing; /* NaN */
     int64_t *infinite;
-    int64_t *outside;       /* log1p of a value <= -1 */
-    double *weight;         /* weight of the finite values */
-    double *low, *high;     /* of finite values; +inf, -inf when there are none */
+    int64_t *outside;        /* log1p of a value <= -1 */
+    double *weight;          /* weight of the finite values */
+    double *low, *high;      /* of finite values; +inf, -inf when there are none */
     double *mean, *variance; /* weighted, population (divided by the weight) */
     int64_t first_missing_row, first_infinite_row, first_outside_row; /* -1 = none */
     int32_t first_missing_column, first_infinite_column, first_outside_column;
     double total_weight;
-    double weight_high;     /* largest weight; 1 without /weight */
-    int64_t positive;       /* rows with weight > 0 */
-    char digest[33];        /* of the stored feature values and weights, layout-independent */
+    double weight_high; /* largest weight; 1 without /weight */
+    int64_t positive;   /* rows with weight > 0 */
+    char digest[33];    /* of the stored feature values and weights, layout-independent */
 } dm_scan;
 
 /**

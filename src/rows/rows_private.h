@@ -8,16 +8,16 @@ struct dm_rows {
     dm_rows_options o;
     int64_t n;
     dm_row_range range;
-    int32_t d, stored;       /* features used, columns in the file */
+    int32_t d, stored; /* features used, columns in the file */
     bool weighted, streamed;
-    bool single;             /* stored values are read as float32 (exactly), else as double */
-    bool have_raw;           /* shard holds stored values, not yet scaled */
-    bool have_scaled;        /* shard holds working-space values */
-    float *shard;            /* [n_local, d] or NULL */
-    float *weight;           /* [n_local] or NULL */
+    bool single;      /* stored values are read as float32 (exactly), else as double */
+    bool have_raw;    /* shard holds stored values, not yet scaled */
+    bool have_scaled; /* shard holds working-space values */
+    float *shard;     /* [n_local, d] or NULL */
+    float *weight;    /* [n_local] or NULL */
     dm_transform transform;
-    int64_t slab_rows;       /* rows read at once, a multiple of DM_BLOCK_ROWS */
-    int64_t tile_rows;       /* rows converted at once by a thread */
+    int64_t slab_rows; /* rows read at once, a multiple of DM_BLOCK_ROWS */
+    int64_t tile_rows; /* rows converted at once by a thread */
     int64_t bytes_read;
     double read_seconds;
 };

@@ -84,24 +84,25 @@ demarc_status dm_scaling_check_values(const dm_rows *rows, const dm_scan *scan, 
     }
     if (infinite > 0) {
         const int32_t f = scan->first_infinite_column;
-        return dm_fail(DEMARC_ERR_DATA,
-                       "infinite values: %s %s, first at row %lld column %d (%s), %lld in all: replace them", path, dataset,
-                       (long long)scan->first_infinite_row, (int)f, feature_name(rows, f), (long long)infinite);
+        return dm_fail(
+            DEMARC_ERR_DATA, "infinite values: %s %s, first at row %lld column %d (%s), %lld in all: replace them",
+            path, dataset, (long long)scan->first_infinite_row, (int)f, feature_name(rows, f), (long long)infinite);
     }
     if (missing > 0 && !impute) {
         const int32_t f = scan->first_missing_column;
-        return dm_fail(DEMARC_ERR_DATA,
-                       "missing values (NaN): %s %s, first at row %lld column %d (%s), %lld in all, in %d of %d columns: fill "
-                       "them in or use --missing mean",
-                       path, dataset, (long long)scan->first_missing_row, (int)f, feature_name(rows, f),
-                       (long long)missing, (int)columns, (int)scan->d);
+        return dm_fail(
+            DEMARC_ERR_DATA,
+            "missing values (NaN): %s %s, first at row %lld column %d (%s), %lld in all, in %d of %d columns: fill "
+            "them in or use --missing mean",
+            path, dataset, (long long)scan->first_missing_row, (int)f, feature_name(rows, f), (long long)missing,
+            (int)columns, (int)scan->d);
     }
     for (int32_t f = 0; f < scan->d; f++) {
         if (scan->outside[f] > 0) {
-            return dm_fail(DEMARC_ERR_DATA,
-                           "log1p of a value <= -1: %s %s column %s, %lld values, first bad row %lld: drop it from --log1p", path,
-                           dataset, feature_name(rows, f), (long long)scan->outside[f],
-                           (long long)scan->first_outside_row);
+            return dm_fail(
+                DEMARC_ERR_DATA,
+                "log1p of a value <= -1: %s %s column %s, %lld values, first bad row %lld: drop it from --log1p", path,
+                dataset, feature_name(rows, f), (long long)scan->outside[f], (long long)scan->first_outside_row);
         }
     }
     return DEMARC_OK;
@@ -114,8 +115,9 @@ demarc_status dm_scaling_check_range(const dm_rows *rows, const dm_scan *scan, c
         const double factor = t->factor[f] / t->unit;
         const double low = (scan->low[f] - t->origin[f]) * factor, high = (scan->high[f] - t->origin[f]) * factor;
         if (fabs(low) < (double)FLT_MAX && fabs(high) < (double)FLT_MAX) continue;
-        return dm_fail(DEMARC_ERR_DATA, "values too far from the model's: %s column %s holds %.9g to %.9g: check its units",
-                       dm_customers_path(dm_rows_opened_with(rows)->file), feature_name(rows, f), scan->low[f], scan->high[f]);
+        return dm_fail(
+            DEMARC_ERR_DATA, "values too far from the model's: %s column %s holds %.9g to %.9g: check its units",
+            dm_customers_path(dm_rows_opened_with(rows)->file), feature_name(rows, f), scan->low[f], scan->high[f]);
     }
     return DEMARC_OK;
 }
@@ -174,15 +176,16 @@ static demarc_status check_columns(const dm_rows *rows, const dm_scaling_options
     }
     for (int32_t f = 0; f < scan->d; f++) {
         if (scan->count[f] == 0 || !(scan->weight[f] > 0.0)) {
-            return dm_fail(DEMARC_ERR_DATA, "no value at all: %s %s column %d (%s): leave the feature out", path, dataset,
-                           (int)f, feature_name(rows, f));
+            return dm_fail(DEMARC_ERR_DATA, "no value at all: %s %s column %d (%s): leave the feature out", path,
+                           dataset, (int)f, feature_name(rows, f));
         }
         if (weight[f] == 0.0 || o->scale == DEMARC_SCALE_NONE) continue;
         if (scan->low[f] == scan->high[f] || !(scale[f] > 0.0)) {
-            return dm_fail(DEMARC_ERR_DATA,
-                           "constant feature: %s %s column %d (%s) is always %.9g and cannot be scaled: leave it out, or give it "
-                           "no weight by --feature-weights %s=0",
-                           path, dataset, (int)f, feature_name(rows, f), scan->low[f], feature_name(rows, f));
+            return dm_fail(
+                DEMARC_ERR_DATA,
+                "constant feature: %s %s column %d (%s) is always %.9g and cannot be scaled: leave it out, or give it "
+                "no weight by --feature-weights %s=0",
+                path, dataset, (int)f, feature_name(rows, f), scan->low[f], feature_name(rows, f));
         }
     }
     return DEMARC_OK;
@@ -228,7 +231,8 @@ demarc_status dm_scaling_build(dm_rows *rows, const dm_scaling_options *o, dm_tr
         const double reach = fmax(fabs((scan->low[f] - t->origin[f]) * t->factor[f]),
                                   fabs((scan->high[f] - t->origin[f]) * t->factor[f]));
         if (!isfinite(reach) || !isfinite(t->factor[f])) {
-            DM_TRY(dm_fail(DEMARC_ERR_DATA, "values too far apart to be scaled: %s column %d (%s): use --log1p or other units",
+            DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                           "values too far apart to be scaled: %s column %d (%s): use --log1p or other units",
                            dm_customers_path(dm_rows_opened_with(rows)->file), (int)f, feature_name(rows, f)));
         }
         largest = fmax(largest, reach);

@@ -7,8 +7,8 @@
 typedef struct dm_scaling_options {
     demarc_scale scale;
     demarc_missing missing;
-    const char *log1p;            /* names, may be NULL */
-    const char *feature_weights;  /* NAME=W,..., may be NULL */
+    const char *log1p;           /* names, may be NULL */
+    const char *feature_weights; /* NAME=W,..., may be NULL */
 } dm_scaling_options;
 
 /**

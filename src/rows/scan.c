@@ -16,12 +16,12 @@
 
 /* Per-thread state of the scan. */
 typedef struct scan_part {
-    double *tile;            /* [tile_rows, d] */
-    double *block;           /* [6, d]: weight, first, second, low, high, bad of one block */
-    dm_exact_sum *sum;       /* [3, d]: weight, first, second */
+    double *tile;      /* [tile_rows, d] */
+    double *block;     /* [6, d]: weight, first, second, low, high, bad of one block */
+    dm_exact_sum *sum; /* [3, d]: weight, first, second */
     dm_exact_sum total_weight;
-    double *low, *high;      /* [d] */
-    int64_t *missing, *infinite, *outside; /* [d] */
+    double *low, *high;                                   /* [d] */
+    int64_t *missing, *infinite, *outside;                /* [d] */
     int64_t first_missing, first_infinite, first_outside; /* row * d + column, or INT64_MAX */
     int64_t positive;
     double weight_high;
@@ -123,7 +123,8 @@ static demarc_status first_weighted_row(dm_rows *rows, int64_t *first)
     *first = rows->weighted ? rows->n : 0;
     if (!rows->weighted) return DEMARC_OK;
     st = dm_alloc(w, DM_BLOCK_ROWS, "weights");
-    for (int64_t at = rows->range.begin; at < rows->range.end && *first == rows->n && st == DEMARC_OK; at += DM_BLOCK_ROWS) {
+    for (int64_t at = rows->range.begin; at < rows->range.end && *first == rows->n && st == DEMARC_OK;
+         at += DM_BLOCK_ROWS) {
         const int64_t stop = lower(at + DM_BLOCK_ROWS, rows->range.end);
         st = dm_customers_weight(rows->o.file, at, stop, w);
         for (int64_t r = 0; r < stop - at && st == DEMARC_OK && *first == rows->n; r++) {
@@ -137,7 +138,8 @@ static demarc_status first_weighted_row(dm_rows *rows, int64_t *first)
 }
 
 /* Finite values of column f among the pilot rows of positive weight, sorted; returns their number. */
-static int64_t pilot_values(const dm_rows *rows, const double *used, const float *w, int64_t n, int32_t f, double *column)
+static int64_t pilot_values(const dm_rows *rows, const double *used, const float *w, int64_t n, int32_t f,
+                            double *column)
 {
     int64_t count = 0;
     for (int64_t r = 0; r < n; r++) {

@@ -69,7 +69,9 @@ static demarc_status write_ids(dm_assignments_writer *a, int64_t begin, int64_t 
         }
     }
     DM_TRY_ALL(a->comm, st);
-    const void *data = a->kind == DM_ID_VARIABLE ? (void *)fixed : a->kind == DM_ID_FIXED ? (void *)ids.fixed : (void *)ids.integer;
+    const void *data = a->kind == DM_ID_VARIABLE ? (void *)fixed
+                       : a->kind == DM_ID_FIXED  ? (void *)ids.fixed
+                                                 : (void *)ids.integer;
     DM_TRY(dm_writer_rows(a->file, a->id, begin, count, data));
 cleanup:
     dm_ids_clear(&ids);
@@ -77,7 +79,8 @@ cleanup:
     return st;
 }
 
-demarc_status dm_assignments_write(dm_assignments_writer *a, int64_t begin, int64_t count, const dm_assignment_rows *rows)
+demarc_status dm_assignments_write(dm_assignments_writer *a, int64_t begin, int64_t count,
+                                   const dm_assignment_rows *rows)
 {
     demarc_status st = DEMARC_OK;
     DM_TRY(write_ids(a, begin, count));
@@ -101,7 +104,8 @@ struct dm_assignments {
     int64_t *bits; /* [ID_ROWS] */
 };
 
-static demarc_status open_column(dm_assignments *a, dm_column *c, const char *name, dm_value_kind kind, int64_t bytes, int64_t n)
+static demarc_status open_column(dm_assignments *a, dm_column *c, const char *name, dm_value_kind kind, int64_t bytes,
+                                 int64_t n)
 {
     demarc_status st = dm_column_open(c, a->file, a->path, name, true);
     if (st != DEMARC_OK) return st;
@@ -201,7 +205,9 @@ static size_t text_length(const char *text, int64_t size) { return strnlen(text,
 
 static bool same_text(const dm_ids *ids, int64_t i, const char *stored, int64_t stored_size)
 {
-    const char *mine = ids->kind == DM_ID_FIXED ? ids->fixed + i * ids->size : ids->variable[i] == NULL ? "" : ids->variable[i];
+    const char *mine = ids->kind == DM_ID_FIXED   ? ids->fixed + i * ids->size
+                       : ids->variable[i] == NULL ? ""
+                                                  : ids->variable[i];
     const size_t length = ids->kind == DM_ID_FIXED ? text_length(mine, ids->size) : strlen(mine);
     return length == text_length(stored, stored_size) && memcmp(mine, stored, length) == 0;
 }
@@ -223,9 +229,12 @@ demarc_status dm_assignments_compare_ids(dm_assignments *a, dm_customers *custom
         const int64_t n = count - at < ID_ROWS ? count - at : ID_ROWS, row = begin + at;
         dm_ids ids = {0};
         st = dm_customers_ids(customers, row, row + n, &ids);
-        if (st == DEMARC_OK) st = dm_column_read(&a->id, row, row + n, text ? DM_TARGET_FIXED : DM_TARGET_BITS64, text ? (void *)stored : (void *)a->bits);
+        if (st == DEMARC_OK)
+            st = dm_column_read(&a->id, row, row + n, text ? DM_TARGET_FIXED : DM_TARGET_BITS64,
+                                text ? (void *)stored : (void *)a->bits);
         for (int64_t i = 0; i < n && st == DEMARC_OK && *first < 0; i++) {
-            const bool same = text ? same_text(&ids, i, stored + i * a->id.bytes, a->id.bytes) : ids.integer[i] == a->bits[i];
+            const bool same =
+                text ? same_text(&ids, i, stored + i * a->id.bytes, a->id.bytes) : ids.integer[i] == a->bits[i];
             if (!same) *first = row + i;
         }
         dm_ids_clear(&ids);

@@ -12,8 +12,9 @@ static demarc_status look(const char *path, dm_file_kind *kind, int64_t *bytes)
     hid_t file = DM_HDF5_NONE;
     bool transform = false, segment = false, margin = false;
     if (stat(path, &s) != 0) {
-        (void)dm_fail_errno(errno, "cannot open %s", path);
-        return errno == ENOENT || errno == ENOTDIR ? DEMARC_ERR_DATA : DEMARC_ERR_IO;
+        const int reason = errno;
+        (void)dm_fail_errno(reason, "cannot open %s: check the name and its permissions", path);
+        return reason == ENOENT || reason == ENOTDIR ? DEMARC_ERR_DATA : DEMARC_ERR_IO;
     }
     *bytes = 0;
     *kind = DM_KIND_RESULTS;

@@ -89,9 +89,10 @@ static demarc_status write_transform(dm_writer *w, const dm_model *m)
     DM_TRY(dm_writer_attribute_f64(w, "/transform", "unit", 1, &t->unit));
     DM_TRY(dm_writer_attribute_text(w, "/transform", "scale", scale_name[t->scale]));
     DM_TRY(dm_writer_attribute_text(w, "/transform", "missing", t->impute ? "mean" : "error"));
-    DM_TRY(dm_writer_attribute_text(w, "/transform", "meaning",
-                                    "scaled = (T(v) - center) * factor, T = log(1 + v) where log1p; "
-                                    "working (float32) = (T(v) - origin) * factor / unit; centroids are in working space"));
+    DM_TRY(dm_writer_attribute_text(
+        w, "/transform", "meaning",
+        "scaled = (T(v) - center) * factor, T = log(1 + v) where log1p; "
+        "working (float32) = (T(v) - origin) * factor / unit; centroids are in working space"));
 cleanup:
     return st;
 }
@@ -144,21 +145,23 @@ cleanup:
 /* ---- reading: rank 0 ---- */
 
 /* A numeric dataset of exactly [rows] or [rows, columns]. */
-static demarc_status read_numbers(hid_t file, const char *path, const char *name, int64_t rows, int64_t columns, double *out)
+static demarc_status read_numbers(hid_t file, const char *path, const char *name, int64_t rows, int64_t columns,
+                                  double *out)
 {
     dm_column c = {0};
     demarc_status st = dm_column_open(&c, file, path, name, columns == 1);
     const bool numeric = c.kind == DM_VALUE_FLOAT || c.kind == DM_VALUE_INTEGER;
     if (st == DEMARC_OK && (!numeric || c.rows != rows || c.columns != columns)) {
-        st = dm_fail(DEMARC_ERR_DATA, "damaged model: %s %s is %s %s, expected numbers %lld x %lld: " REMEDY, path, name,
-                     c.type_text, c.shape_text, (long long)rows, (long long)columns);
+        st = dm_fail(DEMARC_ERR_DATA, "damaged model: %s %s is %s %s, expected numbers %lld x %lld: " REMEDY, path,
+                     name, c.type_text, c.shape_text, (long long)rows, (long long)columns);
     }
     if (st == DEMARC_OK) st = dm_column_read(&c, 0, rows, DM_TARGET_F64, out);
     dm_column_close(&c);
     return st;
 }
 
-static demarc_status read_text(hid_t object, const char *path, const char *where, const char *name, char *buf, size_t size)
+static demarc_status read_text(hid_t object, const char *path, const char *where, const char *name, char *buf,
+                               size_t size)
 {
     dm_strings s = {0};
     bool present = false;
@@ -171,7 +174,8 @@ static demarc_status read_text(hid_t object, const char *path, const char *where
     return st;
 }
 
-static demarc_status finite_numbers(const double *v, int64_t count, bool non_negative, const char *path, const char *name)
+static demarc_status finite_numbers(const double *v, int64_t count, bool non_negative, const char *path,
+                                    const char *name)
 {
     for (int64_t i = 0; i < count; i++) {
         if (!isfinite(v[i]) || (non_negative && v[i] < 0.0)) {
@@ -204,7 +208,8 @@ static demarc_status read_transform(hid_t file, dm_model *m, const char *path)
     DM_TRY(dm_hdf5_attribute_f64(group, path, "/transform", "unit", 1, &t->unit));
     int e = 0;
     if (!(t->unit > 0.0) || !isfinite(t->unit) || frexp(t->unit, &e) != 0.5) {
-        DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged model: %s /transform unit %g is no power of two: " REMEDY, path, t->unit));
+        DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged model: %s /transform unit %g is no power of two: " REMEDY, path,
+                       t->unit));
     }
     DM_TRY(read_text(group, path, "/transform", "missing", word, sizeof word));
     t->impute = strcmp(word, "mean") == 0;
@@ -229,15 +234,17 @@ static demarc_status check_copies(hid_t file, const dm_model *m, const char *pat
     DM_TRY(read_numbers(file, path, "/centroids", m->k, m->d, copy));
     for (int64_t i = 0; i < kd; i++) {
         if (copy[i] != dm_transform_to_original(&m->transform, (int32_t)(i % m->d), m->centroids[i])) {
-            DM_TRY(dm_fail(contradiction, "damaged model: %s /centroids of segment %lld contradict /transform: fit again", path,
+            DM_TRY(dm_fail(contradiction,
+                           "damaged model: %s /centroids of segment %lld contradict /transform: fit again", path,
                            (long long)(i / m->d)));
         }
     }
     DM_TRY(read_numbers(file, path, "/centroids_scaled", m->k, m->d, copy));
     for (int64_t i = 0; i < kd; i++) {
         if (copy[i] != dm_transform_to_scaled(&m->transform, (int32_t)(i % m->d), m->centroids[i])) {
-            DM_TRY(dm_fail(contradiction, "damaged model: %s /centroids_scaled of segment %lld contradict /transform: fit again",
-                           path, (long long)(i / m->d)));
+            DM_TRY(dm_fail(contradiction,
+                           "damaged model: %s /centroids_scaled of segment %lld contradict /transform: fit again", path,
+                           (long long)(i / m->d)));
         }
     }
 cleanup:
@@ -260,8 +267,8 @@ static demarc_status read_local(dm_model *m, const char *path, demarc_status con
     if (!exists) DM_TRY(dm_fail(DEMARC_ERR_DATA, "not a model: %s has no /transform: " REMEDY, path));
     DM_TRY(dm_hdf5_attribute_i64(file, path, "/", "format_version", 1, &version));
     if (version != FORMAT_VERSION) {
-        DM_TRY(dm_fail(DEMARC_ERR_DATA, "model of format %lld: %s: this demarc reads format %d", (long long)version, path,
-                       FORMAT_VERSION));
+        DM_TRY(dm_fail(DEMARC_ERR_DATA, "model of format %lld: %s: this demarc reads format %d", (long long)version,
+                       path, FORMAT_VERSION));
     }
     DM_TRY(dm_column_open(&centroids, file, path, "/centroids", false));
     if (centroids.dimensions != 2 || centroids.rows < 1 || centroids.columns < 1 || centroids.rows > INT32_MAX ||
@@ -371,13 +378,15 @@ static demarc_status read_centroids_local(const char *path, int32_t k, int32_t d
     DM_TRY(dm_column_open(&c, file, path, "/centroids", false));
     const bool numeric = c.kind == DM_VALUE_FLOAT || c.kind == DM_VALUE_INTEGER;
     if (!numeric || c.dimensions != 2 || c.rows != k || c.columns != d) {
-        DM_TRY(dm_fail(DEMARC_ERR_DATA, "centroids do not fit: %s /centroids is %s %s: --init needs %d segments x %d features", path,
+        DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                       "centroids do not fit: %s /centroids is %s %s: --init needs %d segments x %d features", path,
                        c.type_text, c.shape_text, (int)k, (int)d));
     }
     DM_TRY(dm_column_read(&c, 0, k, DM_TARGET_F64, centroids));
     for (int64_t i = 0; i < (int64_t)k * d; i++) {
         if (!isfinite(centroids[i])) {
-            DM_TRY(dm_fail(DEMARC_ERR_DATA, "bad centroid: %s /centroids row %lld column %lld is %g: give finite numbers", path,
+            DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                           "bad centroid: %s /centroids row %lld column %lld is %g: give finite numbers", path,
                            (long long)(i / d), (long long)(i % d), centroids[i]));
         }
     }

@@ -18,12 +18,12 @@
 typedef struct dm_transform {
     int32_t d;
     demarc_scale scale;
-    bool impute;         /* missing values become `fill` */
-    uint8_t *log1p;      /* [d] 1 = T is log1p */
-    double *center;      /* [d] */
-    double *factor;      /* [d] >= 0; 0 = the feature does not count */
-    double *origin;      /* [d] mean of T(v) */
-    double unit;         /* power of two */
+    bool impute;    /* missing values become `fill` */
+    uint8_t *log1p; /* [d] 1 = T is log1p */
+    double *center; /* [d] */
+    double *factor; /* [d] >= 0; 0 = the feature does not count */
+    double *origin; /* [d] mean of T(v) */
+    double unit;    /* power of two */
 } dm_transform;
 
 demarc_status dm_transform_create(dm_transform *t, int32_t d);
@@ -35,13 +35,13 @@ double dm_transform_to_working(const dm_transform *t, int32_t f, double original
 
 typedef struct dm_model {
     int32_t k, d;
-    dm_strings feature;      /* [d] */
-    bool named;              /* false: names were made up, match by position */
+    dm_strings feature; /* [d] */
+    bool named;         /* false: names were made up, match by position */
     dm_transform transform;
-    double *centroids;       /* [k, d] working space */
-    double *offsets;         /* [k] scaled units squared */
-    int64_t *size;           /* [k] */
-    double objective;        /* scaled space */
+    double *centroids; /* [k, d] working space */
+    double *offsets;   /* [k] scaled units squared */
+    int64_t *size;     /* [k] */
+    double objective;  /* scaled space */
     char digest[40];
     uint64_t seed;
     int32_t iterations;

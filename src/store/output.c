@@ -226,6 +226,32 @@ static demarc_status copy_final_path(dm_output *o, const char *path)
     return o->final_path == NULL ? no_memory() : DEMARC_OK;
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static demarc_status spare_input(const char *out, const char *input)
+{
+    struct stat o, i, folder;
+    if (out == NULL || input == NULL || stat(out, &o) != 0 || stat(input, &i) != 0) return DEMARC_OK;
+    if (same_file(&o, &i)) {
+        return dm_fail(DEMARC_ERR_USAGE, "output is the input: %s: inputs are never changed, choose another name", out);
+    }
+    char *real = realpath(input, NULL), *parent = real == NULL ? NULL : parent_of(real);
+    const bool inside = parent != NULL && S_ISDIR(o.st_mode) && stat(parent, &folder) == 0 && same_file(&o, &folder);
+    free(parent);
+    free(real);
+    if (!inside) return DEMARC_OK;
+    return dm_fail(DEMARC_ERR_USAGE, "output holds the input: %s (%s): inputs are never changed, choose another name",
+                   out, input);
+}
+
+demarc_status dm_output_spare_input(dm_comm *comm, const char *out, const char *input)
+{
+    return dm_comm_agree(comm, dm_comm_rank(comm) == 0 ? spare_input(out, input) : DEMARC_OK);
+}
+
 demarc_status dm_output_begin(dm_output *o, dm_comm *comm, const char *path, dm_output_kind kind, bool force)
 {
     demarc_status st = DEMARC_OK, local = DEMARC_OK;

@@ -28,6 +28,13 @@ typedef struct dm_output {
  */
 demarc_status dm_output_begin(dm_output *o, dm_comm *comm, const char *path, dm_output_kind kind, bool force);
 
+/**
+ * Refuse an output that is `input` or a directory that holds it: inputs are never changed. Collective; rank 0 looks.
+ * @param[in] out, input  NULL (or an input that does not exist) is nothing to refuse
+ * @retval DEMARC_ERR_USAGE
+ */
+demarc_status dm_output_spare_input(dm_comm *comm, const char *out, const char *input);
+
 /** dst = temp_path (+ "/" + name for a directory); freed by free(). Local. */
 demarc_status dm_output_path(const dm_output *o, const char *name, char **dst);
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,7 +50,8 @@ struct dm_writer {
     hid_t file; /* DM_HDF5_NONE where this process does not have it open */
     row_dataset *rows;
     int row_datasets;
-    char *piece; /* rank 0, funnel: a peer's rows in transit */
+    int64_t planned; /* bytes of all datasets so far, the same on all ranks */
+    char *piece;     /* rank 0, funnel: a peer's rows in transit */
     int64_t piece_bytes;
     char path[]; /* of the file, allocated with the struct */
 };
@@ -263,12 +265,29 @@ static dm_writer *new_writer(dm_comm *comm, demarc_io io, const char *path)
     return w;
 }
 
+/*
+ * A file size limit (ulimit -f) on any rank is met before anything is written: HDF5 1.10 does not survive a flush that
+ * fails, and MPI-IO prints its own line when a write does.
+ */
+static demarc_status within_size_limit(dm_writer *w, const char *name, int64_t bytes)
+{
+    struct rlimit limit;
+    w->planned += bytes;
+    if (!w->parallel && dm_comm_rank(w->comm) != 0) return DEMARC_OK; /* it will not write */
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return DEMARC_OK;
+    if ((uint64_t)w->planned + (uint64_t)LITTLE_ROOM <= (uint64_t)limit.rlim_cur) return DEMARC_OK;
+    return dm_fail(DEMARC_ERR_IO,
+                   "file size limit: %s with %s needs more than %lld bytes, the limit (ulimit -f) is %llu: raise it",
+                   w->path, name, (long long)(w->planned + LITTLE_ROOM), (unsigned long long)limit.rlim_cur);
+}
+
 demarc_status dm_writer_create(dm_writer **out, dm_comm *comm, demarc_io io, const char *path)
 {
     demarc_status st = DEMARC_OK;
     *out = NULL;
     dm_writer *w = new_writer(comm, io, path);
     DM_TRY_ALL(comm, w == NULL ? no_memory() : dm_hdf5_start());
+    DM_TRY_ALL(comm, within_size_limit(w, "/", 0));
     DM_TRY_ALL(comm, dm_comm_rank(comm) == 0 ? create_file(w) : DEMARC_OK);
     *out = w;
     w = NULL;
@@ -386,6 +405,7 @@ demarc_status dm_writer_rows_dataset(dm_writer *w, const char *name, dm_type typ
     *handle = -1;
     DM_TRY(check_layout_phase(w, name));
     DM_TRY(agree(w, describe_rows(w, name, type, n, columns, string_size)));
+    DM_TRY(agree(w, within_size_limit(w, name, n * w->rows[w->row_datasets - 1].row_bytes)));
     if (is_root(w)) {
         hid_t on_disk = make_type(type, string_size, true), dataset;
         local = make_dataset(w, name, on_disk, n, columns, &dataset);
@@ -428,8 +448,12 @@ demarc_status dm_writer_small(dm_writer *w, const char *name, dm_type type, int6
                               const void *data)
 {
     demarc_status st = check_layout_phase(w, name);
+    int64_t row_bytes = 0;
     if (st != DEMARC_OK) return st;
-    return agree(w, is_root(w) ? small_on_root(w, name, type, n, columns, data) : DEMARC_OK);
+    st = check_shape(w, name, type_bytes(type, 0), n, columns, &row_bytes);
+    if (st == DEMARC_OK) st = within_size_limit(w, name, n * row_bytes);
+    if (st == DEMARC_OK && is_root(w)) st = small_on_root(w, name, type, n, columns, data);
+    return agree(w, st);
 }
 
 static demarc_status strings_on_root(dm_writer *w, const char *name, int64_t n, const char *const *item)

@@ -1,0 +1,298 @@
+/* Foreign strings made safe to print, sizes in words, lists of names. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+static const char *escaped(const char *src)
+{
+    static char buf[256];
+    dm_text_escape(buf, sizeof buf, src);
+    return buf;
+}
+
+/* UTF-8 of a code point by the table of RFC 3629, also for those that it forbids; length 1 to 4. */
+static int encode(uint32_t c, int length, unsigned char out[5])
+{
+    static const unsigned char lead[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
+    for (int i = length - 1; i > 0; i--) {
+        out[i] = (unsigned char)(0x80 | (c & 0x3f));
+        c >>= 6;
+    }
+    out[0] = (unsigned char)(lead[length] | c);
+    out[length] = 0;
+    return length;
+}
+
+/* What dm_text_escape must give for bytes none of which can be kept. */
+static void spelled(const unsigned char *s, char *out)
+{
+    for (; *s != 0; s++) out += sprintf(out, "\\x%02x", *s);
+}
+
+static void plain_text_is_kept(void **state)
+{
+    (void)state;
+    assert_string_equal(escaped(""), "");
+    assert_string_equal(escaped("a b~!\"\\%s"), "a b~!\"\\%s");
+    assert_string_equal(escaped("d\xc3\xa9penses \xe2\x82\xac \xf0\x9f\x98\x80"),
+                        "d\xc3\xa9penses \xe2\x82\xac \xf0\x9f\x98\x80");
+}
+
+static void control_characters_are_spelled(void **state)
+{
+    (void)state;
+    assert_string_equal(escaped("a\nb\r\tc\x1b[31m"), "a\\x0ab\\x0d\\x09c\\x1b[31m");
+    assert_string_equal(escaped("\x7f"), "\\x7f");
+    assert_string_equal(escaped("\xc2\x80\xc2\x9f\xc2\xa0"), "\\xc2\\x80\\xc2\\x9f\xc2\xa0"); /* C1; then a space */
+    for (int c = 1; c < 0x20; c++) {
+        const char s[2] = {(char)c, 0};
+        char want[8];
+        snprintf(want, sizeof want, "\\x%02x", (unsigned)c);
+        assert_string_equal(escaped(s), want);
+    }
+}
+
+/* Each code point in its shortest form is kept; surrogates are not characters. */
+static void every_code_point(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0xa0; c <= 0x10ffff; c++) {
+        unsigned char s[5];
+        char want[32];
+        encode(c, c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, s);
+        if (c >= 0xd800 && c <= 0xdfff) {
+            spelled(s, want);
+        } else {
+            memcpy(want, s, sizeof s);
+        }
+        if (strcmp(escaped((const char *)s), want) != 0) {
+            fail_msg("U+%04X becomes '%s', expected '%s'", c, escaped((const char *)s), want);
+        }
+    }
+}
+
+/* Forms longer than needed (RFC 3629, section 3: they must be refused, they hide control characters and slashes). */
+static void overlong_forms_are_spelled(void **state)
+{
+    (void)state;
+    for (int length = 2; length <= 4; length++) {
+        const uint32_t end = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
+        for (uint32_t c = 0; c < end; c++) {
+            unsigned char s[5];
+            char want[32];
+            encode(c, length, s);
+            spelled(s, want);
+            if (strcmp(escaped((const char *)s), want) != 0) {
+                fail_msg("U+%04X in %d bytes becomes '%s', expected '%s'", c, length, escaped((const char *)s), want);
+            }
+        }
+    }
+}
+
+static void beyond_the_last_code_point(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0x110000; c < 0x200000; c += 0x3f) {
+        unsigned char s[5];
+        char want[32];
+        encode(c, 4, s);
+        spelled(s, want);
+        assert_string_equal(escaped((const char *)s), want);
+    }
+    assert_string_equal(escaped("\xf4\x8f\xbf\xbf"), "\xf4\x8f\xbf\xbf");              /* U+10FFFF */
+    assert_string_equal(escaped("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");          /* U+110000 */
+    assert_string_equal(escaped("\xf8\x88\x80\x80\x80"), "\\xf8\\x88\\x80\\x80\\x80"); /* five bytes */
+    assert_string_equal(escaped("\xfe\xff"), "\\xfe\\xff");
+}
+
+static void broken_sequences_are_spelled(void **state)
+{
+    (void)state;
+    assert_string_equal(escaped("\x80"), "\\x80");
+    assert_string_equal(escaped("caf\xe9"), "caf\\xe9"); /* Latin-1 */
+    assert_string_equal(escaped("\xc3"), "\\xc3");
+    assert_string_equal(escaped("\xe2\x82"), "\\xe2\\x82");
+    assert_string_equal(escaped("\xf0\x9f\x98"), "\\xf0\\x9f\\x98");
+    assert_string_equal(escaped("\xe2\x82z"), "\\xe2\\x82z"); /* what follows is not swallowed */
+    assert_string_equal(escaped("\xf0\x9f\xc3\xa9"), "\\xf0\\x9f\xc3\xa9");
+    assert_string_equal(escaped("\xc3\xa9\xa9"), "\xc3\xa9\\xa9");
+    assert_string_equal(escaped("\xe2\n\x82"), "\\xe2\\x0a\\x82");
+}
+
+/* Random bytes: the result is printable and valid, and escaping it again changes nothing. */
+static void escaping_twice_changes_nothing(void **state)
+{
+    (void)state;
+    uint32_t random = 1;
+    for (int t = 0; t < 20000; t++) {
+        char src[12], once[64], twice[64];
+        for (int i = 0; i < 11; i++) {
+            random = random * 1664525 + 1013904223;
+            const unsigned v = random >> 24;
+            src[i] = (char)(v == 0 ? 0xe0 : v);
+        }
+        src[11] = 0;
+        dm_text_escape(once, sizeof once, src);
+        dm_text_escape(twice, sizeof twice, once);
+        assert_string_equal(twice, once);
+        for (const char *p = once; *p != 0; p++) assert_true((unsigned char)*p >= 0x20 && *p != 0x7f);
+    }
+}
+
+/* Cut to fit: always terminated, never within a character or an escape, nothing written behind the end. */
+static void cut_to_fit(void **state)
+{
+    (void)state;
+    const char *const src = "ab\n\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z";
+    const char *const whole = "ab\\x0a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z";
+    const size_t stop[] = {0, 1, 2, 6, 8, 11, 15, 16}; /* where `whole` may be cut */
+    for (size_t size = 1; size <= 20; size++) {
+        char buf[24];
+        memset(buf, '#', sizeof buf);
+        dm_text_escape(buf, size, src);
+        size_t want = 0;
+        for (size_t i = 0; i < sizeof stop / sizeof *stop; i++) {
+            if (stop[i] < size) want = stop[i];
+        }
+        assert_int_equal(strlen(buf), want);
+        assert_memory_equal(buf, whole, want);
+        for (size_t i = size; i < sizeof buf; i++) assert_true(buf[i] == '#');
+    }
+}
+
+static void error_lines_are_safe(void **state)
+{
+    (void)state;
+    assert_int_equal(dm_fail(DEMARC_ERR_DATA, "bad %s: row %d", "na\nme \xc0\xaf \xed\xa0\x80", 7), DEMARC_ERR_DATA);
+    assert_string_equal(dm_error_line(), "bad na\\x0ame \\xc0\\xaf \\xed\\xa0\\x80: row 7");
+    assert_string_equal(demarc_error(), dm_error_line());
+    dm_error_set("from a peer\x1b");
+    assert_string_equal(dm_error_line(), "from a peer\\x1b");
+    char big[5000];
+    memset(big, '\n', sizeof big - 1);
+    big[sizeof big - 1] = 0;
+    assert_int_equal(dm_fail(DEMARC_ERR_USAGE, "%s", big), DEMARC_ERR_USAGE);
+    assert_int_equal(strlen(dm_error_line()) % 4, 0); /* whole escapes */
+    assert_true(strlen(dm_error_line()) > 500);
+}
+
+/* ------------------------------------------------------------------------------------------------ sizes */
+
+static void sizes_in_words(void **state)
+{
+    (void)state;
+    static const struct {
+        double bytes;
+        const char *text;
+    } known[] = {{0, "0 B"},         {1, "1 B"},         {999, "999 B"},     {1000, "1.0 kB"},   {1049, "1.0 kB"},
+                 {1051, "1.1 kB"},   {99940, "99.9 kB"}, {99951, "100 kB"},  {100000, "100 kB"}, {999499, "999 kB"},
+                 {999500, "1.0 MB"}, {1280e6, "1.3 GB"}, {262144, "262 kB"}, {1.5e12, "1.5 TB"}, {2e15, "2.0 PB"},
+                 {9.2e18, "9.2 EB"}, {5e21, "5000 EB"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        char buf[32];
+        assert_ptr_equal(dm_text_bytes(buf, known[i].bytes), buf);
+        assert_string_equal(buf, known[i].text);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ lists */
+
+static void check_split(const char *list, int count, const char *const *want)
+{
+    dm_strings s;
+    assert_int_equal(dm_strings_split(&s, list, "--names"), DEMARC_OK);
+    assert_int_equal(s.count, count);
+    for (int i = 0; i < count; i++) assert_string_equal(s.item[i], want[i]);
+    dm_strings_clear(&s);
+    assert_int_equal(s.count, 0);
+    assert_null(s.item);
+}
+
+#define assert_split(list, count, ...) check_split((list), (count), (const char *const[]){__VA_ARGS__})
+
+static void split(void **state)
+{
+    (void)state;
+    check_split(NULL, 0, NULL);
+    check_split("", 0, NULL);
+    assert_split("a", 1, "a");
+    assert_split("a,b,c", 3, "a", "b", "c");
+    assert_split(" a , b", 2, " a ", " b");
+    assert_split("caf\xc3\xa9,caf\xe9,x=1", 3, "caf\xc3\xa9", "caf\xe9", "x=1");
+}
+
+static void doubled_commas(void **state)
+{
+    (void)state;
+    assert_split("a,,b", 1, "a,b");
+    assert_split(",,", 1, ",");
+    assert_split(",,a", 1, ",a");
+    assert_split("a,,", 1, "a,");
+    assert_split("a,,b,c,,,d", 3, "a,b", "c,", "d"); /* read from the left: the first pair is the name's */
+    assert_split(",,,,", 1, ",,");
+    assert_split("income,, net,x", 2, "income, net", "x");
+}
+
+static void refused_lists(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {",", "a,", ",a", "a,b,a", "a,,,", "a,,b,a,,b", "x,y,y"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        dm_strings s;
+        dm_error_set("");
+        assert_int_equal(dm_strings_split(&s, bad[i], "--names"), DEMARC_ERR_USAGE);
+        assert_non_null(strstr(dm_error_line(), "--names"));
+        assert_int_equal(s.count, 0);
+        assert_null(s.item);
+    }
+}
+
+static void lists_grow_and_find(void **state)
+{
+    (void)state;
+    dm_strings s = {0};
+    assert_int_equal(dm_strings_find(&s, "a"), -1);
+    char name[16];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "f%d", i);
+        assert_int_equal(dm_strings_add(&s, name), DEMARC_OK);
+    }
+    name[0] = 0; /* the list has copies */
+    assert_int_equal(s.count, 1000);
+    assert_int_equal(dm_strings_find(&s, "f0"), 0);
+    assert_int_equal(dm_strings_find(&s, "f999"), 999);
+    assert_int_equal(dm_strings_find(&s, "f1000"), -1);
+    assert_int_equal(dm_strings_find(&s, "F1"), -1);
+    assert_int_equal(dm_strings_find(&s, ""), -1);
+    dm_strings_clear(&s);
+    dm_strings_clear(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_text_is_kept),
+        cmocka_unit_test(control_characters_are_spelled),
+        cmocka_unit_test(every_code_point),
+        cmocka_unit_test(overlong_forms_are_spelled),
+        cmocka_unit_test(beyond_the_last_code_point),
+        cmocka_unit_test(broken_sequences_are_spelled),
+        cmocka_unit_test(escaping_twice_changes_nothing),
+        cmocka_unit_test(cut_to_fit),
+        cmocka_unit_test(error_lines_are_safe),
+        cmocka_unit_test(sizes_in_words),
+        cmocka_unit_test(split),
+        cmocka_unit_test(doubled_commas),
+        cmocka_unit_test(refused_lists),
+        cmocka_unit_test(lists_grow_and_find),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
