@@ -114,7 +114,7 @@ const char *demarc_version_text(void)
     static char text[1024];
     int used =
         snprintf(text, sizeof text,
-                 "demarc   %s (commit %s)\ncompiler %s\nMPI      %s\nHDF5     %s\nBLAS     %s, core type %s\nkernels ",
+                 "demarc %s (commit %s)\ncompiler %s\nMPI      %s\nHDF5     %s\nBLAS     %s, core type %s\nkernels ",
                  demarc_version(), dm_version_commit(), dm_version_compiler(), dm_comm_library(), dm_version_hdf5(),
                  dm_blas_version(), dm_blas_core());
     for (int i = 0; i < dmk_variant_count() && used > 0 && used < (int)sizeof text; i++) {
