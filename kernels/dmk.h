@@ -67,6 +67,13 @@ typedef struct dmk_table {
                          float *second, int32_t *label);
 
     /**
+     * flag[r] = 1 where the smallest of row r is not certain: unless norm[r] < norm_limit and
+     * second[r] - best[r] > linear norm[r] + constant + square (norm[r] + reach)^2. Returns the number of flags set.
+     */
+    int64_t (*uncertain)(const float *best, const float *second, const float *norm, int64_t rows, float linear,
+                         float constant, float square, float reach, float norm_limit, uint8_t *flag);
+
+    /**
      * Segment sums on a grid: sum[label[r] * d + f] += rint(x[r, f] * scale[f]) and count[label[r]] += 1, or with
      * weights (w != NULL) rint(w[r] * x[r, f] * scale[f]) and count += rint(w[r] * weight_scale).
      * scale[f] and weight_scale are powers of two that bound the terms by 2^40 (base/fixed_sum.h), so with at most

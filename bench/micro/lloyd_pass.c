@@ -115,7 +115,8 @@ static double read_once(const float *x, int64_t floats, int threads)
 typedef float lanes __attribute__((vector_size(64)));
 
 /* Independent multiply-add chains in registers; compiled for this machine's widest set through target_clones. */
-__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("fp-contract=fast"), noinline)) static float
+__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("fp-contract=fast"),
+               noinline)) static float
 spin(int64_t turns)
 {
     lanes a[12], m = (lanes){0} + 0.999f, p = (lanes){0} + 0.001f;
@@ -183,7 +184,8 @@ static double run_pass(bench *b, const dmk_table *kernel)
 #pragma omp parallel for schedule(dynamic) num_threads(b->threads)
     for (int64_t i = 0; i < dm_block_count(b->w->n); i++) {
         const int t = omp_get_thread_num();
-        const int64_t from = i * DM_BLOCK_ROWS, left = b->w->n - from, rows = left < DM_BLOCK_ROWS ? left : DM_BLOCK_ROWS;
+        const int64_t from = i * DM_BLOCK_ROWS, left = b->w->n - from,
+                      rows = left < DM_BLOCK_ROWS ? left : DM_BLOCK_ROWS;
         int32_t *label = b->label + (int64_t)t * DM_BLOCK_ROWS;
         const float *x = b->x + from * b->w->d;
         dm_nearest(kernel, &b->centers, &b->tile[t], x, rows, label);
@@ -217,13 +219,13 @@ static void print_row(const workload *w, int threads, const char *kernel, int ro
     const double floor = fmax(bytes / l->bandwidth, flops / l->fma);
     qsort(seconds, (size_t)rounds, sizeof *seconds, by_value);
     const double low = seconds[0], mid = seconds[rounds / 2], high = seconds[rounds - 1];
-    printf("| %s %lld x %d, k=%d | %d | %s | %.4f (%.4f-%.4f) | %.1f | %.1f | %.4f | %.2f | %.10g |\n", w->name, (long long)w->n,
-           (int)w->d, (int)w->k, threads, kernel, mid, low, high, bytes / mid * 1e-9, flops / mid * 1e-9, floor, floor / mid,
-           objective);
+    printf("| %s %lld x %d, k=%d | %d | %s | %.4f (%.4f-%.4f) | %.1f | %.1f | %.4f | %.2f | %.10g |\n", w->name,
+           (long long)w->n, (int)w->d, (int)w->k, threads, kernel, mid, low, high, bytes / mid * 1e-9,
+           flops / mid * 1e-9, floor, floor / mid, objective);
     json_t *o = json_pack("{s:s,s:I,s:i,s:i,s:i,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s}", "workload", w->name, "n",
-                          (json_int_t)w->n, "d", (int)w->d, "k", (int)w->k, "threads", threads, "kernel", kernel, "min", low,
-                          "median", mid, "max", high, "floor", floor, "bandwidth", l->bandwidth, "fma", l->fma, "sgemm",
-                          l->sgemm, "objective", objective, "blas_core", dm_blas_core());
+                          (json_int_t)w->n, "d", (int)w->d, "k", (int)w->k, "threads", threads, "kernel", kernel, "min",
+                          low, "median", mid, "max", high, "floor", floor, "bandwidth", l->bandwidth, "fma", l->fma,
+                          "sgemm", l->sgemm, "objective", objective, "blas_core", dm_blas_core());
     json_dumpf(o, stderr, JSON_COMPACT | JSON_PRESERVE_ORDER);
     fputc('\n', stderr);
     json_decref(o);
@@ -295,7 +297,8 @@ int main(int argc, char **argv)
         return 2;
     }
     dm_blas_init();
-    printf("| workload | threads | kernel | seconds a pass, median (min-max) | GB/s | GFLOP/s | floor | of floor | objective |\n"
+    printf("| workload | threads | kernel | seconds a pass, median (min-max) | GB/s | GFLOP/s | floor | of floor | "
+           "objective |\n"
            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (int i = 0; i < count; i++) run_workload(&list[i], threads, rounds);
     return 0;

@@ -68,6 +68,20 @@ static void smallest_two(const float *restrict g, int64_t ldg, const float *rest
     }
 }
 
+static int64_t uncertain(const float *restrict best, const float *restrict second, const float *restrict norm,
+                         int64_t rows, float linear, float constant, float square, float reach, float norm_limit,
+                         uint8_t *restrict flag)
+{
+    int32_t count = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        const float all = norm[r] + reach, bound = linear * norm[r] + constant + square * (all * all);
+        const int32_t sure = (second[r] - best[r] > bound) & (norm[r] < norm_limit);
+        flag[r] = (uint8_t)(1 - sure);
+        count += 1 - sure;
+    }
+    return count;
+}
+
 /* Adding and subtracting 1.5 x 2^52 rounds a double below 2^51 to an integer, to nearest even, in any SIMD set. */
 #define ROUNDER 0x1.8p52
 
@@ -135,6 +149,7 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .squared_distance = squared_distance,
     .row_norms = row_norms,
     .smallest_two = smallest_two,
+    .uncertain = uncertain,
     .accumulate = accumulate,
     .scale_rows = scale_rows,
     .add_moments = add_moments,

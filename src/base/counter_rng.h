@@ -16,7 +16,8 @@ typedef enum dm_purpose {
     DM_PURPOSE_SEED_RECLUSTER = 3, /* weighted k-means++ and local search on the candidates */
     DM_PURPOSE_SEED_RANDOM = 4,
     DM_PURPOSE_MINIBATCH = 5,
-    DM_PURPOSE_GENERATE = 6
+    DM_PURPOSE_GENERATE = 6,
+    DM_PURPOSE_SEED_SAMPLE = 7 /* blocks that a large file is seeded from */
 } dm_purpose;
 
 typedef struct dm_random4 {

@@ -5,7 +5,7 @@
 #include "base/status.h"
 
 /**
- * Allocate `count` objects of `size` bytes, zeroed when `zero`, aligned to 64 bytes; freed by dm_free.
+ * Allocate `count` objects of `size` bytes, zeroed when `zero`, aligned to 64 bytes (2 MiB from there on); freed by dm_free.
  *
  * @param[out] out    Set to the memory, or NULL after an error. count == 0 gives a valid pointer.
  * @param[in]  what   Says in the error what the memory was for.

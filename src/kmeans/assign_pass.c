@@ -21,6 +21,17 @@ typedef struct assigner {
     double *squared; /* [threads][DM_BLOCK_ROWS] */
 } assigner;
 
+demarc_status dm_kmeans_pass(dm_kmeans *km, dm_block_fn fn, void *context)
+{
+    if (km->sample == NULL) return dm_rows_pass(km->rows, fn, context);
+    const dm_row_range range = dm_rows_range(km->rows);
+    int64_t from = 0;
+    while (from < km->samples && km->sample[from] * DM_BLOCK_ROWS < range.begin) from++;
+    int64_t to = from;
+    while (to < km->samples && km->sample[to] * DM_BLOCK_ROWS < range.end) to++;
+    return dm_rows_pass_blocks(km->rows, km->sample + from, to - from, fn, context);
+}
+
 static void assigner_destroy(assigner *a)
 {
     for (int t = 0; t < a->km->threads && a->tile != NULL; t++) {
@@ -83,14 +94,14 @@ demarc_status dm_assign_pass(dm_kmeans *km, const dm_centers *c, dm_segment_sums
 {
     demarc_status st = DEMARC_OK;
     assigner a;
-    const bool first = isnan(km->sum_squares);
+    const bool first = isnan(km->sum_squares) && km->sample == NULL;
     st = assigner_create(&a, km, c);
     a.sums = sums;
     if (first && st == DEMARC_OK) st = dm_alloc_zero(a.zero, km->d, "assignment");
     if (first && st == DEMARC_OK) st = dm_alloc_zero(a.squares, km->threads, "assignment");
     DM_TRY_ALL(km->comm, st);
     dm_segment_sums_start(sums, c->k);
-    DM_TRY_ALL(km->comm, dm_rows_pass(km->rows, assign_block, &a));
+    DM_TRY_ALL(km->comm, dm_kmeans_pass(km, assign_block, &a));
     DM_TRY(dm_segment_sums_reduce(sums, km->comm));
     if (first) {
         for (int t = 1; t < km->threads; t++) dm_exact_sum_merge(&a.squares[0], &a.squares[t]);

@@ -28,7 +28,9 @@ typedef struct dm_kmeans {
     int64_t positive;     /* customers with weight > 0 */
     dm_sum_grid grid;     /* how segment sums are held */
     double sum_squares;   /* sum of w ||x||^2, NaN until the first full pass */
-    int64_t settled;      /* rows settled in double precision so far, this rank */
+    int64_t *sample;      /* ascending global blocks that passes look at while a large file is seeded; NULL = all */
+    int64_t samples;
+    int64_t settled; /* rows settled in double precision so far, this rank */
     double seed_seconds, minibatch_seconds, polish_seconds;
     int64_t seed_bytes, minibatch_bytes, polish_bytes; /* read from the file (streamed), this rank */
 } dm_kmeans;
@@ -80,6 +82,9 @@ typedef struct dm_far_row {
 } dm_far_row;
 /** The `count` rows of positive weight that lie farthest from their centroid (ties to the lowest row), and their values. */
 demarc_status dm_farthest_rows(dm_kmeans *km, const dm_centers *c, int32_t count, dm_far_row *far, float *x);
+
+/** Give this rank's blocks to fn: all, or those of km->sample. Local. */
+demarc_status dm_kmeans_pass(dm_kmeans *km, dm_block_fn fn, void *context);
 
 /** Seed `centroids` [k, d]. restart keys the random numbers. */
 demarc_status dm_seed(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids);

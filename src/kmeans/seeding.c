@@ -7,6 +7,9 @@
  * One pass over the rows a round: see row_sampler.h. If after the usual rounds fewer than k candidates are distinct,
  * rounds go on until there are k, or until phi = 0 proves that there are fewer distinct customers.
  *
+ * A file of more than twice SAMPLE_BLOCKS blocks (2 million rows) is seeded from SAMPLE_BLOCKS of them (a million rows), one
+ * drawn from each of as many equal stretches of the file; if those hold fewer than k distinct customers, from all.
+ *
  * k-means++ (Arthur & Vassilvitskii 2007) on all rows is the same with one row drawn per pass; "random" draws k rows.
  */
 #include <math.h>
@@ -20,6 +23,7 @@
 #include "kmeans/row_sampler.h"
 
 #define ROUNDS 5
+#define SAMPLE_BLOCKS 256
 #define MOST_ROUNDS 1000 /* a step in the counter's key space per restart; each round adds at least one distinct row */
 
 /* The candidates so far and the state of a round. */
@@ -108,7 +112,7 @@ static demarc_status draw(seeder *s, int32_t most, dm_drawn **drawn, float **x, 
         if (st == DEMARC_OK) st = dm_sampler_create(&s->sampler[t], most, km->d);
     }
     DM_TRY_ALL(km->comm, st);
-    DM_TRY_ALL(km->comm, dm_rows_pass(km->rows, sample_block, s));
+    DM_TRY_ALL(km->comm, dm_kmeans_pass(km, sample_block, s));
     for (int t = 1; t < km->threads; t++) dm_exact_sum_merge(&s->phi[0], &s->phi[t]);
     dm_comm_sum_exact(km->comm, &s->phi[0], 1);
     *phi = dm_exact_sum_value(&s->phi[0]);
@@ -344,18 +348,37 @@ cleanup:
     return st;
 }
 
-demarc_status dm_seed(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids)
+/* The blocks a large file is seeded from; none for a small one. The same on every rank. */
+static demarc_status draw_sample(dm_kmeans *km, int32_t restart)
+{
+    const int64_t blocks = dm_block_count(km->n);
+    if (blocks <= 2 * SAMPLE_BLOCKS) return DEMARC_OK;
+    demarc_status st = dm_comm_agree(km->comm, dm_alloc(km->sample, SAMPLE_BLOCKS, "seeding sample"));
+    if (st != DEMARC_OK) return st;
+    km->samples = SAMPLE_BLOCKS;
+    const int64_t whole = blocks / SAMPLE_BLOCKS, rest = blocks % SAMPLE_BLOCKS;
+    for (int64_t i = 0, begin = 0; i < SAMPLE_BLOCKS;
+         i++) { /* stretches of `whole` blocks, the first `rest` one longer */
+        const int64_t length = whole + (i < rest);
+        const dm_random4 r = dm_random(km->seed, DM_PURPOSE_SEED_SAMPLE, (uint64_t)restart, (uint64_t)i);
+        km->sample[i] = begin + dm_random_below(r.v[0], r.v[1], length);
+        begin += length;
+    }
+    return DEMARC_OK;
+}
+
+static void drop_sample(dm_kmeans *km)
+{
+    dm_free(km->sample);
+    km->sample = NULL;
+    km->samples = 0;
+}
+
+static demarc_status seed_rows(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids)
 {
     demarc_status st = DEMARC_OK;
-    const double start = dm_clock();
-    const int64_t read_before = dm_rows_bytes_read(km->rows);
     const dm_row_range range = dm_rows_range(km->rows);
     seeder s = {.km = km, .restart = restart};
-    if (o->init == DM_INIT_GIVEN) {
-        memcpy(centroids, o->given, (size_t)o->k * (size_t)km->d * sizeof *centroids);
-        return DEMARC_OK;
-    }
-    if (km->positive < o->k) DM_TRY(too_few((int32_t)km->positive, o->k));
     if (!dm_rows_streamed(km->rows)) st = dm_alloc(s.nearest, range.end - range.begin, "seeding distances");
     DM_TRY_ALL(km->comm, st);
     for (int64_t i = 0; s.nearest != NULL && i < range.end - range.begin; i++) s.nearest[i] = INFINITY;
@@ -375,6 +398,27 @@ demarc_status dm_seed(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart
 cleanup:
     dm_free(s.nearest);
     dm_free(s.candidate);
+    return st;
+}
+
+demarc_status dm_seed(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids)
+{
+    demarc_status st = DEMARC_OK;
+    const double start = dm_clock();
+    const int64_t read_before = dm_rows_bytes_read(km->rows);
+    if (o->init == DM_INIT_GIVEN) {
+        memcpy(centroids, o->given, (size_t)o->k * (size_t)km->d * sizeof *centroids);
+        return DEMARC_OK;
+    }
+    if (km->positive < o->k) DM_TRY(too_few((int32_t)km->positive, o->k));
+    if (o->init == DM_INIT_PARALLEL) DM_TRY(draw_sample(km, restart));
+    st = seed_rows(km, o, restart, centroids);
+    if (st == DEMARC_ERR_IMPOSSIBLE && km->sample != NULL) {
+        drop_sample(km);
+        st = seed_rows(km, o, restart, centroids);
+    }
+cleanup:
+    drop_sample(km);
     km->seed_seconds += dm_clock() - start;
     km->seed_bytes += dm_rows_bytes_read(km->rows) - read_before;
     return st;

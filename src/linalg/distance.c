@@ -83,6 +83,7 @@ demarc_status dm_tile_create(dm_tile *t, int32_t k)
     DM_TRY(dm_alloc(t->best, t->rows, "distance tile"));
     DM_TRY(dm_alloc(t->second, t->rows, "distance tile"));
     DM_TRY(dm_alloc(t->norm, t->rows, "distance tile"));
+    DM_TRY(dm_alloc(t->flag, t->rows, "distance tile"));
     DM_TRY(dm_alloc(t->scratch, DMK_NEAREST_SCRATCH, "distance tile"));
 cleanup:
     if (st != DEMARC_OK) dm_tile_destroy(t);
@@ -95,6 +96,7 @@ void dm_tile_destroy(dm_tile *t)
     dm_free(t->best);
     dm_free(t->second);
     dm_free(t->norm);
+    dm_free(t->flag);
     dm_free(t->scratch);
     *t = (dm_tile){0};
 }
@@ -186,12 +188,18 @@ static two_best settle(const dmk_table *kernel, const dm_centers *c, const dm_ti
     return found;
 }
 
-/* True if row r's smallest value is certain from the tile alone. */
-static bool certain(const dm_centers *c, const dm_tile *t, int64_t r)
+/* Flags the rows of the tile whose smallest value the tile alone cannot tell; returns how many. */
+static int64_t flag_uncertain(const dmk_table *kernel, const dm_centers *c, dm_tile *t, int64_t rows)
 {
-    if (beyond_bound(c, t->norm[r])) return false;
-    double bound = error_bound(c, (double)t->norm[r], c->norm_max, c->h_max);
-    return (double)t->second[r] - (double)t->best[r] > 2.0 * bound;
+    /* Twice error_bound() with the largest norms, as a polynomial in ||x||, rounded up by 1% for its own arithmetic. */
+    const double d = (double)c->d, single = 1.02 * UNIT;
+    const double linear = 2.02 * single * (d + 3.0) * 1.001 * c->norm_max;
+    const double constant =
+        2.02 * (single * 2.0 * c->h_max + (d + 3.0) * (double)FLT_MIN + (d + 16.0) * 0x1p-52 * c->b_max);
+    const double square = 2.02 * 1.003 * (d + 16.0) * 0x1p-52;
+    const float limit = beyond_bound(c, 0.0f) ? 0.0f : NORM_LIMIT; /* 0: no row is certain */
+    return kernel->uncertain(t->best, t->second, t->norm, rows, (float)linear, (float)constant, (float)square,
+                             (float)c->norm_max, limit, t->flag);
 }
 
 static int64_t tile_rows(const dm_tile *t, int64_t left) { return left < t->rows ? left : t->rows; }
@@ -202,32 +210,22 @@ void dm_nearest(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const 
         const float *tile = x + at * c->d;
         n = tile_rows(t, rows - at);
         tile_scores(kernel, c, t, tile, n, label + at, false);
-        for (int64_t r = 0; r < n; r++) {
-            if (certain(c, t, r)) continue;
+        const int64_t open = flag_uncertain(kernel, c, t, n);
+        for (int64_t r = 0, left = open; left > 0; r++) {
+            if (!t->flag[r]) continue;
             label[at + r] = settle(kernel, c, t, tile + r * c->d, r, n, 1).j1;
-            t->settled++;
+            left--;
         }
+        t->settled += open;
     }
 }
 
 void dm_nearest_distance(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
                          int32_t *label, double *squared)
 {
-    for (int64_t at = 0, n = 0; at < rows; at += n) {
-        const float *tile = x + at * c->d;
-        n = tile_rows(t, rows - at);
-        tile_scores(kernel, c, t, tile, n, label + at, false);
-        for (int64_t r = 0; r < n; r++) {
-            const float *row = tile + r * c->d;
-            if (certain(c, t, r)) {
-                squared[at + r] = kernel->squared_distance(row, c->c + (int64_t)label[at + r] * c->d, c->d);
-            } else {
-                two_best found = settle(kernel, c, t, row, r, n, 1);
-                label[at + r] = found.j1;
-                squared[at + r] = found.squared1;
-                t->settled++;
-            }
-        }
+    dm_nearest(kernel, c, t, x, rows, label);
+    for (int64_t r = 0; r < rows; r++) {
+        squared[r] = kernel->squared_distance(x + r * c->d, c->c + (int64_t)label[r] * c->d, c->d);
     }
 }
 

@@ -50,6 +50,7 @@ typedef struct dm_tile {
     int64_t rows;
     float *g; /* [k, rows] */
     float *best, *second, *norm;
+    uint8_t *flag;   /* rows that are not certain */
     float *scratch;  /* of the fused kernel */
     bool has_g;      /* g belongs to the rows at hand (sgemm), or the fused kernel kept none */
     int64_t settled; /* rows that needed double precision, for the log */

@@ -272,16 +272,21 @@ cleanup:
     return st;
 }
 
+/* One block of the scaled shard. */
+static void give_scaled(const dm_rows *rows, int64_t from, int64_t end, dm_block_fn fn, void *context)
+{
+    const int64_t local = from - rows->range.begin, n = end - from < DM_BLOCK_ROWS ? end - from : DM_BLOCK_ROWS;
+    fn(context, omp_get_thread_num(), from, n, rows->shard + local * rows->d,
+       rows->weight == NULL ? NULL : rows->weight + local);
+}
+
 demarc_status dm_rows_pass_range(dm_rows *rows, int64_t begin, int64_t end, dm_block_fn fn, void *context)
 {
     if (rows->have_scaled) {
         const int64_t blocks = dm_block_count(end - begin);
 #pragma omp parallel for schedule(dynamic) num_threads(rows->o.threads)
         for (int64_t b = 0; b < blocks; b++) {
-            const int64_t from = begin + b * DM_BLOCK_ROWS, local = from - rows->range.begin;
-            const int64_t n = end - from < DM_BLOCK_ROWS ? end - from : DM_BLOCK_ROWS;
-            fn(context, omp_get_thread_num(), from, n, rows->shard + local * rows->d,
-               rows->weight == NULL ? NULL : rows->weight + local);
+            give_scaled(rows, begin + b * DM_BLOCK_ROWS, end, fn, context);
         }
         return DEMARC_OK;
     }
@@ -298,6 +303,21 @@ demarc_status dm_rows_pass_range(dm_rows *rows, int64_t begin, int64_t end, dm_b
 demarc_status dm_rows_pass(dm_rows *rows, dm_block_fn fn, void *context)
 {
     return dm_rows_pass_range(rows, rows->range.begin, rows->range.end, fn, context);
+}
+
+demarc_status dm_rows_pass_blocks(dm_rows *rows, const int64_t *block, int64_t count, dm_block_fn fn, void *context)
+{
+    if (rows->have_scaled) {
+#pragma omp parallel for schedule(dynamic) num_threads(rows->o.threads)
+        for (int64_t i = 0; i < count; i++) give_scaled(rows, block[i] * DM_BLOCK_ROWS, rows->range.end, fn, context);
+        return DEMARC_OK;
+    }
+    demarc_status st = DEMARC_OK;
+    for (int64_t i = 0; i < count && st == DEMARC_OK; i++) { /* streamed: the file is what takes the time */
+        const int64_t begin = block[i] * DM_BLOCK_ROWS, stop = begin + DM_BLOCK_ROWS;
+        st = dm_rows_pass_range(rows, begin, stop < rows->range.end ? stop : rows->range.end, fn, context);
+    }
+    return st;
 }
 
 /* Gathering: each block copies the wanted rows that fall into it. */

@@ -88,7 +88,7 @@ static void streams_do_not_overlap(void **state)
     const uint64_t step_base[] = {0, UINT64_C(0xfffffffffff0)};
     int at = 0;
     for (uint64_t seed = 0; seed < 2; seed++) {
-        for (int p = DM_PURPOSE_SEED_FIRST; p <= DM_PURPOSE_GENERATE; p++) {
+        for (int p = DM_PURPOSE_SEED_FIRST; p <= DM_PURPOSE_SEED_SAMPLE; p++) {
             for (uint64_t s = 0; s < STEPS; s++) {
                 const uint64_t step = step_base[s % 2] + s / 2;
                 for (uint64_t i = 0; i < INDICES; i++) {
@@ -108,7 +108,8 @@ static void purposes_are_distinct(void **state)
 {
     (void)state;
     const int purpose[] = {DM_PURPOSE_SEED_FIRST,  DM_PURPOSE_SEED_ROUND, DM_PURPOSE_SEED_RECLUSTER,
-                           DM_PURPOSE_SEED_RANDOM, DM_PURPOSE_MINIBATCH,  DM_PURPOSE_GENERATE};
+                           DM_PURPOSE_SEED_RANDOM, DM_PURPOSE_MINIBATCH,  DM_PURPOSE_GENERATE,
+                           DM_PURPOSE_SEED_SAMPLE};
     for (size_t i = 0; i < 6; i++) {
         assert_in_range(purpose[i], 1, 0xffff); /* 16 bits of the counter are theirs */
         for (size_t j = 0; j < i; j++) assert_int_not_equal(purpose[i], purpose[j]);
