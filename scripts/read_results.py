@@ -31,4 +31,4 @@ for j, centre in enumerate(centroids):
     members = segment == j
     near = margin[members].mean() if size[j] else float("nan")
     print(f"segment {j}: {size[j]} customers ({size[j] / len(ids):.1%}), mean margin {near:.3g}")
-    print("    " + ", ".join(f"{name} {value:.4g}" for name, value in zip(names, centre)))
+    print("    " + ", ".join(f"{name} {round(float(value), 6) + 0.0:.4g}" for name, value in zip(names, centre)))

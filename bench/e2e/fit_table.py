@@ -58,8 +58,8 @@ def main():
     print("| step | seconds, median (min-max) |\n| --- | --- |")
     for step, s in seconds.items():
         print(f"| {step} | {statistics.median(s):.2f} ({min(s):.2f}-{max(s):.2f}) |")
-    print(f"\nPeak memory per rank: {max(peak) / 1e6:.0f} MB (shard {shard / 1e6:.0f} MB + {(max(peak) - shard) / 1e6:.0f} MB"
-          f"{', streamed' if manifest['layout']['streamed'] else ''}).")
+    held = f"a shard of {shard / 1e6:.0f} MB and {(max(peak) - shard) / 1e6:.0f} MB more"
+    print(f"\nPeak memory per rank: {max(peak) / 1e6:.0f} MB ({'streamed' if manifest['layout']['streamed'] else held}).")
 
 
 if __name__ == "__main__":
