@@ -82,7 +82,7 @@ static int by_words(const void *a, const void *b) { return memcmp(a, b, sizeof(d
 static void streams_do_not_overlap(void **state)
 {
     (void)state;
-    enum { PURPOSES = 6, STEPS = 20, INDICES = 200, ALL = 2 * PURPOSES * STEPS * INDICES };
+    enum { PURPOSES = 7, STEPS = 20, INDICES = 200, ALL = 2 * PURPOSES * STEPS * INDICES };
     dm_random4 *all = malloc(ALL * sizeof *all);
     assert_non_null(all);
     const uint64_t step_base[] = {0, UINT64_C(0xfffffffffff0)};
@@ -110,7 +110,7 @@ static void purposes_are_distinct(void **state)
     const int purpose[] = {DM_PURPOSE_SEED_FIRST,  DM_PURPOSE_SEED_ROUND, DM_PURPOSE_SEED_RECLUSTER,
                            DM_PURPOSE_SEED_RANDOM, DM_PURPOSE_MINIBATCH,  DM_PURPOSE_GENERATE,
                            DM_PURPOSE_SEED_SAMPLE};
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t i = 0; i < sizeof purpose / sizeof *purpose; i++) {
         assert_in_range(purpose[i], 1, 0xffff); /* 16 bits of the counter are theirs */
         for (size_t j = 0; j < i; j++) assert_int_not_equal(purpose[i], purpose[j]);
     }
