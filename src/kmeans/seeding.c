@@ -280,14 +280,15 @@ cleanup:
     return st;
 }
 
-static demarc_status seed_plus_plus(seeder *s, int32_t k, double *centroids)
+/* Until there are k candidates, one more row a pass by D^2 (k-means++): it differs from all before. */
+static demarc_status draw_until(seeder *s, int32_t k)
 {
     demarc_status st = DEMARC_OK;
     dm_drawn *drawn = NULL;
     float *x = NULL;
-    DM_TRY(draw_first(s));
     s->purpose = DM_PURPOSE_SEED_ROUND;
     s->race = true;
+    s->uniform = false;
     while (s->count < k) {
         int32_t count = 0;
         double phi = 0.0;
@@ -300,14 +301,23 @@ static demarc_status seed_plus_plus(seeder *s, int32_t k, double *centroids)
         drawn = NULL;
         x = NULL;
     }
-    memcpy(centroids, s->candidate, (size_t)k * (size_t)s->km->d * sizeof *centroids);
 cleanup:
     dm_free(drawn);
     dm_free(x);
     return st;
 }
 
-/* k distinct rows: the k smallest keys among all rows, then as many more as it takes when values repeat. */
+static demarc_status seed_plus_plus(seeder *s, int32_t k, double *centroids)
+{
+    demarc_status st = DEMARC_OK;
+    DM_TRY(draw_first(s));
+    DM_TRY(draw_until(s, k));
+    memcpy(centroids, s->candidate, (size_t)k * (size_t)s->km->d * sizeof *centroids);
+cleanup:
+    return st;
+}
+
+/* k distinct rows: the k smallest keys among all rows; where values repeat the rest by k-means++ draws. */
 static demarc_status seed_random(seeder *s, int32_t k, double *centroids)
 {
     demarc_status st = DEMARC_OK;
@@ -320,27 +330,12 @@ static demarc_status seed_random(seeder *s, int32_t k, double *centroids)
     s->race = true;
     s->uniform = true;
     DM_TRY(draw(s, k, &drawn, &x, &count, &phi));
-    s->uniform = false;
     for (int32_t i = 0; i < count; i++) {
         DM_TRY(add_candidates(s, x + (int64_t)i * s->km->d, 1));
         if (is_repeat(s, s->count - 1)) s->count--;
     }
-    s->fresh = s->count;
-    dm_free(drawn);
-    dm_free(x);
-    drawn = NULL;
-    x = NULL;
-    s->purpose = DM_PURPOSE_SEED_ROUND;
-    while (s->count < k) { /* values repeat: the rest by k-means++ draws, which never repeat */
-        s->step = ((uint64_t)s->restart << 32) + (uint64_t)s->count;
-        DM_TRY(draw(s, 1, &drawn, &x, &count, &phi));
-        if (count == 0) DM_TRY(too_few(s->count, k));
-        DM_TRY(add_candidates(s, x, 1));
-        dm_free(drawn);
-        dm_free(x);
-        drawn = NULL;
-        x = NULL;
-    }
+    s->fresh = s->count; /* no pass has looked at any of them */
+    DM_TRY(draw_until(s, k));
     memcpy(centroids, s->candidate, (size_t)k * (size_t)s->km->d * sizeof *centroids);
 cleanup:
     dm_free(drawn);
