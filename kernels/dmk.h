@@ -24,30 +24,63 @@ typedef struct dmk_moments {
 } dmk_moments;
 
 /**
- * Fused search for the two nearest centroids of each row, in single precision.
+ * Centroids as the fused search wants them, and what makes a label certain.
  *
- * Per row r: best and second smallest of h[j] - x[r] . c[j] over j in [0, k), the first j that has the smallest, and
- * ||x[r]||. The dot product is summed with fused multiply-adds in feature order; its error is within the bound of
- * src/linalg/distance.h.
- *
- * @param packed   centroids [ceil(k / DMK_PACK)][d][DMK_PACK], padded with zeros
- * @param h        [ceil(k / DMK_PACK) * DMK_PACK], padded with infinity
- * @param d        at most DMK_NEAREST_FEATURES
- * @param scratch  [DMK_NEAREST_SCRATCH] floats
+ * score(j) = h[j] - x . c[j], in single precision, summed in any order; the bound on its error is the caller's (src/linalg/
+ * distance.h): two scores of a row further apart than linear ||x|| + constant + square (||x|| + reach)^2 are in the
+ * right order.
  */
-#define DMK_PACK 8
-#define DMK_NEAREST_FEATURES 512
-#define DMK_NEAREST_SCRATCH (32 * DMK_NEAREST_FEATURES)
-typedef struct dmk_nearest_kernel {
-    void (*rows)(const float *x, int64_t rows, int64_t d, const float *packed, const float *h, int32_t k,
-                 float *scratch, float *best, float *second, int32_t *label, float *norm);
-} dmk_nearest_kernel;
+typedef struct dmk_targets {
+    int32_t k;           /* >= 1 */
+    int64_t d;           /* >= 0 */
+    const float *packed; /* k <= 8: [ceil(d / 2)][8][2]: centroid, then which of two features; else panels [p][d][16] */
+    const float *h;      /* [dmk_packed_centroids(k)], padded with +infinity; packed is padded with zeros */
+    float linear, constant, square, reach;
+    float norm_limit; /* rows whose norm is not below it are never certain */
+} dmk_targets;
+
+/** Centroids after padding: 8, 16, or an even number of panels of 16. */
+static inline int64_t dmk_packed_centroids(int64_t k) { return k <= 8 ? 8 : k <= 16 ? 16 : (k + 31) / 32 * 32; }
+/** Floats of dmk_targets.packed. */
+static inline int64_t dmk_packed_floats(int64_t k, int64_t d)
+{
+    return dmk_packed_centroids(k) * (k <= 8 ? (d + 1) / 2 * 2 : d);
+}
+
+/** Largest problem of the fused search, and the scratch it takes (floats). */
+#define DMK_NEAREST_CENTROIDS 2048
+#define DMK_NEAREST_FEATURES 2048
+#define DMK_NEAREST_SCRATCH(k, d) (32 * ((d) > dmk_packed_centroids(k) ? (d) : dmk_packed_centroids(k)))
+
+/**
+ * Fused search for the nearest centroid of each row: no [k, rows] intermediate in memory.
+ *
+ * @param rows     any number; open has (rows + 15) / 16 entries
+ * @param ahead    floats per row to ask for from memory while at work, starting at the row after the last: the memory
+ *                 there need not exist. 0 = none
+ * @param scratch  [DMK_NEAREST_SCRATCH(k, d)]
+ * @param label    [rows] the centroid of the smallest score where that is certain, else any in [0, k)
+ * @param open     bit r % 16 of open[r / 16] is set where the label of row r is not certain; other bits are 0
+ * @param best, second  [rows] the smallest two scores, or both NULL (faster)
+ * @return number of rows that are not certain
+ */
+typedef int64_t (*dmk_nearest_fn)(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
+                                  int32_t *label, uint16_t *open, float *best, float *second);
+
+/** Integer sums of the rows of each segment; arrays are the caller's. */
+typedef struct dmk_sums {
+    int64_t *sum;        /* [k, d] of w x on the grid */
+    int64_t *weight;     /* [k] of w on the grid */
+    int64_t *count;      /* [k] rows of positive weight */
+    const double *scale; /* [d] powers of two */
+    double weight_scale; /* a power of two; 1 without weights */
+} dmk_sums;
 
 typedef struct dmk_table {
     const char *name;
 
     /** Fused search, NULL where this variant has none (then BLAS tiles serve). */
-    const dmk_nearest_kernel *nearest;
+    dmk_nearest_fn nearest;
 
     /**
      * Squared Euclidean distance of one row to one centroid, in double.
@@ -55,6 +88,12 @@ typedef struct dmk_table {
      * reference that labels, distances and the objective are defined by.
      */
     double (*squared_distance)(const float *x, const double *c, int64_t d);
+
+    /**
+     * out[i] = squared distance of point i to c in single precision, features summed in index order: for searches that
+     * may be off by rounding but must be off by the same bits everywhere. xt is [d, ld], one point a column.
+     */
+    void (*distances_to)(const float *xt, int64_t ld, int64_t count, int64_t d, const float *c, float *out);
 
     /** Euclidean norm of each row in single precision: an estimate good to a relative (d + 2) 2^-24. */
     void (*row_norms)(const float *x, int64_t rows, int64_t d, float *norm);
@@ -74,13 +113,27 @@ typedef struct dmk_table {
                          float constant, float square, float reach, float norm_limit, uint8_t *flag);
 
     /**
-     * Segment sums on a grid: sum[label[r] * d + f] += rint(x[r, f] * scale[f]) and count[label[r]] += 1, or with
-     * weights (w != NULL) rint(w[r] * x[r, f] * scale[f]) and count += rint(w[r] * weight_scale).
-     * scale[f] and weight_scale are powers of two that bound the terms by 2^40 (base/fixed_sum.h), so with at most
-     * 4096 rows between flushes every sum is an exact integer.
+     * gap[r] <= (distance to the second nearest) - (distance to the nearest), from the two smallest scores of a row (error
+     * at most half the bound of dmk_targets each) and its norm as row_norms gives it: with q = ||x||^2 + 2 score and e
+     * four times the bound, sqrt(q2 - e) - sqrt(q1 + e), less its own rounding; 0 where the scores are not that far apart.
      */
-    void (*accumulate)(const float *x, const float *w, const int32_t *label, int64_t rows, int64_t d,
-                       const double *scale, double weight_scale, double *sum, double *count);
+    void (*gap)(const float *best, const float *second, const float *norm, int64_t rows, const dmk_targets *t,
+                float *gap);
+
+    /**
+     * Lists the rows whose bound does not hold any more, those with !(until[r] > limit[label[r]]) (label -1 counts as 0),
+     * in order; returns how many. index: [rows].
+     */
+    int64_t (*expired)(const float *until, const int32_t *label, const float *limit, int64_t rows, int32_t *index);
+
+    /**
+     * Rows change segment: for every row with from[r] != to[r], rint(w[r] * x[r, f] * scale[f]) is added to the sums of
+     * segment to[r] and taken off those of from[r] (either may be -1: none), likewise rint(w[r] * weight_scale) and the
+     * count. w == NULL means 1. The scales bound every term by 2^40 (base/fixed_sum.h), so the integers are exact for
+     * 2^22 rows after they were 0. Prefetches `ahead` floats per row as the search does, from the end of the rows.
+     */
+    void (*move)(const float *x, const float *w, const int32_t *from, const int32_t *to, int64_t rows, int64_t d,
+                 int64_t ahead, const dmk_sums *s);
 
     /** out = (float)((v - origin[f]) * factor[f]); NaN becomes 0 (the origin). */
     void (*scale_rows)(const double *v, int64_t rows, int64_t d, const double *origin, const double *factor,

@@ -19,7 +19,8 @@ bool dmk_variant_supported(int i)
     __builtin_cpu_init();
     if (variant[i] == &dmk_table_avx512) {
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512cd");
     }
     if (variant[i] == &dmk_table_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif

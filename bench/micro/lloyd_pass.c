@@ -20,6 +20,7 @@
 #include "base/exact_sum.h"
 #include "base/memory.h"
 #include "base/row_blocks.h"
+#include "comm/comm.h"
 #include "kmeans/segment_sums.h"
 #include "linalg/distance.h"
 
@@ -173,8 +174,9 @@ typedef struct bench {
     dm_centers centers;
     dm_sum_grid grid;
     dm_segment_sums sums;
+    dm_comm *comm;
     dm_tile *tile;
-    int32_t *label;
+    int32_t *label, *none;
 } bench;
 
 static double run_pass(bench *b, const dmk_table *kernel)
@@ -188,13 +190,15 @@ static double run_pass(bench *b, const dmk_table *kernel)
                       rows = left < DM_BLOCK_ROWS ? left : DM_BLOCK_ROWS;
         int32_t *label = b->label + (int64_t)t * DM_BLOCK_ROWS;
         const float *x = b->x + from * b->w->d;
-        dm_nearest(kernel, &b->centers, &b->tile[t], x, rows, label);
-        dm_segment_sums_add(&b->sums, &b->grid, kernel, t, x, NULL, label, rows);
+        const int64_t d = b->w->d, most = dm_tile_rows(b->w->d), ahead = d * 3 / 8;
+        b->tile[t].ahead = d - ahead;
+        for (int64_t at = 0; at < rows; at += most) {
+            const int64_t n = rows - at < most ? rows - at : most;
+            dm_nearest(kernel, &b->centers, &b->tile[t], x + at * d, n, label);
+            dm_segment_sums_move(&b->sums, &b->grid, kernel, t, x + at * d, NULL, b->none, label, n, ahead);
+        }
     }
-    for (int t = 1; t < b->threads; t++) {
-        const int64_t cells = (int64_t)b->w->k * (b->w->d + 1);
-        for (int64_t i = 0; i < cells; i++) b->sums.total[i] += b->sums.total[t * cells + i];
-    }
+    MUST(dm_segment_sums_reduce(&b->sums, b->comm));
     return dm_clock() - start;
 }
 
@@ -245,7 +249,10 @@ static void run_workload(const workload *w, int threads, int rounds)
     MUST(dm_segment_sums_create(&b.sums, w->k, w->d, threads));
     MUST(dm_centers_create(&b.centers, w->k, w->d));
     MUST(dm_alloc_zero(b.tile, threads, "tiles"));
+    MUST(dm_comm_create(&b.comm));
     MUST(dm_alloc(b.label, (int64_t)threads * DM_BLOCK_ROWS, "labels"));
+    MUST(dm_alloc(b.none, DM_BLOCK_ROWS, "labels"));
+    for (int64_t r = 0; r < DM_BLOCK_ROWS; r++) b.none[r] = -1;
     for (int t = 0; t < threads; t++) MUST(dm_tile_create(&b.tile[t], w->k));
     b.x = x;
     dm_centers_set(&b.centers, w->k, c, NULL);
@@ -269,6 +276,8 @@ static void run_workload(const workload *w, int threads, int rounds)
     for (int t = 0; t < threads; t++) dm_tile_destroy(&b.tile[t]);
     dm_free(b.tile);
     dm_free(b.label);
+    dm_free(b.none);
+    dm_comm_destroy(&b.comm);
     dm_centers_destroy(&b.centers);
     dm_segment_sums_destroy(&b.sums);
     dm_sum_grid_destroy(&b.grid);

@@ -10,7 +10,10 @@
 #define V_LOAD _mm256_loadu_ps
 #define V_STORE _mm256_storeu_ps
 #define V_FMA _mm256_fmadd_ps
+#define V_ADD _mm256_add_ps
 #define V_SUB _mm256_sub_ps
+#define V_MUL _mm256_mul_ps
+#define V_BITS(m) ((uint32_t)_mm256_movemask_ps(m))
 #define V_MIN _mm256_min_ps
 #define V_MAX _mm256_max_ps
 #define V_SQRT _mm256_sqrt_ps
@@ -42,5 +45,10 @@ static inline void transpose_square(const float *x, long d, float *t)
 
 #include "simd/dmk_nearest.h"
 
-extern const dmk_nearest_kernel dmk_nearest_avx2;
-const dmk_nearest_kernel dmk_nearest_avx2 = {nearest_rows};
+int64_t dmk_nearest_avx2(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
+                         int32_t *label, uint16_t *open, float *best, float *second);
+int64_t dmk_nearest_avx2(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
+                         int32_t *label, uint16_t *open, float *best, float *second)
+{
+    return nearest_rows(t, x, rows, ahead, scratch, label, open, best, second);
+}

@@ -1,51 +1,411 @@
-/* simd/dmk_nearest.h for AVX-512: 32 rows x 8 centroids in 16 of 32 registers. */
+/*
+ * Fused search for AVX-512: lanes run over centroids, 16 (k <= 8: 8 centroids x 2 features) to a register.
+ *
+ * Eight or sixteen rows at a time keep their accumulators in registers while the features stream by: per feature one
+ * load of each panel of centroids, one broadcast per row, and the multiply-adds, which alone set the pace: k d / 32
+ * cycles a row. The largest score of each row is found for all rows together by a tree of shuffles; the centroids within
+ * the error bound of it are a mask, and the label is certain when the mask has one bit. No [k, rows] intermediate, and
+ * nothing is transposed.
+ *
+ * The inner loop also asks for the rows to come: hardware prefetchers lose short runs of rows, and requests in a bunch
+ * would block the loads behind them, so they are spread over the multiply-adds.
+ *
+ * Scores are negated here (largest is best): v = x . c - h, and accumulators start at -h.
+ */
 #include <immintrin.h>
+#include <math.h>
+#include <string.h>
 
-#define DMK_LANES 16
-#define DMK_GROUP 8
-#define V __m512
-#define I __m512i
-#define V_ZERO _mm512_setzero_ps
-#define V_SET1 _mm512_set1_ps
-#define V_LOAD _mm512_loadu_ps
-#define V_STORE _mm512_storeu_ps
-#define V_FMA _mm512_fmadd_ps
-#define V_SUB _mm512_sub_ps
-#define V_MIN _mm512_min_ps
-#define V_MAX _mm512_max_ps
-#define V_SQRT _mm512_sqrt_ps
-#define V_LESS(a, b) _mm512_cmp_ps_mask((a), (b), _CMP_LT_OQ)
-#define I_ZERO _mm512_setzero_si512
-#define I_STORE _mm512_storeu_si512
-#define I_SET_WHERE(l, mask, j) _mm512_mask_set1_epi32((l), (mask), (j))
+#include "dmk.h"
 
-/* 16 x 16 floats at x (row stride d) to t (row stride 32): three rounds of shuffles, 64 in all. */
-static inline void transpose_square(const float *x, long d, float *t)
+#define INLINE static inline __attribute__((always_inline))
+#define STRIP 16 /* rows whose labels are found together */
+
+typedef struct search {
+    const dmk_targets *t;
+    const float *next; /* what to ask for next from memory */
+    int64_t pace;      /* floats of it per row */
+} search;
+
+typedef struct two {
+    __m512 best, second;
+} two;
+
+INLINE two join(__m512 b0, __m512 b1, __m512 s0, __m512 s1)
 {
-    __m512 a[16], b[16];
-    for (int r = 0; r < 16; r++) a[r] = _mm512_loadu_ps(x + r * d);
-    for (int r = 0; r < 16; r += 2) { /* pairs of rows */
-        b[r] = _mm512_unpacklo_ps(a[r], a[r + 1]);
-        b[r + 1] = _mm512_unpackhi_ps(a[r], a[r + 1]);
-    }
-    for (int r = 0; r < 16; r += 4) { /* fours: a[r + c], quarter q = feature 4 q + c of rows r .. r + 3 */
-        for (int h = 0; h < 2; h++) {
-            a[r + 2 * h] = (__m512)_mm512_unpacklo_pd((__m512d)b[r + h], (__m512d)b[r + 2 + h]);
-            a[r + 2 * h + 1] = (__m512)_mm512_unpackhi_pd((__m512d)b[r + h], (__m512d)b[r + 2 + h]);
-        }
-    }
-    for (int c = 0; c < 4; c++) { /* quarters together */
-        const __m512 p = _mm512_shuffle_f32x4(a[c], a[4 + c], 0x88), q = _mm512_shuffle_f32x4(a[c], a[4 + c], 0xdd);
-        const __m512 u = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0x88),
-                     v = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0xdd);
-        _mm512_storeu_ps(t + (0 + c) * 32, _mm512_shuffle_f32x4(p, u, 0x88));
-        _mm512_storeu_ps(t + (8 + c) * 32, _mm512_shuffle_f32x4(p, u, 0xdd));
-        _mm512_storeu_ps(t + (4 + c) * 32, _mm512_shuffle_f32x4(q, v, 0x88));
-        _mm512_storeu_ps(t + (12 + c) * 32, _mm512_shuffle_f32x4(q, v, 0xdd));
-    }
+    return (two){_mm512_max_ps(b0, b1), _mm512_max_ps(_mm512_min_ps(b0, b1), _mm512_max_ps(s0, s1))};
 }
 
-#include "simd/dmk_nearest.h"
+/* Halves of two registers beside each other: four shuffles of one kind for a (best, second) pair, or two. */
+#define JOIN_PS(p, q, want)                                                                                            \
+    ((want) ? join(_mm512_shuffle_ps((p).best, (q).best, 0x88), _mm512_shuffle_ps((p).best, (q).best, 0xdd),           \
+                   _mm512_shuffle_ps((p).second, (q).second, 0x88), _mm512_shuffle_ps((p).second, (q).second, 0xdd))   \
+            : (two){_mm512_max_ps(_mm512_shuffle_ps((p).best, (q).best, 0x88),                                         \
+                                  _mm512_shuffle_ps((p).best, (q).best, 0xdd)),                                        \
+                    (p).second})
+#define JOIN_LANES(p, q, want)                                                                                         \
+    ((want) ? join(_mm512_shuffle_f32x4((p).best, (q).best, 0x88), _mm512_shuffle_f32x4((p).best, (q).best, 0xdd),     \
+                   _mm512_shuffle_f32x4((p).second, (q).second, 0x88),                                                 \
+                   _mm512_shuffle_f32x4((p).second, (q).second, 0xdd))                                                 \
+            : (two){_mm512_max_ps(_mm512_shuffle_f32x4((p).best, (q).best, 0x88),                                      \
+                                  _mm512_shuffle_f32x4((p).best, (q).best, 0xdd)),                                     \
+                    (p).second})
 
-extern const dmk_nearest_kernel dmk_nearest_avx512;
-const dmk_nearest_kernel dmk_nearest_avx512 = {nearest_rows};
+/*
+ * 16 registers of 16 scores each, or pairs of them, to the largest (two) of each row, rows in order. Three rounds bring
+ * four rows into every quarter, two more bring the quarters together.
+ */
+INLINE two best_of_16(const two *row, bool want)
+{
+    two a[8], b[4], c[2];
+    for (int i = 0; i < 8; i++)
+        a[i] = JOIN_PS(row[2 * i], row[2 * i + 1], want);                     /* quarters: row 2i twice, 2i+1 twice */
+    for (int i = 0; i < 4; i++) b[i] = JOIN_PS(a[2 * i], a[2 * i + 1], want); /* rows 4i .. 4i + 3 */
+    for (int i = 0; i < 2; i++) c[i] = JOIN_LANES(b[2 * i], b[2 * i + 1], want);
+    return JOIN_LANES(c[0], c[1], want);
+}
+
+/* Bound within which scores of these 16 rows cannot be told apart; +infinity: no row is certain. */
+INLINE float bound_of(const dmk_targets *t, const float *x)
+{
+    /* The norm of all rows together is at least that of each, and costs one reduction for the strip. */
+    __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+    int64_t i = 0;
+    for (; i + 32 <= STRIP * t->d; i += 32) {
+        const __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
+        s0 = _mm512_fmadd_ps(a, a, s0);
+        s1 = _mm512_fmadd_ps(b, b, s1);
+    }
+    if (i < STRIP * t->d) s0 = _mm512_fmadd_ps(_mm512_loadu_ps(x + i), _mm512_loadu_ps(x + i), s0);
+    const float norm = 1.01f * _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(_mm512_reduce_add_ps(_mm512_add_ps(s0, s1)))));
+    const float all = norm + t->reach;
+    return norm < t->norm_limit ? t->linear * norm + t->constant + t->square * (all * all) : INFINITY;
+}
+
+/* Labels from masks of 16 or 32 bits, 16 rows: the lowest bit; rows whose mask has not exactly one bit. */
+INLINE uint16_t finish(__m512i mask, float bound, int32_t *label)
+{
+    const __m512i one = _mm512_and_si512(mask, _mm512_sub_epi32(_mm512_setzero_si512(), mask));
+    const __m512i bit = _mm512_sub_epi32(_mm512_set1_epi32(31), _mm512_lzcnt_epi32(one));
+    _mm512_storeu_si512(label, _mm512_max_epi32(bit, _mm512_setzero_si512()));
+    if (!(bound < INFINITY)) return 0xffff;
+    return (uint16_t)(_mm512_cmpneq_epi32_mask(mask, one) | _mm512_testn_epi32_mask(mask, mask));
+}
+
+INLINE void keep(two v, float *best, float *second)
+{
+    const __m512 zero = _mm512_setzero_ps();
+    _mm512_storeu_ps(best, _mm512_sub_ps(zero, v.best));
+    _mm512_storeu_ps(second, _mm512_sub_ps(zero, v.second));
+}
+
+/* ---- k <= 8: 16 rows, 8 centroids x 2 features a register ---- */
+
+INLINE uint16_t strip_8(search *s, const float *x, int32_t *label, float *best, float *second, bool want)
+{
+    const dmk_targets *t = s->t;
+    const int64_t d = t->d;
+    const __m512 start = _mm512_sub_ps(
+        _mm512_setzero_ps(),
+        _mm512_maskz_permutexvar_ps(0x5555, _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7),
+                                    _mm512_castps256_ps512(_mm256_loadu_ps(t->h))));
+    __m512 acc[STRIP];
+    for (int i = 0; i < STRIP; i++) acc[i] = start;
+    const float *c = t->packed, *next = s->next;
+    int64_t f = 0;
+#pragma GCC unroll 2
+    for (; f + 2 <= d; f += 2, c += 16) {
+        const __m512 v = _mm512_loadu_ps(c);
+        __builtin_prefetch(next, 0, 3); /* two features of 16 rows are two lines of the cache */
+        __builtin_prefetch(next + 16, 0, 3);
+        next += 2 * s->pace;
+#pragma GCC unroll 16
+        for (int i = 0; i < STRIP; i++) {
+            double pair;
+            memcpy(&pair, x + i * d + f, sizeof pair);
+            acc[i] = _mm512_fmadd_ps(_mm512_castpd_ps(_mm512_set1_pd(pair)), v, acc[i]);
+        }
+    }
+    if (f < d) {
+        const __m512 v = _mm512_loadu_ps(c); /* the second of each pair is 0 */
+#pragma GCC unroll 16
+        for (int i = 0; i < STRIP; i++) acc[i] = _mm512_fmadd_ps(_mm512_set1_ps(x[i * d + f]), v, acc[i]);
+    }
+    __m512 sum[8]; /* quarter q: centroids 2q, 2q + 1 of row 2i, then of row 2i + 1 */
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        sum[i] = _mm512_add_ps(_mm512_shuffle_ps(acc[2 * i], acc[2 * i + 1], 0x88),
+                               _mm512_shuffle_ps(acc[2 * i], acc[2 * i + 1], 0xdd));
+    }
+    two b[4], e[2];
+    for (int i = 0; i < 4; i++) {
+        const __m512 p = _mm512_shuffle_ps(sum[2 * i], sum[2 * i + 1], 0x88),
+                     q = _mm512_shuffle_ps(sum[2 * i], sum[2 * i + 1], 0xdd);
+        b[i] = (two){_mm512_max_ps(p, q), want ? _mm512_min_ps(p, q) : p};
+    }
+    for (int i = 0; i < 2; i++) e[i] = JOIN_LANES(b[2 * i], b[2 * i + 1], want);
+    const two found = JOIN_LANES(e[0], e[1], want);
+    const float bound = bound_of(t, x);
+    const __m512 limit = _mm512_sub_ps(found.best, _mm512_set1_ps(bound));
+    const __m512i spread = _mm512_setr_epi32(0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1);
+    uint16_t mask[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        const __m512 l = _mm512_permutexvar_ps(_mm512_add_epi32(spread, _mm512_set1_epi32(2 * i)), limit);
+        mask[i] = _mm512_cmp_ps_mask(sum[i], l, _CMP_GE_OQ);
+    }
+    /* Bits 4q, 4q + 1 of mask i belong to row 2i, bits 4q + 2, 4q + 3 to row 2i + 1: close the gaps. */
+    __m128i packed_mask;
+    memcpy(&packed_mask, mask, sizeof packed_mask);
+    const __m256i twice =
+        _mm256_set_m128i(_mm_unpackhi_epi16(packed_mask, packed_mask), _mm_unpacklo_epi16(packed_mask, packed_mask));
+    __m512i m = _mm512_cvtepu16_epi32(twice);
+    m = _mm512_srlv_epi32(m, _mm512_setr_epi32(0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2));
+    m = _mm512_and_si512(m, _mm512_set1_epi32(0x3333));
+    const __m512i high = _mm512_and_si512(m, _mm512_set1_epi32(0x3030));
+    m = _mm512_or_si512(_mm512_sub_epi32(m, high), _mm512_srli_epi32(high, 2)); /* 4 bits in each byte */
+    m = _mm512_or_si512(_mm512_and_si512(m, _mm512_set1_epi32(0x0f)), _mm512_srli_epi32(m, 4)); /* 8 bits, and above */
+    m = _mm512_and_si512(m, _mm512_set1_epi32(0xff));
+    if (want) keep(found, best, second);
+    s->next += STRIP * s->pace;
+    return finish(m, bound, label);
+}
+
+/* ---- k <= 16: 16 rows, one panel ---- */
+
+INLINE uint16_t strip_16(search *s, const float *x, int32_t *label, float *best, float *second, bool want)
+{
+    const dmk_targets *t = s->t;
+    const int64_t d = t->d;
+    const __m512 start = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(t->h));
+    __m512 acc[STRIP];
+    for (int i = 0; i < STRIP; i++) acc[i] = start;
+    const float *next = s->next;
+#pragma GCC unroll 2
+    for (int64_t f = 0; f < d; f++) {
+        const __m512 v = _mm512_loadu_ps(t->packed + f * 16);
+        __builtin_prefetch(next, 0, 3);
+        next += s->pace;
+#pragma GCC unroll 16
+        for (int i = 0; i < STRIP; i++) acc[i] = _mm512_fmadd_ps(_mm512_set1_ps(x[i * d + f]), v, acc[i]);
+    }
+    two row[STRIP];
+    for (int i = 0; i < STRIP; i++) row[i] = (two){acc[i], _mm512_set1_ps(-INFINITY)};
+    const two found = best_of_16(row, want);
+    const float bound = bound_of(t, x);
+    float limit[STRIP];
+    _mm512_storeu_ps(limit, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
+    uint16_t mask[STRIP];
+#pragma GCC unroll 16
+    for (int i = 0; i < STRIP; i++) mask[i] = _mm512_cmp_ps_mask(acc[i], _mm512_set1_ps(limit[i]), _CMP_GE_OQ);
+    if (want) keep(found, best, second);
+    s->next += STRIP * s->pace;
+    return finish(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)mask)), bound, label);
+}
+
+/* ---- two panels: 8 rows at a time ---- */
+
+INLINE void eight_rows(search *s, const float *x, const float *c, const float *h, __m512 *a, __m512 *b, int64_t pace)
+{
+    const int64_t d = s->t->d;
+    const __m512 start0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(h)),
+                 start1 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(h + 16));
+    for (int i = 0; i < 8; i++) {
+        a[i] = start0;
+        b[i] = start1;
+    }
+    const float *c0 = c, *c1 = c + d * 16, *next = s->next;
+    int64_t f = 0;
+    for (; f + 2 <= d; f += 2) {
+        __builtin_prefetch(next, 0, 3); /* two features of 8 rows are a line */
+        next += pace;
+#pragma GCC unroll 2
+        for (int64_t g = f; g < f + 2; g++) {
+            const __m512 v0 = _mm512_loadu_ps(c0 + g * 16), v1 = _mm512_loadu_ps(c1 + g * 16);
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++) {
+                const __m512 v = _mm512_set1_ps(x[i * d + g]);
+                a[i] = _mm512_fmadd_ps(v, v0, a[i]);
+                b[i] = _mm512_fmadd_ps(v, v1, b[i]);
+            }
+        }
+    }
+    if (f < d) {
+        const __m512 v0 = _mm512_loadu_ps(c0 + f * 16), v1 = _mm512_loadu_ps(c1 + f * 16);
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) {
+            const __m512 v = _mm512_set1_ps(x[i * d + f]);
+            a[i] = _mm512_fmadd_ps(v, v0, a[i]);
+            b[i] = _mm512_fmadd_ps(v, v1, b[i]);
+        }
+    }
+    s->next += d * pace / 2;
+}
+
+/* Eight rows to the largest (two) of each: quarters hold rows 0-3, 0-3, 4-7, 4-7. */
+INLINE two best_of_8(const two *row, bool want)
+{
+    two a[4], b[2];
+    for (int i = 0; i < 4; i++) a[i] = JOIN_PS(row[2 * i], row[2 * i + 1], want);
+    for (int i = 0; i < 2; i++) b[i] = JOIN_PS(a[2 * i], a[2 * i + 1], want);
+    const two c = JOIN_LANES(b[0], b[1], want);
+    const __m512 other = _mm512_shuffle_f32x4(c.best, c.best, 0xb1);
+    if (!want) return (two){_mm512_max_ps(c.best, other), c.best};
+    return join(c.best, other, c.second, _mm512_shuffle_f32x4(c.second, c.second, 0xb1));
+}
+
+#define PLACE_OF(i) ((i) / 4 * 8 + (i) % 4) /* of row i in the result of best_of_8 */
+
+/* Scores of 8 rows as best_of_8 has them to 8 places in memory. */
+INLINE void keep_8(two v, float *best, float *second)
+{
+    const __m512i order = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11);
+    const __m512 zero = _mm512_setzero_ps();
+    _mm256_storeu_ps(best, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, _mm512_sub_ps(zero, v.best))));
+    _mm256_storeu_ps(second, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, _mm512_sub_ps(zero, v.second))));
+}
+
+INLINE uint16_t strip_32(search *s, const float *x, int32_t *label, float *best, float *second, bool want)
+{
+    const dmk_targets *t = s->t;
+    const float bound = bound_of(t, x);
+    uint32_t mask[STRIP];
+    for (int half = 0; half < 2; half++) {
+        __m512 a[8], b[8];
+        two row[8];
+        eight_rows(s, x + half * 8 * t->d, t->packed, t->h, a, b, s->pace * 16 / (t->d > 0 ? t->d : 1));
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) row[i] = (two){_mm512_max_ps(a[i], b[i]), want ? _mm512_min_ps(a[i], b[i]) : a[i]};
+        const two found = best_of_8(row, want);
+        float limit[16];
+        _mm512_storeu_ps(limit, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) {
+            const __m512 l = _mm512_set1_ps(limit[PLACE_OF(i)]);
+            mask[half * 8 + i] =
+                _mm512_cmp_ps_mask(a[i], l, _CMP_GE_OQ) | (uint32_t)_mm512_cmp_ps_mask(b[i], l, _CMP_GE_OQ) << 16;
+        }
+        if (want) keep_8(found, best + half * 8, second + half * 8);
+    }
+    return finish(_mm512_loadu_si512(mask), bound, label);
+}
+
+/* ---- more panels: the scores of a strip wait in scratch until its best is known ---- */
+
+INLINE uint16_t strip_many(search *s, const float *x, float *scratch, int32_t *label, float *best, float *second,
+                           bool want)
+{
+    const dmk_targets *t = s->t;
+    const int64_t panels = dmk_packed_centroids(t->k) / 16;
+    const float bound = bound_of(t, x);
+    two row[STRIP];
+    for (int i = 0; i < STRIP; i++) row[i] = (two){_mm512_set1_ps(-INFINITY), _mm512_set1_ps(-INFINITY)};
+    /* The rows to come are asked for evenly over all panels; with very many of them over the first. */
+    const int64_t pace = s->pace * 32 / (panels * (t->d > 0 ? t->d : 1));
+    const float *stop = s->next + STRIP * s->pace;
+    for (int64_t p = 0; p < panels; p += 2) {
+        for (int half = 0; half < 2; half++) {
+            __m512 a[8], b[8];
+            eight_rows(s, x + half * 8 * t->d, t->packed + p * 16 * t->d, t->h + p * 16, a, b,
+                       s->next >= stop ? 0
+                       : pace > 0      ? pace
+                                       : 1);
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++) {
+                float *score = scratch + (half * 8 + i) * panels * 16 + p * 16;
+                two *r = &row[half * 8 + i];
+                _mm512_storeu_ps(score, a[i]);
+                _mm512_storeu_ps(score + 16, b[i]);
+                const __m512 high = _mm512_max_ps(a[i], b[i]);
+                if (want) *r = join(r->best, high, r->second, _mm512_min_ps(a[i], b[i]));
+                if (!want) r->best = _mm512_max_ps(r->best, high);
+            }
+        }
+    }
+    const two found = best_of_16(row, want);
+    float limit[STRIP];
+    _mm512_storeu_ps(limit, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
+    uint32_t open = bound < INFINITY ? 0 : 0xffff;
+    for (int i = 0; i < STRIP; i++) {
+        const __m512 l = _mm512_set1_ps(limit[i]);
+        const float *score = scratch + i * panels * 16;
+        int64_t first = 0;
+        int bits = 0;
+        for (int64_t p = panels - 2; p >= 0; p -= 2) {
+            const uint32_t mask = _mm512_cmp_ps_mask(_mm512_loadu_ps(score + p * 16), l, _CMP_GE_OQ) |
+                                  (uint32_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(score + p * 16 + 16), l, _CMP_GE_OQ)
+                                      << 16;
+            if (mask == 0) continue;
+            first = p * 16 + __builtin_ctz(mask);
+            bits += __builtin_popcount(mask);
+        }
+        label[i] = (int32_t)first;
+        if (bits != 1) open |= 1u << i;
+    }
+    if (want) keep(found, best, second);
+    return (uint16_t)open;
+}
+
+/* ---- all rows ---- */
+
+INLINE uint16_t strip_of(search *s, const float *x, float *scratch, int32_t *label, float *best, float *second,
+                         int kind, bool want)
+{
+    return kind == 0   ? strip_8(s, x, label, best, second, want)
+           : kind == 1 ? strip_16(s, x, label, best, second, want)
+           : kind == 2 ? strip_32(s, x, label, best, second, want)
+                       : strip_many(s, x, scratch, label, best, second, want);
+}
+
+INLINE int64_t all_rows(search *s, const float *x, int64_t rows, float *scratch, int32_t *label, uint16_t *open,
+                        float *best, float *second, int kind, bool want)
+{
+    const int64_t d = s->t->d;
+    int64_t r = 0, count = 0;
+    for (; r + STRIP <= rows; r += STRIP) {
+        open[r / STRIP] =
+            strip_of(s, x + r * d, scratch, label + r, want ? best + r : NULL, want ? second + r : NULL, kind, want);
+        count += __builtin_popcount(open[r / STRIP]);
+    }
+    if (r == rows) return count;
+    /* The last rows, as a strip padded with zeros; strip_many needs its scratch for scores. */
+    const int64_t left = rows - r;
+    float *padded = scratch + 16 * (kind == 3 ? dmk_packed_centroids(s->t->k) : 0), b[STRIP], e[STRIP];
+    int32_t l[STRIP];
+    memcpy(padded, x + r * d, (size_t)(left * d) * sizeof *x);
+    memset(padded + left * d, 0, (size_t)((STRIP - left) * d) * sizeof *x);
+    s->pace = 0;
+    open[r / STRIP] = (uint16_t)(strip_of(s, padded, scratch, l, b, e, kind, want) & ((1u << left) - 1u));
+    memcpy(label + r, l, (size_t)left * sizeof *l);
+    if (want) memcpy(best + r, b, (size_t)left * sizeof *b);
+    if (want) memcpy(second + r, e, (size_t)left * sizeof *e);
+    return count + __builtin_popcount(open[r / STRIP]);
+}
+
+#define VARIANT(name, kind, want)                                                                                      \
+    __attribute__((noinline)) static int64_t name(search *s, const float *x, int64_t rows, float *scratch,             \
+                                                  int32_t *label, uint16_t *open, float *best, float *second)          \
+    {                                                                                                                  \
+        return all_rows(s, x, rows, scratch, label, open, best, second, kind, want);                                   \
+    }
+VARIANT(label_8, 0, false)
+VARIANT(label_16, 1, false)
+VARIANT(label_32, 2, false)
+VARIANT(label_many, 3, false)
+VARIANT(scores_8, 0, true)
+VARIANT(scores_16, 1, true)
+VARIANT(scores_32, 2, true)
+VARIANT(scores_many, 3, true)
+
+int64_t dmk_nearest_avx512(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
+                           int32_t *label, uint16_t *open, float *best, float *second);
+int64_t dmk_nearest_avx512(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
+                           int32_t *label, uint16_t *open, float *best, float *second)
+{
+    search s = {t, x + rows * t->d, ahead};
+    const bool want = best != NULL;
+    if (t->k <= 8) return (want ? scores_8 : label_8)(&s, x, rows, scratch, label, open, best, second);
+    if (t->k <= 16) return (want ? scores_16 : label_16)(&s, x, rows, scratch, label, open, best, second);
+    if (t->k <= 32) return (want ? scores_32 : label_32)(&s, x, rows, scratch, label, open, best, second);
+    return (want ? scores_many : label_many)(&s, x, rows, scratch, label, open, best, second);
+}

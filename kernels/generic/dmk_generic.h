@@ -5,6 +5,7 @@
  */
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "dmk.h"
 
@@ -28,6 +29,33 @@ static double squared_distance(const float *x, const double *c, int64_t d)
         s[l] += t * t;
     }
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+#define COLUMNS 64 /* points whose sums stay in registers */
+
+static void distances_to(const float *restrict xt, int64_t ld, int64_t count, int64_t d, const float *restrict c,
+                         float *restrict out)
+{
+    int64_t i = 0;
+    for (; i + COLUMNS <= count; i += COLUMNS) {
+        float s[COLUMNS] = {0.0f};
+        for (int64_t f = 0; f < d; f++) {
+            const float *x = xt + f * ld + i;
+            for (int l = 0; l < COLUMNS; l++) {
+                const float t = x[l] - c[f];
+                s[l] += t * t;
+            }
+        }
+        memcpy(out + i, s, sizeof s);
+    }
+    for (; i < count; i++) {
+        float s = 0.0f;
+        for (int64_t f = 0; f < d; f++) {
+            const float t = xt[f * ld + i] - c[f];
+            s += t * t;
+        }
+        out[i] = s;
+    }
 }
 
 static void row_norms(const float *x, int64_t rows, int64_t d, float *norm)
@@ -82,23 +110,95 @@ static int64_t uncertain(const float *restrict best, const float *restrict secon
     return count;
 }
 
-/* Adding and subtracting 1.5 x 2^52 rounds a double below 2^51 to an integer, to nearest even, in any SIMD set. */
-#define ROUNDER 0x1.8p52
-
-static void accumulate(const float *restrict x, const float *restrict w, const int32_t *restrict label, int64_t rows,
-                       int64_t d, const double *restrict scale, double weight_scale, double *restrict sum,
-                       double *restrict count)
+static void gap(const float *restrict best, const float *restrict second, const float *restrict norm, int64_t rows,
+                const dmk_targets *t, float *restrict out)
 {
+    const float linear = t->linear, constant = t->constant, square = t->square, reach = t->reach;
+    const float relative = 4.0f * (float)(t->d + 8) * 0x1p-24f; /* of ||x||^2 as computed from the norm */
     for (int64_t r = 0; r < rows; r++) {
-        const float *v = x + r * d;
-        double *s = sum + label[r] * d;
-        if (w == NULL) {
-            for (int64_t f = 0; f < d; f++) s[f] += ((double)v[f] * scale[f] + ROUNDER) - ROUNDER;
-            count[label[r]] += 1.0;
-        } else {
-            const double wr = (double)w[r];
-            for (int64_t f = 0; f < d; f++) s[f] += (wr * (double)v[f] * scale[f] + ROUNDER) - ROUNDER;
-            count[label[r]] += (wr * weight_scale + ROUNDER) - ROUNDER;
+        const float n = 1.001f * norm[r], all = n + reach, n2 = norm[r] * norm[r];
+        const float e = 4.0f * (linear * n + constant + square * (all * all)) + relative * n2;
+        const float q1 = n2 + 2.0f * best[r] + e, q2 = n2 + 2.0f * second[r] - e;
+        const float near = sqrtf(q1 > 0.0f ? q1 : 0.0f) * 1.000001f, far = sqrtf(q2 > 0.0f ? q2 : 0.0f) * 0.999999f;
+        const float g = (far - near) * 0.999999f;
+        out[r] = g > 0.0f && n < t->norm_limit && far < INFINITY ? g : 0.0f;
+    }
+}
+
+static int64_t expired(const float *restrict until, const int32_t *restrict label, const float *restrict limit,
+                       int64_t rows, int32_t *restrict index)
+{
+    int64_t count = 0;
+    uint8_t flag[64];
+    for (int64_t at = 0; at < rows; at += 64) { /* most of the time nothing is found: whole words are skipped */
+        const int64_t n = rows - at < 64 ? rows - at : 64;
+        for (int64_t r = 0; r < n; r++) {
+            const int32_t j = label[at + r] < 0 ? 0 : label[at + r];
+            flag[r] = (uint8_t)(1 - (until[at + r] > limit[j]));
+        }
+        for (int64_t r = 0; r < n; r += 8) {
+            uint64_t word = 0;
+            memcpy(&word, flag + r, n - r < 8 ? (size_t)(n - r) : 8);
+            for (; word != 0; word &= word - 1) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+                index[count++] = (int32_t)(at + r + __builtin_ctzll(word) / 8);
+#else
+                index[count++] = (int32_t)(at + r + 7 - __builtin_ctzll(word) / 8);
+#endif
+            }
+        }
+    }
+    return count;
+}
+
+/* Adding 1.5 x 2^52 to a double below 2^51 leaves it rounded to nearest even as an integer in the low bits. */
+#define ROUNDER 0x1.8p52
+#define ROUNDER_BITS INT64_C(0x4338000000000000)
+
+static inline int64_t rounded(double v)
+{
+    const double t = v + ROUNDER;
+    int64_t bits;
+    memcpy(&bits, &t, sizeof bits);
+    return bits - ROUNDER_BITS;
+}
+
+/* One row into (or out of: the compiler sees which of the two pointers is NULL) the sums of a segment. */
+static inline void move_row(const float *restrict v, double w, int64_t d, const double *restrict scale,
+                            int64_t *restrict plus, int64_t *restrict minus)
+{
+    if (minus == NULL) {
+        for (int64_t f = 0; f < d; f++) plus[f] += rounded(w * (double)v[f] * scale[f]);
+    } else if (plus == NULL) {
+        for (int64_t f = 0; f < d; f++) minus[f] -= rounded(w * (double)v[f] * scale[f]);
+    } else {
+        for (int64_t f = 0; f < d; f++) {
+            const int64_t t = rounded(w * (double)v[f] * scale[f]);
+            plus[f] += t;
+            minus[f] -= t;
+        }
+    }
+}
+
+static void move(const float *restrict x, const float *restrict w, const int32_t *restrict from,
+                 const int32_t *restrict to, int64_t rows, int64_t d, int64_t ahead, const dmk_sums *s)
+{
+    const float *next = x + rows * d;
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = 0; i < ahead; i += 16) __builtin_prefetch(next + i, 0, 3);
+        next += ahead;
+        const int64_t a = from[r], b = to[r];
+        if (a == b) continue;
+        const double wr = w == NULL ? 1.0 : (double)w[r];
+        const int64_t weight = rounded(wr * s->weight_scale);
+        move_row(x + r * d, wr, d, s->scale, b < 0 ? NULL : s->sum + b * d, a < 0 ? NULL : s->sum + a * d);
+        if (b >= 0) {
+            s->weight[b] += weight;
+            s->count[b] += wr > 0.0;
+        }
+        if (a >= 0) {
+            s->weight[a] -= weight;
+            s->count[a] -= wr > 0.0;
         }
     }
 }
@@ -137,20 +237,24 @@ static void add_moments(const double *restrict v, const float *restrict w, int64
 }
 
 #ifdef DMK_NEAREST
-extern const dmk_nearest_kernel DMK_NEAREST;
+int64_t DMK_NEAREST(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch, int32_t *label,
+                    uint16_t *open, float *best, float *second);
 #endif
 
 extern const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT);
 const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .name = DMK_TEXT(DMK_VARIANT),
 #ifdef DMK_NEAREST
-    .nearest = &DMK_NEAREST,
+    .nearest = DMK_NEAREST,
 #endif
     .squared_distance = squared_distance,
+    .distances_to = distances_to,
     .row_norms = row_norms,
     .smallest_two = smallest_two,
     .uncertain = uncertain,
-    .accumulate = accumulate,
+    .gap = gap,
+    .expired = expired,
+    .move = move,
     .scale_rows = scale_rows,
     .add_moments = add_moments,
 };

@@ -17,7 +17,8 @@ typedef enum dm_purpose {
     DM_PURPOSE_SEED_RANDOM = 4,
     DM_PURPOSE_MINIBATCH = 5,
     DM_PURPOSE_GENERATE = 6,
-    DM_PURPOSE_SEED_SAMPLE = 7 /* blocks that a large file is seeded from */
+    DM_PURPOSE_SEED_SAMPLE = 7, /* strips of the sample that a large file is seeded from */
+    DM_PURPOSE_SEED_CORESET = 8 /* rows of it that stand for it */
 } dm_purpose;
 
 typedef struct dm_random4 {

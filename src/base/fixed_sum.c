@@ -12,10 +12,10 @@ double dm_fixed_scale(double bound)
     return ldexp(1.0, power);
 }
 
-void dm_fixed_flush(dm_int128 *total, double *block, int64_t count)
+void dm_fixed_flush(dm_int128 *total, int64_t *part, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
-        total[i] += (int64_t)block[i];
-        block[i] = 0.0;
+        total[i] += part[i];
+        part[i] = 0;
     }
 }

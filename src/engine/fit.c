@@ -203,7 +203,7 @@ static demarc_status fit_one(fit_run *run, int32_t k, dm_model *m, dm_trace *tra
                             .init = init_of(o->init),
                             .restarts = o->restarts,
                             .algorithm = o->algorithm,
-                            .batch_size = o->batch_size > 0 ? o->batch_size : dm_kmeans_batch_size(k),
+                            .batch_size = o->batch_size > 0 ? o->batch_size : dm_kmeans_batch_size(k, run->transform.d),
                             .max_epochs = o->max_epochs,
                             .max_iterations = o->max_iterations,
                             .tolerance = o->tolerance,
@@ -337,8 +337,8 @@ static demarc_status make_manifest(fit_run *run, const dm_phase_record *phase, i
     const dm_manifest m = {.command = "fit",
                            .command_line = run->o->command_line,
                            .options = run->o,
-                           .batch_size =
-                               run->o->batch_size > 0 ? run->o->batch_size : dm_kmeans_batch_size(run->model.k),
+                           .batch_size = run->o->batch_size > 0 ? run->o->batch_size
+                                                                : dm_kmeans_batch_size(run->model.k, run->g.d),
                            .input_path = input,
                            .input_bytes = dm_customers_schema(run->customers)->file_bytes,
                            .input_digest = run->scan.digest,

@@ -6,14 +6,29 @@
 #include "base/memory.h"
 #include "kmeans/kmeans.h"
 
+#define MOST_EXPIRED 0.5 /* a block of which more rows need a look is looked at as a whole */
+#define MOVE_AHEAD 3     /* of 8 parts of the memory traffic fall to the sums when every row is added to them */
+#define SQUARE_ROWS 16
+#define STATE_BYTES (INT64_C(200) << 20)
+
+/* Per thread. */
+typedef struct assign_part {
+    dm_tile tile;
+    int32_t *from, *to; /* [DM_BLOCK_ROWS] */
+    int32_t *index;     /* [DM_BLOCK_ROWS] rows to look at */
+    float *gap;         /* [DM_BLOCK_ROWS] */
+    float *x, *w;       /* [tile rows, d], [tile rows] rows brought together */
+    dm_exact_sum squares;
+    int64_t changed, seen;
+} assign_part;
+
 typedef struct assigner {
     dm_kmeans *km;
     const dm_centers *c;
     dm_segment_sums *sums;
-    dm_tile *tile;         /* [threads] */
-    int32_t *label;        /* [threads][DM_BLOCK_ROWS] */
-    double *zero;          /* [d], only while sum_squares is unknown */
-    dm_exact_sum *squares; /* [threads] */
+    dm_row_state *state; /* NULL = rows are not remembered */
+    assign_part *part;   /* [threads] */
+    double *zero;        /* [SQUARE_ROWS, d], only while sum_squares is unknown */
     /* farthest rows */
     int32_t far_count;
     dm_far_row *far; /* [threads][far_count], farthest first */
@@ -21,27 +36,40 @@ typedef struct assigner {
     double *squared; /* [threads][DM_BLOCK_ROWS] */
 } assigner;
 
+int64_t dm_kmeans_rows(const dm_kmeans *km)
+{
+    const dm_row_range range = dm_rows_range(km->rows);
+    return km->sample != NULL ? dm_row_sample_rows(km->sample) : range.end - range.begin;
+}
+
+int64_t dm_kmeans_first(const dm_kmeans *km)
+{
+    return km->sample != NULL ? km->sample->first : dm_rows_range(km->rows).begin;
+}
+
 demarc_status dm_kmeans_pass(dm_kmeans *km, dm_block_fn fn, void *context)
 {
     if (km->sample == NULL) return dm_rows_pass(km->rows, fn, context);
-    const dm_row_range range = dm_rows_range(km->rows);
-    int64_t from = 0;
-    while (from < km->samples && km->sample[from] * DM_BLOCK_ROWS < range.begin) from++;
-    int64_t to = from;
-    while (to < km->samples && km->sample[to] * DM_BLOCK_ROWS < range.end) to++;
-    return dm_rows_pass_blocks(km->rows, km->sample + from, to - from, fn, context);
+    dm_row_sample_pass(km->sample, fn, context);
+    return DEMARC_OK;
 }
 
 static void assigner_destroy(assigner *a)
 {
-    for (int t = 0; t < a->km->threads && a->tile != NULL; t++) {
-        a->km->settled += a->tile[t].settled;
-        dm_tile_destroy(&a->tile[t]);
+    dm_kmeans *km = a->km;
+    for (int t = 0; t < km->threads && a->part != NULL; t++) {
+        assign_part *p = &a->part[t];
+        km->settled += p->tile.settled;
+        dm_tile_destroy(&p->tile);
+        dm_free(p->from);
+        dm_free(p->to);
+        dm_free(p->index);
+        dm_free(p->gap);
+        dm_free(p->x);
+        dm_free(p->w);
     }
-    dm_free(a->tile);
-    dm_free(a->label);
+    dm_free(a->part);
     dm_free(a->zero);
-    dm_free(a->squares);
     dm_free(a->far);
     dm_free(a->far_x);
     dm_free(a->squared);
@@ -51,29 +79,114 @@ static demarc_status assigner_create(assigner *a, dm_kmeans *km, const dm_center
 {
     demarc_status st = DEMARC_OK;
     *a = (assigner){.km = km, .c = c};
-    DM_TRY(dm_alloc_zero(a->tile, km->threads, "assignment"));
-    DM_TRY(dm_alloc(a->label, (int64_t)km->threads * DM_BLOCK_ROWS, "assignment"));
-    for (int t = 0; t < km->threads; t++) DM_TRY(dm_tile_create(&a->tile[t], c->k));
+    DM_TRY(dm_alloc_zero(a->part, km->threads, "assignment"));
+    for (int t = 0; t < km->threads; t++) {
+        assign_part *p = &a->part[t];
+        DM_TRY(dm_tile_create(&p->tile, c->k));
+        DM_TRY(dm_alloc(p->from, DM_BLOCK_ROWS, "assignment"));
+        DM_TRY(dm_alloc(p->to, DM_BLOCK_ROWS, "assignment"));
+        DM_TRY(dm_alloc(p->index, DM_BLOCK_ROWS, "assignment"));
+        DM_TRY(dm_alloc(p->gap, DM_BLOCK_ROWS, "assignment"));
+        DM_TRY(dm_alloc(p->x, dm_tile_rows(km->d) * km->d, "assignment"));
+        DM_TRY(dm_alloc(p->w, dm_tile_rows(km->d), "assignment"));
+        for (int64_t r = 0; r < DM_BLOCK_ROWS; r++) p->from[r] = -1;
+    }
 cleanup:
     return st;
 }
 
+/* Sum of w ||x||^2 of a block, in double by strips of rows that are the same on every layout. */
+static void add_squares(const assigner *a, assign_part *p, int64_t rows, const float *x, const float *w)
+{
+    const dm_kmeans *km = a->km;
+    for (int64_t r = 0; r < rows; r += SQUARE_ROWS) {
+        const int64_t n = rows - r < SQUARE_ROWS ? rows - r : SQUARE_ROWS;
+        double sum = 0.0;
+        if (w == NULL) {
+            sum = km->kernel->squared_distance(x + r * km->d, a->zero, n * km->d);
+        } else {
+            for (int64_t i = r; i < r + n; i++) {
+                sum += (double)w[i] * km->kernel->squared_distance(x + i * km->d, a->zero, km->d);
+            }
+        }
+        dm_exact_sum_add(&p->squares, sum);
+    }
+}
+
+/* Rows one after the other: labels, sums of those that changed, bounds where they are being made. */
+static void assign_all(assigner *a, int thread, int64_t local, int64_t rows, const float *x, const float *w)
+{
+    const dm_kmeans *km = a->km;
+    assign_part *p = &a->part[thread];
+    const int64_t d = km->d, most = dm_tile_rows(km->d);
+    int32_t *from = a->state == NULL ? p->from : a->state->label + local;
+    const bool bounds = a->state != NULL && a->state->use != DM_BOUNDS_OFF, fresh = from[0] < 0;
+    const int64_t ahead = fresh ? d * MOVE_AHEAD / 8 : 0;
+    p->tile.ahead = d - ahead;
+    for (int64_t at = 0; at < rows; at += most) {
+        const int64_t n = rows - at < most ? rows - at : most;
+        const float *tile = x + at * d;
+        if (bounds) {
+            dm_nearest_gap(km->kernel, a->c, &p->tile, tile, n, p->to, p->gap);
+            for (int64_t r = 0; r < n; r++)
+                a->state->until[local + at + r] = dm_row_until(a->state, p->to[r], p->gap[r]);
+        } else {
+            dm_nearest(km->kernel, a->c, &p->tile, tile, n, p->to);
+        }
+        dm_segment_sums_move(a->sums, &km->grid, km->kernel, thread, tile, w == NULL ? NULL : w + at, from + at, p->to,
+                             n, ahead);
+        if (a->state == NULL) continue;
+        int64_t changed = 0;
+        for (int64_t r = 0; r < n; r++) changed += from[at + r] != p->to[r];
+        if (changed > 0) memcpy(from + at, p->to, (size_t)n * sizeof *from);
+        p->changed += changed;
+    }
+    p->seen += rows;
+}
+
+/* Only the `count` rows of p->index, brought together. */
+static void assign_some(assigner *a, int thread, int64_t local, int64_t count, const float *x, const float *w)
+{
+    const dm_kmeans *km = a->km;
+    dm_row_state *s = a->state;
+    assign_part *p = &a->part[thread];
+    const int64_t d = km->d, most = dm_tile_rows(km->d);
+    p->tile.ahead = 0;
+    for (int64_t at = 0; at < count; at += most) {
+        const int64_t n = count - at < most ? count - at : most;
+        const int32_t *index = p->index + at;
+        for (int64_t i = 0; i < n; i++) {
+            memcpy(p->x + i * d, x + index[i] * d, (size_t)d * sizeof *x);
+            if (w != NULL) p->w[i] = w[index[i]];
+            p->from[i] = s->label[local + index[i]];
+        }
+        dm_nearest_gap(km->kernel, a->c, &p->tile, p->x, n, p->to, p->gap);
+        dm_segment_sums_move(a->sums, &km->grid, km->kernel, thread, p->x, w == NULL ? NULL : p->w, p->from, p->to, n,
+                             0);
+        for (int64_t i = 0; i < n; i++) {
+            p->changed += p->from[i] != p->to[i];
+            s->label[local + index[i]] = p->to[i];
+            s->until[local + index[i]] = dm_row_until(s, p->to[i], p->gap[i]);
+        }
+    }
+    p->seen += count;
+}
+
 static void assign_block(void *context, int thread, int64_t begin, int64_t rows, const float *x, const float *w)
 {
-    (void)begin;
     assigner *a = context;
-    const dm_kmeans *km = a->km;
-    int32_t *label = a->label + (int64_t)thread * DM_BLOCK_ROWS;
-    dm_nearest(km->kernel, a->c, &a->tile[thread], x, rows, label);
-    dm_segment_sums_add(a->sums, &km->grid, km->kernel, thread, x, w, label, rows);
-    if (a->zero != NULL) {
-        double sum = 0.0;
-        for (int64_t r = 0; r < rows; r++) {
-            const double wr = w == NULL ? 1.0 : (double)w[r];
-            sum += wr * km->kernel->squared_distance(x + r * km->d, a->zero, km->d);
+    const int64_t local = begin - dm_kmeans_first(a->km);
+    assign_part *p = &a->part[thread];
+    if (a->zero != NULL) add_squares(a, p, rows, x, w);
+    if (a->state != NULL && a->state->use == DM_BOUNDS_USE) {
+        const int64_t count =
+            a->km->kernel->expired(a->state->until + local, a->state->label + local, a->state->limit, rows, p->index);
+        if ((double)count <= MOST_EXPIRED * (double)rows) {
+            assign_some(a, thread, local, count, x, w);
+            return;
         }
-        dm_exact_sum_add(&a->squares[thread], sum);
     }
+    assign_all(a, thread, local, rows, x, w);
 }
 
 /* sum over j of 2 c_j . S_j - W_j ||c_j||^2: what the segments take off sum_squares. */
@@ -90,23 +203,50 @@ static double explained_by(const dm_kmeans *km, const dm_centers *c, const dm_se
     return explained;
 }
 
+demarc_status dm_kmeans_remember(dm_kmeans *km, int32_t k)
+{
+    const dm_rows_options *o = dm_rows_opened_with(km->rows);
+    const int64_t rows = dm_kmeans_rows(km), shard = dm_rows_shard_bytes(km->rows);
+    if (km->sample != NULL) return dm_comm_agree(km->comm, dm_row_state_start(&km->state, rows, k, km->d, true));
+    dm_row_state_destroy(&km->state);
+    /* A tenth of the shard and a bit are there for the asking, unless the user sets a limit. */
+    const int64_t room =
+        o->memory_limit > 0 ? o->memory_limit - shard - dm_rows_stream_bytes(km->rows) : shard / 10 + STATE_BYTES;
+    const bool labels = !dm_rows_streamed(km->rows) && rows * dm_row_state_bytes(false) <= room;
+    if (!labels) return dm_comm_agree(km->comm, DEMARC_OK);
+    return dm_comm_agree(km->comm,
+                         dm_row_state_start(&km->state, rows, k, km->d, rows * dm_row_state_bytes(true) <= room));
+}
+
 demarc_status dm_assign_pass(dm_kmeans *km, const dm_centers *c, dm_segment_sums *sums, double *objective)
 {
     demarc_status st = DEMARC_OK;
     assigner a;
-    const bool first = isnan(km->sum_squares) && km->sample == NULL;
+    const bool first = isnan(km->sum_squares) && km->sample == NULL && objective != NULL;
     st = assigner_create(&a, km, c);
     a.sums = sums;
-    if (first && st == DEMARC_OK) st = dm_alloc_zero(a.zero, km->d, "assignment");
-    if (first && st == DEMARC_OK) st = dm_alloc_zero(a.squares, km->threads, "assignment");
+    if (km->state.rows > 0 && km->state.k == c->k && km->state.rows == dm_kmeans_rows(km)) a.state = &km->state;
+    if (first && st == DEMARC_OK) st = dm_alloc_zero(a.zero, (int64_t)SQUARE_ROWS * km->d, "assignment");
     DM_TRY_ALL(km->comm, st);
     dm_segment_sums_start(sums, c->k);
+    if (a.state != NULL) dm_row_state_begin(a.state, c);
     DM_TRY_ALL(km->comm, dm_kmeans_pass(km, assign_block, &a));
     DM_TRY(dm_segment_sums_reduce(sums, km->comm));
+    for (int t = 1; t < km->threads; t++) {
+        dm_exact_sum_merge(&a.part[0].squares, &a.part[t].squares);
+        a.part[0].changed += a.part[t].changed;
+        a.part[0].seen += a.part[t].seen;
+    }
+    if (a.state != NULL) {
+        km->rows_passed += a.state->rows;
+        km->rows_seen += a.part[0].seen;
+        dm_segment_sums_add(sums, &a.state->sums);
+        dm_segment_sums_copy(&a.state->sums, sums);
+        dm_row_state_end(a.state, a.part[0].changed, a.part[0].seen);
+    }
     if (first) {
-        for (int t = 1; t < km->threads; t++) dm_exact_sum_merge(&a.squares[0], &a.squares[t]);
-        dm_comm_sum_exact(km->comm, &a.squares[0], 1);
-        km->sum_squares = dm_exact_sum_value(&a.squares[0]);
+        dm_comm_sum_exact(km->comm, &a.part[0].squares, 1);
+        km->sum_squares = dm_exact_sum_value(&a.part[0].squares);
     }
     if (objective != NULL) *objective = fmax(km->sum_squares - explained_by(km, c, sums), 0.0);
 cleanup:
@@ -137,13 +277,14 @@ static void far_block(void *context, int thread, int64_t begin, int64_t rows, co
 {
     assigner *a = context;
     const dm_kmeans *km = a->km;
-    int32_t *label = a->label + (int64_t)thread * DM_BLOCK_ROWS;
+    const int64_t local = begin - dm_kmeans_first(km);
     double *squared = a->squared + (int64_t)thread * DM_BLOCK_ROWS;
-    dm_nearest_distance(km->kernel, a->c, &a->tile[thread], x, rows, label, squared);
+    dm_nearest_distance(km->kernel, a->c, &a->part[thread].tile, x, rows, a->part[thread].to, squared);
     for (int64_t r = 0; r < rows; r++) {
         if (w != NULL && !(w[r] > 0.0f)) continue;
+        const int64_t row = km->sample == NULL ? begin + r : dm_row_sample_row(km->sample, local + r);
         offer_far(a->far + (int64_t)thread * a->far_count, a->far_x + (int64_t)thread * a->far_count * km->d,
-                  a->far_count, km->d, (dm_far_row){squared[r], begin + r}, x + r * km->d);
+                  a->far_count, km->d, (dm_far_row){squared[r], row}, x + r * km->d);
     }
 }
 
@@ -161,7 +302,7 @@ demarc_status dm_farthest_rows(dm_kmeans *km, const dm_centers *c, int32_t count
     if (st == DEMARC_OK) st = dm_alloc(a.squared, (int64_t)km->threads * DM_BLOCK_ROWS, "farthest rows");
     DM_TRY_ALL(km->comm, st);
     for (int64_t i = 0; i < slots; i++) a.far[i] = (dm_far_row){-1.0, -1};
-    DM_TRY_ALL(km->comm, dm_rows_pass(km->rows, far_block, &a));
+    DM_TRY_ALL(km->comm, dm_kmeans_pass(km, far_block, &a));
     DM_TRY(dm_comm_all_gather(km->comm, a.far, slots * (int64_t)sizeof *a.far, &all, &bytes));
     const int64_t total = bytes / (int64_t)sizeof *a.far;
     DM_TRY(dm_comm_all_gather(km->comm, a.far_x, slots * km->d * (int64_t)sizeof *a.far_x, &all_x, &bytes));

@@ -9,6 +9,8 @@
 #define DM_KMEANS_KMEANS_H
 
 #include "base/trace.h"
+#include "kmeans/row_sample.h"
+#include "kmeans/row_state.h"
 #include "kmeans/segment_sums.h"
 #include "linalg/distance.h"
 #include "rows/rows.h"
@@ -24,13 +26,14 @@ typedef struct dm_kmeans {
     int32_t d;
     uint64_t seed;
     double total_weight;
-    double mean_variance; /* mean variance of the features that count: unit of the tolerance */
-    int64_t positive;     /* customers with weight > 0 */
-    dm_sum_grid grid;     /* how segment sums are held */
-    double sum_squares;   /* sum of w ||x||^2, NaN until the first full pass */
-    int64_t *sample;      /* ascending global blocks that passes look at while a large file is seeded; NULL = all */
-    int64_t samples;
-    int64_t settled; /* rows settled in double precision so far, this rank */
+    double mean_variance;           /* mean variance of the features that count: unit of the tolerance */
+    int64_t positive;               /* customers with weight > 0 */
+    dm_sum_grid grid;               /* how segment sums are held */
+    double sum_squares;             /* sum of w ||x||^2, NaN until the first full pass */
+    dm_row_sample *sample;          /* what passes go over while a large file is seeded and learnt; NULL = all rows */
+    dm_row_state state;             /* of the rows passes go over */
+    int64_t settled;                /* rows settled in double precision so far, this rank */
+    int64_t rows_passed, rows_seen; /* rows of all passes with a state, and those looked at; this rank */
     double seed_seconds, minibatch_seconds, polish_seconds;
     int64_t seed_bytes, minibatch_bytes, polish_bytes; /* read from the file (streamed), this rank */
 } dm_kmeans;
@@ -55,8 +58,8 @@ typedef struct dm_kmeans_options {
     double min_segment_share;
 } dm_kmeans_options;
 
-/** Batch size when the user names none. */
-int64_t dm_kmeans_batch_size(int32_t k);
+/** Rows of the first mini-batch, from which seeding draws, too, when the user names none: more where rows are cheap. */
+int64_t dm_kmeans_batch_size(int32_t k, int32_t d);
 
 /**
  * Fit k segments; the best of `restarts` by objective.
@@ -70,8 +73,10 @@ demarc_status dm_kmeans_fit(dm_kmeans *km, const dm_kmeans_options *o, double *c
 /* ---- the phases, for dm_kmeans_fit and the tests ---- */
 
 /**
- * One full pass: exact labels against c, segment sums of what they hold.
- * @param[out] objective  sum of w ||x - c||^2 by sum_squares and the sums: diagnostic accuracy (about 1e-12 of the total)
+ * One pass over all rows, or those of km->sample: exact labels against c, segment sums of what they hold. With a state for
+ * as many segments (dm_kmeans_remember) only rows whose label may have changed are looked at.
+ * @param[out] objective  sum of w ||x - c||^2 by sum_squares and the sums: diagnostic accuracy (about 1e-12 of the total);
+ *                        NULL = not wanted
  */
 demarc_status dm_assign_pass(dm_kmeans *km, const dm_centers *c, dm_segment_sums *sums, double *objective);
 
@@ -83,15 +88,23 @@ typedef struct dm_far_row {
 /** The `count` rows of positive weight that lie farthest from their centroid (ties to the lowest row), and their values. */
 demarc_status dm_farthest_rows(dm_kmeans *km, const dm_centers *c, int32_t count, dm_far_row *far, float *x);
 
-/** Give this rank's blocks to fn: all, or those of km->sample. Local. */
+/** Give this rank's rows to fn: all, or those of km->sample. Local. */
 demarc_status dm_kmeans_pass(dm_kmeans *km, dm_block_fn fn, void *context);
+/** Number of those rows, and the `begin` that fn gets for the first of them. */
+int64_t dm_kmeans_rows(const dm_kmeans *km);
+int64_t dm_kmeans_first(const dm_kmeans *km);
 
-/** Seed `centroids` [k, d]. restart keys the random numbers. */
+/** Remember labels (and bounds) of the rows that passes go over from now on, as far as memory allows. Collective. */
+demarc_status dm_kmeans_remember(dm_kmeans *km, int32_t k);
+
+/**
+ * Seed `centroids` [k, d] from all rows or those of km->sample, which is dropped (km->sample = NULL) when it holds too few
+ * distinct customers. restart keys the random numbers.
+ */
 demarc_status dm_seed(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids);
 
-/** Mini-batch k-means (Sculley 2010) from `centroids`, in place. */
-demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids,
-                           dm_trace *trace);
+/** Nested mini-batches (Newling & Fleuret 2016) over km->sample from `centroids`, in place. */
+demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o, double *centroids, dm_trace *trace);
 
 /**
  * Lloyd passes (Lloyd 1982) from `centroids`, in place, at most `passes`.
@@ -109,14 +122,29 @@ demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes
 demarc_status dm_refill_empty(dm_kmeans *km, const dm_centers *c, const dm_segment_sums *sums, double *next);
 
 /**
+ * About m rows of km->sample's level 0 that stand for it (coreset.c): points y [count, d], weights w [count], dm_alloc'd, the
+ * same on all ranks; the caller frees them (also after an error).
+ */
+demarc_status dm_coreset(const dm_kmeans *km, int32_t restart, int64_t m, double **y, double **w, int64_t *count);
+
+typedef struct dm_recluster_options {
+    const dmk_table *kernel;
+    int threads;
+    double budget; /* multiply-adds for all trials together; one trial is always made */
+    uint64_t seed, stream;
+    const double *start; /* [k, d] where the second trial starts, NULL = all by k-means++ */
+} dm_recluster_options;
+
+/**
  * Weighted k-means on few points on one rank: greedy k-means++ (Arthur & Vassilvitskii 2007), local search by swaps
- * (LS++, Lattanzi & Sohler 2019), Lloyd; the best of several trials. Local, sequential, deterministic.
+ * (LS++, Lattanzi & Sohler 2019), Lloyd; the best of several trials. Local, deterministic whatever the threads.
  *
  * @param[in]  y  [m, d] points, @param[in] w [m] weights > 0, m >= k
- * @param[in]  stream  keys the random numbers
  * @param[out] centroids [k, d]
  */
-demarc_status dm_recluster(uint64_t seed, uint64_t stream, const double *y, const double *w, int64_t m, int32_t d,
+demarc_status dm_recluster(const dm_recluster_options *o, const double *y, const double *w, int64_t m, int32_t d,
                            int32_t k, double *centroids);
+/** False if the budget lets dm_recluster make one trial only, so that no start is asked for. Local. */
+bool dm_recluster_wants_start(const dm_recluster_options *o, int64_t m, int32_t d, int32_t k);
 
 #endif

@@ -1,60 +1,85 @@
 /*
- * Weighted k-means on a few thousand points: the last step of k-means||, where quality is cheap.
+ * Weighted k-means on a few thousand points: the last step of seeding, where quality is cheap.
  *
  * Each trial: greedy k-means++ (Arthur & Vassilvitskii 2007: of 2 + log k draws by D^2 the one that lowers the objective
- * most), then LS++ swaps (Lattanzi & Sohler 2019: draw a point by D^2, exchange it for the centre whose loss is least
- * if that lowers the objective), then Lloyd. The number of trials and swaps follows a budget of arithmetic, so that
- * large k d stays a matter of a second. Plain sequential double precision: rank 0 runs it alone.
+ * most), or a given start; then LS++ swaps (Lattanzi & Sohler 2019: draw a point by D^2, exchange it for the centre whose
+ * loss is least if that lowers the objective); then Lloyd. The number of trials and swaps follows a budget of arithmetic,
+ * so that large k d stays a matter of a second. Rank 0 runs it alone; its threads share the trials, each of which has
+ * random numbers of its own. Distances are single precision, lanes over points, the same bits with every kernel variant;
+ * Lloyd's labels are exact and its means double.
  */
 #include <float.h>
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 #include "base/counter_rng.h"
 #include "base/memory.h"
 #include "kmeans/kmeans.h"
 
-#define BUDGET 4e8 /* multiply-adds for all trials together */
 #define MOST_TRIALS 16
 #define MOST_PASSES 100
+#define LANES 8 /* partial sums over points, added in a fixed order */
 
+/* What all trials share. */
 typedef struct problem {
+    const dm_recluster_options *o;
     const double *y, *w;
+    float *row, *column; /* [m, d] and [d, m]: y rounded */
     int64_t m;
     int32_t d, k;
-    int32_t proposals, passes;    /* greedy draws per centre, Lloyd passes at most */
-    uint64_t seed, stream, draws; /* draws numbers the random numbers used */
-    double *near1, *near2;        /* [m] squared distance to the nearest and second nearest centre */
-    int32_t *at1, *at2;           /* [m] which */
-    double *fresh;                /* [m] squared distance to a proposed centre */
-    double *best_fresh;           /* [m] the same for the best proposal */
-    double *loss;                 /* [k] */
-    double *sum, *weight;         /* [k, d], [k] */
+    int32_t proposals, passes, swaps; /* greedy draws per centre, Lloyd passes at most, LS++ steps */
 } problem;
 
-static double squared(const double *a, const double *b, int32_t d)
-{
-    double s = 0.0;
-    for (int32_t f = 0; f < d; f++) s += (a[f] - b[f]) * (a[f] - b[f]);
-    return s;
-}
+/* One trial at work. */
+typedef struct trial {
+    const problem *p;
+    uint64_t draws;         /* numbers the random numbers used */
+    double *c;              /* [k, d] */
+    float *near1, *near2;   /* [m] squared distance to the nearest and second nearest centre */
+    int32_t *at1, *at2;     /* [m] which */
+    float *fresh;           /* [m] squared distance to a proposed centre */
+    float *best_fresh;      /* [m] the same for the best proposal */
+    float *center;          /* [d] */
+    double *squared, *loss; /* [m], [k] */
+    double *sum, *weight;   /* [k, d], [k] */
+    dm_centers centers;
+    dm_tile tile;
+} trial;
 
-static double next_uniform(problem *p)
+static double next_uniform(trial *t)
 {
-    const dm_random4 r = dm_random(p->seed, DM_PURPOSE_SEED_RECLUSTER, p->stream, p->draws++);
+    const dm_random4 r = dm_random(t->p->o->seed, DM_PURPOSE_SEED_RECLUSTER, t->p->o->stream, t->draws++);
     return dm_uniform(r.v[0], r.v[1]);
 }
 
-/* A point drawn with probability proportional to w x near1; -1 when all mass is 0. */
-static int64_t draw_point(problem *p)
+static double total_of(const double lane[LANES])
 {
-    double total = 0.0;
-    for (int64_t i = 0; i < p->m; i++) total += p->w[i] * p->near1[i];
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+/* sum of w min(a, b) over all points. */
+static double sum_of_least(const problem *p, const float *a, const float *b)
+{
+    double lane[LANES] = {0.0};
+    int64_t i = 0;
+    for (; i + LANES <= p->m; i += LANES) {
+        for (int l = 0; l < LANES; l++) lane[l] += p->w[i + l] * (double)(a[i + l] < b[i + l] ? a[i + l] : b[i + l]);
+    }
+    for (; i < p->m; i++) lane[0] += p->w[i] * (double)(a[i] < b[i] ? a[i] : b[i]);
+    return total_of(lane);
+}
+
+/* A point drawn with probability proportional to w x near1; -1 when all mass is 0. */
+static int64_t draw_point(trial *t)
+{
+    const problem *p = t->p;
+    const double total = sum_of_least(p, t->near1, t->near1);
     if (!(total > 0.0)) return -1;
-    double left = next_uniform(p) * total;
+    double left = next_uniform(t) * total;
     int64_t last = -1;
     for (int64_t i = 0; i < p->m; i++) {
-        const double mass = p->w[i] * p->near1[i];
+        const double mass = p->w[i] * (double)t->near1[i];
         if (!(mass > 0.0)) continue;
         last = i;
         left -= mass;
@@ -63,180 +88,273 @@ static int64_t draw_point(problem *p)
     return last;
 }
 
-static void distances_to(const problem *p, const double *center, double *out)
+static void distances_to(trial *t, const double *center, float *out)
 {
-    for (int64_t i = 0; i < p->m; i++) out[i] = squared(p->y + i * p->d, center, p->d);
+    const problem *p = t->p;
+    for (int32_t f = 0; f < p->d; f++) t->center[f] = (float)center[f];
+    p->o->kernel->distances_to(p->column, p->m, p->m, p->d, t->center, out);
 }
 
-static double objective_of(const problem *p)
+/* Centre j is new and `fresh` holds the distances to it: the nearest two of every point. */
+static void add_center(trial *t, int32_t j, const float *fresh)
 {
-    double total = 0.0;
-    for (int64_t i = 0; i < p->m; i++) total += p->w[i] * p->near1[i];
-    return total;
+    for (int64_t q = 0; q < t->p->m; q++) {
+        const bool first = fresh[q] < t->near1[q], second = fresh[q] < t->near2[q];
+        t->near2[q] = first ? t->near1[q] : second ? fresh[q] : t->near2[q];
+        t->at2[q] = first ? t->at1[q] : second ? j : t->at2[q];
+        t->near1[q] = first ? fresh[q] : t->near1[q];
+        t->at1[q] = first ? j : t->at1[q];
+    }
 }
 
-static void plus_plus(problem *p, double *c)
+static void no_centers(trial *t)
 {
+    for (int64_t q = 0; q < t->p->m; q++) {
+        t->near1[q] = t->near2[q] = FLT_MAX;
+        t->at1[q] = t->at2[q] = 0;
+    }
+}
+
+static void plus_plus(trial *t)
+{
+    const problem *p = t->p;
     double total = 0.0;
     for (int64_t i = 0; i < p->m; i++) total += p->w[i];
-    double left = next_uniform(p) * total;
+    double left = next_uniform(t) * total;
     int64_t first = 0;
     while (first < p->m - 1 && (left -= p->w[first]) >= 0.0) first++;
-    memcpy(c, p->y + first * p->d, (size_t)p->d * sizeof *c);
-    distances_to(p, c, p->near1);
+    no_centers(t);
+    memcpy(t->c, p->y + first * p->d, (size_t)p->d * sizeof *t->c);
+    distances_to(t, t->c, t->fresh);
+    add_center(t, 0, t->fresh);
     for (int32_t j = 1; j < p->k; j++) {
         double best = INFINITY;
         int64_t chosen = -1;
-        for (int32_t t = 0; t < p->proposals; t++) {
-            const int64_t i = draw_point(p);
+        for (int32_t proposal = 0; proposal < p->proposals; proposal++) {
+            const int64_t i = draw_point(t);
             if (i < 0) break;
-            distances_to(p, p->y + i * p->d, p->fresh);
-            double objective = 0.0;
-            for (int64_t q = 0; q < p->m; q++) objective += p->w[q] * fmin(p->near1[q], p->fresh[q]);
+            distances_to(t, p->y + i * p->d, t->fresh);
+            const double objective = sum_of_least(p, t->near1, t->fresh);
             if (objective < best) {
                 best = objective;
                 chosen = i;
-                double *exchange = p->best_fresh;
-                p->best_fresh = p->fresh;
-                p->fresh = exchange;
+                float *exchange = t->best_fresh;
+                t->best_fresh = t->fresh;
+                t->fresh = exchange;
             }
         }
         if (chosen < 0) { /* fewer distinct points than centres: repeat the first; Lloyd will report it empty */
-            memcpy(c + (int64_t)j * p->d, c, (size_t)p->d * sizeof *c);
+            memcpy(t->c + (int64_t)j * p->d, t->c, (size_t)p->d * sizeof *t->c);
             continue;
         }
-        memcpy(c + (int64_t)j * p->d, p->y + chosen * p->d, (size_t)p->d * sizeof *c);
-        for (int64_t q = 0; q < p->m; q++) p->near1[q] = fmin(p->near1[q], p->best_fresh[q]);
+        memcpy(t->c + (int64_t)j * p->d, p->y + chosen * p->d, (size_t)p->d * sizeof *t->c);
+        add_center(t, j, t->best_fresh);
     }
 }
 
-static void nearest_two_of(problem *p, const double *c, int64_t i)
+static void given_start(trial *t)
 {
-    double d1 = INFINITY, d2 = INFINITY;
-    int32_t a1 = 0, a2 = 0;
+    const problem *p = t->p;
+    memcpy(t->c, p->o->start, (size_t)p->k * (size_t)p->d * sizeof *t->c);
+    no_centers(t);
     for (int32_t j = 0; j < p->k; j++) {
-        const double s = squared(p->y + i * p->d, c + (int64_t)j * p->d, p->d);
-        if (s < d1) {
-            d2 = d1;
-            a2 = a1;
-            d1 = s;
-            a1 = j;
-        } else if (s < d2) {
-            d2 = s;
-            a2 = j;
+        distances_to(t, t->c + (int64_t)j * p->d, t->fresh);
+        add_center(t, j, t->fresh);
+    }
+}
+
+/* The nearest two of one point, from all centres. */
+static void nearest_two_of(trial *t, int64_t i)
+{
+    const problem *p = t->p;
+    t->near1[i] = t->near2[i] = FLT_MAX;
+    for (int32_t j = 0; j < p->k; j++) {
+        const float s = (float)p->o->kernel->squared_distance(p->row + i * p->d, t->c + (int64_t)j * p->d, p->d);
+        if (s < t->near1[i]) {
+            t->near2[i] = t->near1[i];
+            t->at2[i] = t->at1[i];
+            t->near1[i] = s;
+            t->at1[i] = j;
+        } else if (s < t->near2[i]) {
+            t->near2[i] = s;
+            t->at2[i] = j;
         }
     }
-    p->near1[i] = d1;
-    p->near2[i] = d2;
-    p->at1[i] = a1;
-    p->at2[i] = a2;
 }
 
 /* One LS++ step; needs near1, near2, at1, at2. */
-static void swap_step(problem *p, double *c)
+static void swap_step(trial *t)
 {
-    const int64_t i = draw_point(p);
+    const problem *p = t->p;
+    const int64_t i = draw_point(t);
     if (i < 0) return;
-    const double now = objective_of(p);
-    distances_to(p, p->y + i * p->d, p->fresh);
-    double with = 0.0;
-    memset(p->loss, 0, (size_t)p->k * sizeof *p->loss);
+    const double now = sum_of_least(p, t->near1, t->near1);
+    distances_to(t, p->y + i * p->d, t->fresh);
+    const double with = sum_of_least(p, t->near1, t->fresh);
+    memset(t->loss, 0, (size_t)p->k * sizeof *t->loss);
     for (int64_t q = 0; q < p->m; q++) {
-        const double keep = fmin(p->near1[q], p->fresh[q]);
-        with += p->w[q] * keep;
-        p->loss[p->at1[q]] += p->w[q] * (fmin(p->near2[q], p->fresh[q]) - keep);
+        const float keep = t->near1[q] < t->fresh[q] ? t->near1[q] : t->fresh[q];
+        const float lost = t->near2[q] < t->fresh[q] ? t->near2[q] : t->fresh[q];
+        t->loss[t->at1[q]] += p->w[q] * (double)(lost - keep);
     }
     int32_t out = 0;
     for (int32_t j = 1; j < p->k; j++) {
-        if (p->loss[j] < p->loss[out]) out = j;
+        if (t->loss[j] < t->loss[out]) out = j;
     }
-    if (!(with + p->loss[out] < now * (1.0 - 1e-12))) return;
-    memcpy(c + (int64_t)out * p->d, p->y + i * p->d, (size_t)p->d * sizeof *c);
+    if (!(with + t->loss[out] < now * (1.0 - 1e-6))) return;
+    memcpy(t->c + (int64_t)out * p->d, p->y + i * p->d, (size_t)p->d * sizeof *t->c);
     for (int64_t q = 0; q < p->m; q++) {
-        if (p->at1[q] == out || p->at2[q] == out) {
-            nearest_two_of(p, c, q);
-        } else if (p->fresh[q] < p->near1[q]) {
-            p->near2[q] = p->near1[q];
-            p->at2[q] = p->at1[q];
-            p->near1[q] = p->fresh[q];
-            p->at1[q] = out;
-        } else if (p->fresh[q] < p->near2[q]) {
-            p->near2[q] = p->fresh[q];
-            p->at2[q] = out;
+        if (t->at1[q] == out || t->at2[q] == out) {
+            nearest_two_of(t, q);
+        } else if (t->fresh[q] < t->near1[q]) {
+            t->near2[q] = t->near1[q];
+            t->at2[q] = t->at1[q];
+            t->near1[q] = t->fresh[q];
+            t->at1[q] = out;
+        } else if (t->fresh[q] < t->near2[q]) {
+            t->near2[q] = t->fresh[q];
+            t->at2[q] = out;
         }
     }
 }
 
 /* Lloyd in place; returns the objective of the final centres. */
-static double small_lloyd(problem *p, double *c)
+static double small_lloyd(trial *t)
 {
+    const problem *p = t->p;
     double before = INFINITY;
     for (int pass = 0; pass <= p->passes; pass++) {
-        for (int64_t i = 0; i < p->m; i++) nearest_two_of(p, c, i);
-        const double now = objective_of(p);
+        dm_centers_set(&t->centers, p->k, t->c, NULL);
+        dm_nearest_distance(p->o->kernel, &t->centers, &t->tile, p->row, p->m, t->at1, t->squared);
+        double now = 0.0;
+        for (int64_t i = 0; i < p->m; i++) now += p->w[i] * t->squared[i];
         if (pass == p->passes || !(now < before * (1.0 - 1e-9))) return now;
         before = now;
-        memset(p->sum, 0, (size_t)p->k * (size_t)p->d * sizeof *p->sum);
-        memset(p->weight, 0, (size_t)p->k * sizeof *p->weight);
+        memset(t->sum, 0, (size_t)p->k * (size_t)p->d * sizeof *t->sum);
+        memset(t->weight, 0, (size_t)p->k * sizeof *t->weight);
         for (int64_t i = 0; i < p->m; i++) {
-            double *s = p->sum + (int64_t)p->at1[i] * p->d;
+            double *s = t->sum + (int64_t)t->at1[i] * p->d;
             for (int32_t f = 0; f < p->d; f++) s[f] += p->w[i] * p->y[i * p->d + f];
-            p->weight[p->at1[i]] += p->w[i];
+            t->weight[t->at1[i]] += p->w[i];
         }
         for (int32_t j = 0; j < p->k; j++) {
-            if (!(p->weight[j] > 0.0)) continue;
-            for (int32_t f = 0; f < p->d; f++) c[(int64_t)j * p->d + f] = p->sum[(int64_t)j * p->d + f] / p->weight[j];
+            if (!(t->weight[j] > 0.0)) continue;
+            for (int32_t f = 0; f < p->d; f++)
+                t->c[(int64_t)j * p->d + f] = t->sum[(int64_t)j * p->d + f] / t->weight[j];
         }
     }
     return before;
 }
 
-demarc_status dm_recluster(uint64_t seed, uint64_t stream, const double *y, const double *w, int64_t m, int32_t d,
+static double run_trial(trial *t, int32_t number)
+{
+    t->draws = (uint64_t)number << 32;
+    if (number == 1 && t->p->o->start != NULL) {
+        given_start(t);
+    } else {
+        plus_plus(t);
+    }
+    /* Swaps lead all trials to the same few points; every fourth trial goes without, for variety. */
+    if (t->p->k > 1 && number % 4 != 3) {
+        for (int32_t s = 0; s < t->p->swaps; s++) swap_step(t);
+    }
+    return small_lloyd(t);
+}
+
+static void trial_destroy(trial *t)
+{
+    dm_free(t->c);
+    dm_free(t->near1);
+    dm_free(t->near2);
+    dm_free(t->at1);
+    dm_free(t->at2);
+    dm_free(t->fresh);
+    dm_free(t->best_fresh);
+    dm_free(t->center);
+    dm_free(t->squared);
+    dm_free(t->loss);
+    dm_free(t->sum);
+    dm_free(t->weight);
+    dm_centers_destroy(&t->centers);
+    dm_tile_destroy(&t->tile);
+}
+
+static demarc_status trial_create(trial *t, const problem *p)
+{
+    demarc_status st = DEMARC_OK;
+    const int64_t kd = (int64_t)p->k * p->d;
+    *t = (trial){.p = p};
+    DM_TRY(dm_alloc(t->c, kd, "reclustering"));
+    DM_TRY(dm_alloc(t->near1, p->m, "reclustering"));
+    DM_TRY(dm_alloc(t->near2, p->m, "reclustering"));
+    DM_TRY(dm_alloc(t->at1, p->m, "reclustering"));
+    DM_TRY(dm_alloc(t->at2, p->m, "reclustering"));
+    DM_TRY(dm_alloc(t->fresh, p->m, "reclustering"));
+    DM_TRY(dm_alloc(t->best_fresh, p->m, "reclustering"));
+    DM_TRY(dm_alloc(t->center, p->d, "reclustering"));
+    DM_TRY(dm_alloc(t->squared, p->m, "reclustering"));
+    DM_TRY(dm_alloc(t->loss, p->k, "reclustering"));
+    DM_TRY(dm_alloc(t->sum, kd, "reclustering"));
+    DM_TRY(dm_alloc(t->weight, p->k, "reclustering"));
+    DM_TRY(dm_centers_create(&t->centers, p->k, p->d));
+    DM_TRY(dm_tile_create(&t->tile, p->k));
+cleanup:
+    return st;
+}
+
+/* Proposals, passes, swaps of a trial by the budget; returns the number of trials. */
+static int32_t plan(problem *p)
+{
+    const double budget = p->o->budget;
+    /* Costs in multiply-adds: looking at all points once; a full assignment is k looks, a swap about three. */
+    const double look = (double)p->m * (p->d + 4.0), full = look * p->k;
+    p->proposals = (int32_t)fmin(2.0 + log((double)p->k), fmax(1.0, budget / full));
+    p->passes = (int32_t)fmin(MOST_PASSES, fmax(2.0, budget / full));
+    const double once = full * (p->proposals + 1.0) + fmin(10.0, p->passes) * full;
+    p->swaps = (int32_t)fmin(20.0 * p->k, fmax(0.0, (budget / 4.0 - once) / (3.0 * look)));
+    return (int32_t)fmin(MOST_TRIALS, fmax(1.0, budget / (once + 3.0 * p->swaps * look)));
+}
+
+bool dm_recluster_wants_start(const dm_recluster_options *o, int64_t m, int32_t d, int32_t k)
+{
+    problem p = {.o = o, .m = m, .d = d, .k = k};
+    return plan(&p) > 1;
+}
+
+demarc_status dm_recluster(const dm_recluster_options *o, const double *y, const double *w, int64_t m, int32_t d,
                            int32_t k, double *centroids)
 {
     demarc_status st = DEMARC_OK;
-    problem p = {.y = y, .w = w, .m = m, .d = d, .k = k, .seed = seed, .stream = stream};
+    problem p = {.o = o, .y = y, .w = w, .m = m, .d = d, .k = k};
     const int64_t kd = (int64_t)k * d;
-    double *c = NULL;
-    DM_TRY(dm_alloc(p.near1, m, "reclustering"));
-    DM_TRY(dm_alloc(p.near2, m, "reclustering"));
-    DM_TRY(dm_alloc(p.at1, m, "reclustering"));
-    DM_TRY(dm_alloc(p.at2, m, "reclustering"));
-    DM_TRY(dm_alloc(p.fresh, m, "reclustering"));
-    DM_TRY(dm_alloc(p.best_fresh, m, "reclustering"));
-    DM_TRY(dm_alloc(p.loss, k, "reclustering"));
-    DM_TRY(dm_alloc(p.sum, kd, "reclustering"));
-    DM_TRY(dm_alloc(p.weight, k, "reclustering"));
-    DM_TRY(dm_alloc(c, kd, "reclustering"));
-    /* Costs in multiply-adds: looking at all points once; a full assignment is k looks, a swap about three. */
-    const double look = (double)m * (d + 4.0), full = look * k;
-    p.proposals = (int32_t)fmin(2.0 + log((double)k), fmax(1.0, BUDGET / full));
-    p.passes = (int32_t)fmin(MOST_PASSES, fmax(2.0, BUDGET / full));
-    const double once = full * (p.proposals + 1.0) + fmin(10.0, p.passes) * full;
-    const double swaps = fmin(20.0 * k, fmax(0.0, (BUDGET / 4.0 - once) / (3.0 * look)));
-    const double trials = fmin(MOST_TRIALS, fmax(1.0, BUDGET / (once + 3.0 * swaps * look)));
-    double best = INFINITY;
-    for (int32_t t = 0; t < (int32_t)trials; t++) {
-        plus_plus(&p, c);
-        for (int64_t i = 0; i < m; i++) nearest_two_of(&p, c, i);
-        /* Swaps lead all trials to the same few points; every second trial goes without, for variety. */
-        for (int32_t s = 0; s < (int32_t)swaps && k > 1 && t % 2 == 0; s++) swap_step(&p, c);
-        const double objective = small_lloyd(&p, c);
-        if (objective < best || t == 0) {
-            best = objective;
-            memcpy(centroids, c, (size_t)kd * sizeof *c);
-        }
+    trial *at = NULL; /* [threads] */
+    double objective[MOST_TRIALS], *found = NULL;
+    const int32_t trials = plan(&p);
+    const int threads = o->threads < trials ? o->threads : trials;
+    DM_TRY(dm_alloc(p.row, m * d, "reclustering"));
+    DM_TRY(dm_alloc(p.column, m * d, "reclustering"));
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t f = 0; f < d; f++) p.row[i * d + f] = p.column[f * m + i] = (float)y[i * d + f];
     }
+    DM_TRY(dm_alloc_zero(at, threads, "reclustering"));
+    DM_TRY(dm_alloc(found, trials * kd, "reclustering"));
+    for (int t = 0; t < threads; t++) DM_TRY(trial_create(&at[t], &p));
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (int32_t number = 0; number < trials; number++) {
+        trial *t = &at[omp_get_thread_num()];
+        objective[number] = run_trial(t, number);
+        memcpy(found + number * kd, t->c, (size_t)kd * sizeof *found);
+    }
+    int32_t best = 0;
+    for (int32_t number = 1; number < trials; number++) {
+        if (objective[number] < objective[best]) best = number;
+    }
+    memcpy(centroids, found + best * kd, (size_t)kd * sizeof *found);
 cleanup:
-    dm_free(p.near1);
-    dm_free(p.near2);
-    dm_free(p.at1);
-    dm_free(p.at2);
-    dm_free(p.fresh);
-    dm_free(p.best_fresh);
-    dm_free(p.loss);
-    dm_free(p.sum);
-    dm_free(p.weight);
-    dm_free(c);
+    for (int t = 0; t < threads && at != NULL; t++) trial_destroy(&at[t]);
+    dm_free(at);
+    dm_free(found);
+    dm_free(p.row);
+    dm_free(p.column);
     return st;
 }

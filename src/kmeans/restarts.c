@@ -5,7 +5,8 @@
 #include "base/memory.h"
 #include "kmeans/kmeans.h"
 
-#define SPLITS 10 /* attempts to enlarge a too small segment */
+#define SPLITS 10                         /* attempts to enlarge a too small segment */
+#define SAMPLE_BYTES (INT64_C(128) << 20) /* of the largest mini-batch, over all ranks */
 
 demarc_status dm_kmeans_create(dm_kmeans *km, dm_rows *rows, const double *bound, const dm_scan *scan,
                                const dm_transform *transform, uint64_t seed)
@@ -35,6 +36,7 @@ demarc_status dm_kmeans_create(dm_kmeans *km, dm_rows *rows, const double *bound
 
 void dm_kmeans_destroy(dm_kmeans *km)
 {
+    dm_row_state_destroy(&km->state);
     dm_sum_grid_destroy(&km->grid);
     *km = (dm_kmeans){0};
 }
@@ -86,6 +88,7 @@ static demarc_status polish(dm_kmeans *km, const dm_kmeans_options *o, double *c
     const bool lloyd = o->algorithm == DEMARC_LLOYD;
     const int32_t passes = lloyd || o->polish < 0 || o->polish > o->max_iterations ? o->max_iterations : o->polish;
     DM_TRY_ALL(km->comm, dm_segment_sums_create(&sums, o->k, km->d, km->threads));
+    DM_TRY(dm_kmeans_remember(km, o->k));
     *objective = INFINITY;
     if (passes > 0) {
         DM_TRY(dm_lloyd(km, o, passes, centroids, trace, objective, &sums));
@@ -110,6 +113,28 @@ cleanup:
     return st;
 }
 
+/* Seeding and mini-batches, which share a sample of a large file. */
+static demarc_status start(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids,
+                           dm_trace *trace)
+{
+    demarc_status st = DEMARC_OK;
+    dm_row_sample sample = {0};
+    const int64_t fit = SAMPLE_BYTES / (4 * (int64_t)km->d);
+    DM_TRY(dm_row_sample_create(&sample, km->rows, km->seed, restart, o->batch_size,
+                                fit > o->batch_size ? fit : o->batch_size));
+    km->sample = o->init == DM_INIT_PARALLEL && sample.levels > 0 ? &sample : NULL;
+    DM_TRY(dm_seed(km, o, restart, centroids));
+    const bool enough = o->init != DM_INIT_PARALLEL || km->sample != NULL; /* distinct customers in the sample */
+    km->sample = &sample;
+    if (o->algorithm == DEMARC_MINIBATCH && sample.levels > 0 && enough) {
+        DM_TRY(dm_minibatch(km, o, centroids, trace));
+    }
+cleanup:
+    km->sample = NULL;
+    dm_row_sample_destroy(&sample);
+    return st;
+}
+
 demarc_status dm_kmeans_fit(dm_kmeans *km, const dm_kmeans_options *o, double *centroids, dm_trace *trace)
 {
     demarc_status st = DEMARC_OK;
@@ -121,11 +146,7 @@ demarc_status dm_kmeans_fit(dm_kmeans *km, const dm_kmeans_options *o, double *c
     for (int32_t restart = 0; restart < o->restarts; restart++) {
         dm_trace mine = {0};
         double objective = INFINITY;
-        st = dm_seed(km, o, restart, now);
-        /* A batch that would hold all customers is a Lloyd pass done worse. */
-        if (st == DEMARC_OK && o->algorithm == DEMARC_MINIBATCH && o->batch_size < km->n) {
-            st = dm_minibatch(km, o, restart, now, &mine);
-        }
+        st = start(km, o, restart, now, &mine);
         if (st == DEMARC_OK) st = polish(km, o, now, &mine, &objective);
         if (st == DEMARC_OK && (restart == 0 || objective < best)) {
             best = objective;
@@ -144,7 +165,12 @@ demarc_status dm_kmeans_fit(dm_kmeans *km, const dm_kmeans_options *o, double *c
     best_trace = (dm_trace){0};
     trace->restarts = o->restarts;
     trace->best_restart = best_restart;
+    if (km->rows_passed > 0) {
+        dm_log_detail(km->log, "rows looked at in passes: %.1f%%",
+                      100.0 * (double)km->rows_seen / (double)km->rows_passed);
+    }
 cleanup:
+    dm_row_state_destroy(&km->state);
     dm_trace_clear(&best_trace);
     dm_free(now);
     return st;

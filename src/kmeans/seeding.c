@@ -7,8 +7,11 @@
  * One pass over the rows a round: see row_sampler.h. If after the usual rounds fewer than k candidates are distinct,
  * rounds go on until there are k, or until phi = 0 proves that there are fewer distinct customers.
  *
- * A file of more than twice SAMPLE_BLOCKS blocks (2 million rows) is seeded from SAMPLE_BLOCKS of them (a million rows), one
- * drawn from each of as many equal stretches of the file; if those hold fewer than k distinct customers, from all.
+ * A large file is seeded from the first level of the nested sample (row_sample.h) that the mini-batches start from, too; if
+ * that holds fewer than k distinct customers, from all. Draws are keyed by the row, or by its position in the sample.
+ * There the centroids of k-means|| are one of several starts of a search on a coreset (coreset.c), the others greedy
+ * k-means++: cells of few candidates blur which of two optima is better, a few thousand customers do not. Where so many
+ * segments are wanted that one start is all there is time for, it is that of greedy k-means++.
  *
  * k-means++ (Arthur & Vassilvitskii 2007) on all rows is the same with one row drawn per pass; "random" draws k rows.
  */
@@ -23,7 +26,11 @@
 #include "kmeans/row_sampler.h"
 
 #define ROUNDS 5
-#define SAMPLE_BLOCKS 256
+#define RECLUSTER_MOST 4e8  /* multiply-adds that a search among few points may take: a blink */
+#define RECLUSTER_LEAST 2e7 /* for a start that goes on from there */
+#define CORESET_ROWS 4096   /* at least, and */
+#define CORESET_PER_SEGMENT 48
+#define SUM_ROWS 32      /* rows summed in double before they join the exact sum: the same on every layout */
 #define MOST_ROUNDS 1000 /* a step in the counter's key space per restart; each round adds at least one distinct row */
 
 /* The candidates so far and the state of a round. */
@@ -32,8 +39,8 @@ typedef struct seeder {
     int32_t restart;
     double *candidate; /* [capacity, d] */
     int32_t count, capacity;
-    int32_t fresh;  /* candidates added by the last round: in memory only these are new to `nearest` */
-    float *nearest; /* [n_local] squared distance to the nearest candidate, or NULL when streamed */
+    int32_t fresh;  /* candidates added by the last round: only these are new to `nearest` */
+    float *nearest; /* [rows of this rank's pass] squared distance to the nearest candidate, or NULL when streamed */
     /* one pass */
     dm_purpose purpose;
     uint64_t step;
@@ -57,7 +64,7 @@ static void sample_block(void *context, int thread, int64_t begin, int64_t rows,
 {
     seeder *s = context;
     const dm_kmeans *km = s->km;
-    const int64_t local = begin - dm_rows_range(km->rows).begin;
+    const int64_t local = begin - dm_kmeans_first(km);
     double *squared = s->squared + (int64_t)thread * DM_BLOCK_ROWS;
     dm_sampler *sampler = &s->sampler[thread];
     double sum = 0.0;
@@ -78,12 +85,15 @@ static void sample_block(void *context, int thread, int64_t begin, int64_t rows,
             mass *= (double)near;
         }
         sum += mass;
+        if (r % SUM_ROWS == SUM_ROWS - 1 || r == rows - 1) {
+            dm_exact_sum_add(&s->phi[thread], sum);
+            sum = 0.0;
+        }
         if (!(mass > 0.0)) continue;
         const double u = row_uniform(s, begin + r);
         const double key = (s->race ? -log(u) : u) / mass;
         if (dm_sampler_wants(sampler, key, begin + r)) dm_sampler_offer(sampler, key, begin + r, x + r * km->d);
     }
-    dm_exact_sum_add(&s->phi[thread], sum);
 }
 
 /*
@@ -96,7 +106,7 @@ static demarc_status draw(seeder *s, int32_t most, dm_drawn **drawn, float **x, 
     dm_kmeans *km = s->km;
     *drawn = NULL;
     *x = NULL;
-    /* In memory only the new candidates need a look; streamed rows have no memory of the old ones. */
+    /* With a memory of the nearest only the new candidates need a look; streamed rows have none. */
     const int32_t from = s->nearest != NULL ? s->count - s->fresh : 0, k = s->count - from;
     if (!s->uniform) {
         st = dm_centers_create(&s->centers, k > 0 ? k : 1, km->d);
@@ -233,7 +243,10 @@ static demarc_status recluster_cells(seeder *s, int32_t k, double *centroids)
     if (m < k) DM_TRY(too_few((int32_t)m, k));
     st = DEMARC_OK;
     if (dm_comm_rank(km->comm) == 0) {
-        st = dm_recluster(km->seed, (uint64_t)s->restart, y, w, m, km->d, k, centroids);
+        const dm_recluster_options o = {
+            km->kernel, km->threads,          km->sample == NULL ? RECLUSTER_MOST : RECLUSTER_LEAST,
+            km->seed,   (uint64_t)s->restart, NULL};
+        st = dm_recluster(&o, y, w, m, km->d, k, centroids);
     }
     DM_TRY_ALL(km->comm, st);
     dm_comm_bcast(km->comm, centroids, (int64_t)k * km->d * (int64_t)sizeof *centroids, 0);
@@ -245,12 +258,13 @@ cleanup:
     return st;
 }
 
-static demarc_status seed_parallel(seeder *s, int32_t k, double *centroids)
+/* k-means|| as its authors have it. */
+static demarc_status rounds(seeder *s, int32_t k, double *centroids)
 {
     demarc_status st = DEMARC_OK;
     dm_drawn *drawn = NULL;
     float *x = NULL;
-    const int32_t wanted = k < INT32_MAX / 16 ? 2 * k : k;
+    const int32_t wanted = k <= 128 ? 2 * k : k <= 256 ? 256 : k; /* Bahmani et al. draw k / 2 to 2k a round */
     DM_TRY(draw_first(s));
     s->purpose = DM_PURPOSE_SEED_ROUND;
     s->race = false;
@@ -277,6 +291,49 @@ static demarc_status seed_parallel(seeder *s, int32_t k, double *centroids)
 cleanup:
     dm_free(drawn);
     dm_free(x);
+    return st;
+}
+
+/* Points distinct from each other among the first of a coreset, as far as `wanted` goes. */
+static int32_t distinct_points(const double *y, int64_t m, int32_t d, int32_t wanted)
+{
+    int32_t found = 0;
+    for (int64_t i = 0; i < m && found < wanted; i++) {
+        bool repeat = false;
+        for (int64_t j = 0; j < i && !repeat; j++) repeat = memcmp(y + i * d, y + j * d, (size_t)d * sizeof *y) == 0;
+        found += !repeat;
+    }
+    return found;
+}
+
+/* On all rows k-means||; on a sample the best of several starts on a coreset, that of k-means|| among them. */
+static demarc_status seed_parallel(seeder *s, int32_t k, double *centroids)
+{
+    demarc_status st = DEMARC_OK;
+    dm_kmeans *km = s->km;
+    double *y = NULL, *w = NULL, *found = NULL;
+    int64_t m = 0;
+    if (km->sample == NULL) return rounds(s, k, centroids);
+    const int64_t wanted = (int64_t)k * CORESET_PER_SEGMENT;
+    DM_TRY(dm_coreset(km, s->restart, wanted > CORESET_ROWS ? wanted : CORESET_ROWS, &y, &w, &m));
+    if (distinct_points(y, m, km->d, k) < k) DM_TRY(too_few((int32_t)m, k)); /* then all rows are asked */
+    dm_recluster_options o = {
+        km->kernel, km->threads, RECLUSTER_MOST, km->seed, (uint64_t)s->restart + (UINT64_C(1) << 32), NULL};
+    if (dm_recluster_wants_start(&o, m, km->d, k)) {
+        DM_TRY(rounds(s, k, centroids));
+        o.start = centroids;
+    }
+    if (dm_comm_rank(km->comm) == 0) {
+        st = dm_alloc(found, (int64_t)k * km->d, "seeding");
+        if (st == DEMARC_OK) st = dm_recluster(&o, y, w, m, km->d, k, found);
+        if (st == DEMARC_OK) memcpy(centroids, found, (size_t)k * (size_t)km->d * sizeof *found);
+    }
+    DM_TRY_ALL(km->comm, st);
+    dm_comm_bcast(km->comm, centroids, (int64_t)k * km->d * (int64_t)sizeof *centroids, 0);
+cleanup:
+    dm_free(y);
+    dm_free(w);
+    dm_free(found);
     return st;
 }
 
@@ -343,40 +400,14 @@ cleanup:
     return st;
 }
 
-/* The blocks a large file is seeded from; none for a small one. The same on every rank. */
-static demarc_status draw_sample(dm_kmeans *km, int32_t restart)
-{
-    const int64_t blocks = dm_block_count(km->n);
-    if (blocks <= 2 * SAMPLE_BLOCKS) return DEMARC_OK;
-    demarc_status st = dm_comm_agree(km->comm, dm_alloc(km->sample, SAMPLE_BLOCKS, "seeding sample"));
-    if (st != DEMARC_OK) return st;
-    km->samples = SAMPLE_BLOCKS;
-    const int64_t whole = blocks / SAMPLE_BLOCKS, rest = blocks % SAMPLE_BLOCKS;
-    for (int64_t i = 0, begin = 0; i < SAMPLE_BLOCKS;
-         i++) { /* stretches of `whole` blocks, the first `rest` one longer */
-        const int64_t length = whole + (i < rest);
-        const dm_random4 r = dm_random(km->seed, DM_PURPOSE_SEED_SAMPLE, (uint64_t)restart, (uint64_t)i);
-        km->sample[i] = begin + dm_random_below(r.v[0], r.v[1], length);
-        begin += length;
-    }
-    return DEMARC_OK;
-}
-
-static void drop_sample(dm_kmeans *km)
-{
-    dm_free(km->sample);
-    km->sample = NULL;
-    km->samples = 0;
-}
-
 static demarc_status seed_rows(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids)
 {
     demarc_status st = DEMARC_OK;
-    const dm_row_range range = dm_rows_range(km->rows);
+    const int64_t rows = dm_kmeans_rows(km);
     seeder s = {.km = km, .restart = restart};
-    if (!dm_rows_streamed(km->rows)) st = dm_alloc(s.nearest, range.end - range.begin, "seeding distances");
+    if (km->sample != NULL || !dm_rows_streamed(km->rows)) st = dm_alloc(s.nearest, rows, "seeding distances");
     DM_TRY_ALL(km->comm, st);
-    for (int64_t i = 0; s.nearest != NULL && i < range.end - range.begin; i++) s.nearest[i] = INFINITY;
+    for (int64_t i = 0; s.nearest != NULL && i < rows; i++) s.nearest[i] = INFINITY;
     switch (o->init) {
     case DM_INIT_PARALLEL:
         DM_TRY(seed_parallel(&s, o->k, centroids));
@@ -406,14 +437,12 @@ demarc_status dm_seed(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart
         return DEMARC_OK;
     }
     if (km->positive < o->k) DM_TRY(too_few((int32_t)km->positive, o->k));
-    if (o->init == DM_INIT_PARALLEL) DM_TRY(draw_sample(km, restart));
     st = seed_rows(km, o, restart, centroids);
     if (st == DEMARC_ERR_IMPOSSIBLE && km->sample != NULL) {
-        drop_sample(km);
+        km->sample = NULL;
         st = seed_rows(km, o, restart, centroids);
     }
 cleanup:
-    drop_sample(km);
     km->seed_seconds += dm_clock() - start;
     km->seed_bytes += dm_rows_bytes_read(km->rows) - read_before;
     return st;

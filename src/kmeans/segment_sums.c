@@ -28,7 +28,8 @@ demarc_status dm_segment_sums_create(dm_segment_sums *s, int32_t capacity, int32
     demarc_status st = DEMARC_OK;
     *s = (dm_segment_sums){.k = capacity, .capacity = capacity, .d = d, .threads = threads};
     DM_TRY(dm_alloc_zero(s->total, threads * room(s), "segment sums"));
-    DM_TRY(dm_alloc_zero(s->block, threads * room(s), "segment sums"));
+    DM_TRY(dm_alloc_zero(s->part, threads * room(s), "segment sums"));
+    DM_TRY(dm_alloc_zero(s->pending, threads, "segment sums"));
     DM_TRY(dm_alloc_zero(s->count, (int64_t)threads * capacity, "segment sums"));
 cleanup:
     if (st != DEMARC_OK) dm_segment_sums_destroy(s);
@@ -38,7 +39,8 @@ cleanup:
 void dm_segment_sums_destroy(dm_segment_sums *s)
 {
     dm_free(s->total);
-    dm_free(s->block);
+    dm_free(s->part);
+    dm_free(s->pending);
     dm_free(s->count);
     *s = (dm_segment_sums){0};
 }
@@ -47,29 +49,46 @@ void dm_segment_sums_start(dm_segment_sums *s, int32_t k)
 {
     s->k = k;
     memset(s->total, 0, (size_t)(s->threads * room(s)) * sizeof *s->total);
-    memset(s->block, 0, (size_t)(s->threads * room(s)) * sizeof *s->block);
+    memset(s->part, 0, (size_t)(s->threads * room(s)) * sizeof *s->part);
+    memset(s->pending, 0, (size_t)s->threads * sizeof *s->pending);
     memset(s->count, 0, (size_t)s->threads * (size_t)s->capacity * sizeof *s->count);
 }
 
-void dm_segment_sums_add(dm_segment_sums *s, const dm_sum_grid *g, const dmk_table *kernel, int thread, const float *x,
-                         const float *w, const int32_t *label, int64_t rows)
+static void flush(dm_segment_sums *s, int thread)
 {
-    double *block = s->block + thread * room(s);
-    int64_t *count = s->count + (int64_t)thread * s->capacity;
-    const int64_t kd = (int64_t)s->k * s->d;
-    kernel->accumulate(x, w, label, rows, s->d, g->scale, g->weight_scale, block, block + kd);
-    for (int64_t r = 0; r < rows; r++) count[label[r]] += w == NULL || w[r] > 0.0f;
-    dm_fixed_flush(s->total + thread * room(s), block, cells(s));
+    dm_fixed_flush(s->total + thread * room(s), s->part + thread * room(s), cells(s));
+    s->pending[thread] = 0;
+}
+
+void dm_segment_sums_move(dm_segment_sums *s, const dm_sum_grid *g, const dmk_table *kernel, int thread, const float *x,
+                          const float *w, const int32_t *from, const int32_t *to, int64_t rows, int64_t ahead)
+{
+    int64_t *part = s->part + thread * room(s);
+    const dmk_sums sums = {.sum = part,
+                           .weight = part + (int64_t)s->k * s->d,
+                           .count = s->count + (int64_t)thread * s->capacity,
+                           .scale = g->scale,
+                           .weight_scale = g->weight_scale};
+    if (s->pending[thread] + rows > DM_FIXED_TERMS) flush(s, thread);
+    kernel->move(x, w, from, to, rows, s->d, ahead, &sums);
+    s->pending[thread] += rows;
 }
 
 demarc_status dm_segment_sums_reduce(dm_segment_sums *s, dm_comm *comm)
 {
+    for (int t = 0; t < s->threads; t++) flush(s, t);
     for (int t = 1; t < s->threads; t++) {
         for (int64_t i = 0; i < cells(s); i++) s->total[i] += s->total[t * room(s) + i];
         for (int32_t j = 0; j < s->k; j++) s->count[j] += s->count[(int64_t)t * s->capacity + j];
     }
     dm_comm_sum_i64(comm, s->count, s->k);
     return dm_comm_sum_fixed(comm, s->total, cells(s));
+}
+
+void dm_segment_sums_add(dm_segment_sums *a, const dm_segment_sums *b)
+{
+    for (int64_t i = 0; i < cells(a); i++) a->total[i] += b->total[i];
+    for (int32_t j = 0; j < a->k; j++) a->count[j] += b->count[j];
 }
 
 double dm_segment_sums_weight(const dm_segment_sums *s, const dm_sum_grid *g, int32_t j)

@@ -22,7 +22,8 @@ typedef struct dm_segment_sums {
     int32_t k, capacity, d;
     int threads;
     dm_int128 *total; /* [threads][k (d + 1)]: sums, then weights; after reduction thread 0 holds the global ones */
-    double *block;    /* [threads][k (d + 1)] integers of the block at work */
+    int64_t *part;    /* [threads][k (d + 1)] of the last rows, not yet in total */
+    int64_t *pending; /* [threads] rows in part */
     int64_t *count;   /* [threads][k] rows of positive weight */
 } dm_segment_sums;
 
@@ -30,11 +31,16 @@ demarc_status dm_segment_sums_create(dm_segment_sums *s, int32_t capacity, int32
 void dm_segment_sums_destroy(dm_segment_sums *s);
 /** Zero everything for k <= capacity segments. Local. */
 void dm_segment_sums_start(dm_segment_sums *s, int32_t k);
-/** Add at most DM_BLOCK_ROWS labelled rows on behalf of `thread`. Local. */
-void dm_segment_sums_add(dm_segment_sums *s, const dm_sum_grid *g, const dmk_table *kernel, int thread, const float *x,
-                         const float *w, const int32_t *label, int64_t rows);
+/**
+ * At most DM_BLOCK_ROWS rows go from segment from[r] to segment to[r] (-1 = none) on behalf of `thread`. Local.
+ * @param[in] ahead  floats per row to ask memory for on the way (dmk_table.move), 0 = none
+ */
+void dm_segment_sums_move(dm_segment_sums *s, const dm_sum_grid *g, const dmk_table *kernel, int thread, const float *x,
+                          const float *w, const int32_t *from, const int32_t *to, int64_t rows, int64_t ahead);
 /** Sum over threads and ranks. Collective. */
 demarc_status dm_segment_sums_reduce(dm_segment_sums *s, dm_comm *comm);
+/** a += b (reduced values, equal k). */
+void dm_segment_sums_add(dm_segment_sums *a, const dm_segment_sums *b);
 
 /** After reduction, local: */
 double dm_segment_sums_weight(const dm_segment_sums *s, const dm_sum_grid *g, int32_t j);

@@ -7,9 +7,11 @@
 
 #include "base/memory.h"
 
-#define UNIT 0x1p-24       /* unit roundoff of float */
-#define TILE_BYTES 262144  /* of g: stays in a core's second-level cache beside the rows */
-#define NORM_LIMIT 0x1p50f /* beyond it single precision could overflow */
+#define UNIT 0x1p-24        /* unit roundoff of float */
+#define TILE_BYTES 262144   /* of g: stays in a core's second-level cache beside the rows */
+#define NORM_LIMIT 0x1p50f  /* beyond it single precision could overflow */
+#define SEARCH_BYTES 32768  /* of rows searched at a time: most of a core's first-level cache */
+#define FUSED_FLOATS 262144 /* packed centroids up to a MiB stream from the second-level cache; more is sgemm's */
 
 demarc_status dm_centers_create(dm_centers *c, int32_t capacity, int32_t d)
 {
@@ -21,9 +23,8 @@ demarc_status dm_centers_create(dm_centers *c, int32_t capacity, int32_t d)
     DM_TRY(dm_alloc(c->single, kd, "centroids"));
     DM_TRY(dm_alloc(c->h, capacity, "centroid norms"));
     DM_TRY(dm_alloc(c->norm, capacity, "centroid norms"));
-    const int64_t padded = ((int64_t)capacity + DMK_PACK - 1) / DMK_PACK * DMK_PACK;
-    DM_TRY(dm_alloc_zero(c->packed, padded * d, "centroids"));
-    DM_TRY(dm_alloc(c->packed_h, padded, "centroid norms"));
+    DM_TRY(dm_alloc(c->packed, dmk_packed_floats(capacity, d), "centroids"));
+    DM_TRY(dm_alloc(c->packed_h, dmk_packed_centroids(capacity), "centroid norms"));
 cleanup:
     if (st != DEMARC_OK) dm_centers_destroy(c);
     return st;
@@ -41,14 +42,42 @@ void dm_centers_destroy(dm_centers *c)
     *c = (dm_centers){0};
 }
 
+/* kernels/dmk.h says how. */
 static void pack(dm_centers *c)
 {
-    const int64_t d = c->d, padded = ((int64_t)c->k + DMK_PACK - 1) / DMK_PACK * DMK_PACK;
-    for (int64_t j = 0; j < padded; j++) {
-        float *to = c->packed + j / DMK_PACK * DMK_PACK * d + j % DMK_PACK;
-        c->packed_h[j] = j < c->k ? c->h[j] : INFINITY;
-        for (int64_t f = 0; f < d; f++) to[f * DMK_PACK] = j < c->k ? c->single[j * d + f] : 0.0f;
+    const int64_t d = c->d, k = c->k, padded = dmk_packed_centroids(k);
+    memset(c->packed, 0, (size_t)dmk_packed_floats(k, d) * sizeof *c->packed);
+    for (int64_t j = 0; j < padded; j++) c->packed_h[j] = j < k ? c->h[j] : INFINITY;
+    for (int64_t j = 0; j < k; j++) {
+        const float *from = c->single + j * d;
+        if (k <= 8) {
+            for (int64_t f = 0; f < d; f++) c->packed[f / 2 * 16 + 2 * j + f % 2] = from[f];
+        } else {
+            for (int64_t f = 0; f < d; f++) c->packed[(j / 16 * d + f) * 16 + j % 16] = from[f];
+        }
     }
+}
+
+/* True where the bound says nothing: products may overflow, or so many features that gamma_d is useless. */
+static bool unbounded(const dm_centers *c)
+{
+    return !(c->norm_max < (double)NORM_LIMIT) || !(c->b_max < 0x1p100) || (double)c->d * UNIT > 0.01;
+}
+
+/* Twice error_bound() with the largest norms, as a polynomial in ||x||, rounded up by 1% for its own arithmetic. */
+static void set_targets(dm_centers *c)
+{
+    const double d = (double)c->d, single = 1.02 * UNIT * (d + 3.0);
+    c->targets = (dmk_targets){
+        .k = c->k,
+        .d = c->d,
+        .packed = c->packed,
+        .h = c->packed_h,
+        .linear = (float)(2.02 * single * 1.001 * c->norm_max),
+        .constant = (float)(2.02 * (single * c->h_max + (d + 3.0) * (double)FLT_MIN + (d + 16.0) * 0x1p-52 * c->b_max)),
+        .square = (float)(2.02 * 1.003 * (d + 16.0) * 0x1p-52),
+        .reach = (float)(c->norm_max * 1.000001),
+        .norm_limit = unbounded(c) ? 0.0f : NORM_LIMIT}; /* 0: no row is certain */
 }
 
 void dm_centers_set(dm_centers *c, int32_t k, const double *centroids, const double *offsets)
@@ -72,19 +101,23 @@ void dm_centers_set(dm_centers *c, int32_t k, const double *centroids, const dou
         c->b_max = fmax(c->b_max, fabs(c->b[j]));
     }
     pack(c);
+    set_targets(c);
 }
 
 demarc_status dm_tile_create(dm_tile *t, int32_t k)
 {
     demarc_status st = DEMARC_OK;
     int64_t rows = TILE_BYTES / 4 / k / 64 * 64;
-    *t = (dm_tile){.rows = rows < 64 ? 64 : rows > 1024 ? 1024 : rows};
+    *t = (dm_tile){.rows = rows < 64 ? 64 : rows > 1024 ? 1024 : rows, .ahead = INT64_MAX};
     DM_TRY(dm_alloc(t->g, t->rows * k, "distance tile"));
     DM_TRY(dm_alloc(t->best, t->rows, "distance tile"));
     DM_TRY(dm_alloc(t->second, t->rows, "distance tile"));
     DM_TRY(dm_alloc(t->norm, t->rows, "distance tile"));
     DM_TRY(dm_alloc(t->flag, t->rows, "distance tile"));
-    DM_TRY(dm_alloc(t->scratch, DMK_NEAREST_SCRATCH, "distance tile"));
+    DM_TRY(dm_alloc(t->open, t->rows / 16, "distance tile"));
+    DM_TRY(dm_alloc(t->scratch,
+                    DMK_NEAREST_SCRATCH(k < DMK_NEAREST_CENTROIDS ? k : DMK_NEAREST_CENTROIDS, DMK_NEAREST_FEATURES),
+                    "distance tile"));
 cleanup:
     if (st != DEMARC_OK) dm_tile_destroy(t);
     return st;
@@ -97,6 +130,7 @@ void dm_tile_destroy(dm_tile *t)
     dm_free(t->second);
     dm_free(t->norm);
     dm_free(t->flag);
+    dm_free(t->open);
     dm_free(t->scratch);
     *t = (dm_tile){0};
 }
@@ -104,33 +138,26 @@ void dm_tile_destroy(dm_tile *t)
 /* The bound of the header for a row of norm `x_norm` (an estimate, inflated here) against norms c and h. */
 static double error_bound(const dm_centers *c, double x_norm, double c_norm, double h)
 {
-    const double d = (double)c->d, xc = 1.001 * x_norm * c_norm;
-    const double single = 1.02 * UNIT * ((d + 3.0) * xc + 2.0 * h) + (d + 3.0) * (double)FLT_MIN;
+    const double d = (double)c->d;
+    const double single = 1.02 * UNIT * (d + 3.0) * (1.001 * x_norm * c_norm + h) + (d + 3.0) * (double)FLT_MIN;
     const double reach = 1.001 * x_norm + c->norm_max;
     return single + (d + 16.0) * 0x1p-52 * (reach * reach + c->b_max);
 }
 
-/* True where the bound says nothing: rows whose products may overflow, or so many features that gamma_d is useless. */
-static bool beyond_bound(const dm_centers *c, float x_norm)
+static bool beyond_bound(const dm_centers *c, float x_norm) { return !(x_norm < NORM_LIMIT) || unbounded(c); }
+
+static bool is_fused(const dmk_table *kernel, const dm_centers *c)
 {
-    return !(x_norm < NORM_LIMIT) || !(c->norm_max < (double)NORM_LIMIT) || !(c->b_max < 0x1p100) ||
-           (double)c->d * UNIT > 0.01;
+    return kernel->nearest != NULL && c->k <= DMK_NEAREST_CENTROIDS && c->d <= DMK_NEAREST_FEATURES &&
+           dmk_packed_floats(c->k, c->d) <= FUSED_FLOATS;
 }
 
-/* Single-precision best, second, norm and label of rows [0, rows) of x, rows <= t->rows, and g for whoever needs it. */
-static void tile_scores(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
-                        int32_t *label, bool need_g)
+/* Products of rows [0, rows) of x with all centroids, rows <= t->rows, and the rows' norms. */
+static void tile_products(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows)
 {
-    const int d = c->d, k = c->k;
-    t->has_g = need_g || kernel->nearest == NULL || d > DMK_NEAREST_FEATURES;
-    if (!t->has_g) {
-        kernel->nearest->rows(x, rows, d, c->packed, c->packed_h, k, t->scratch, t->best, t->second, label, t->norm);
-        return;
-    }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, k, (int)rows, d, 1.0f, c->single, d, x, d, 0.0f, t->g,
-                (int)rows);
-    kernel->smallest_two(t->g, rows, c->h, k, rows, t->best, t->second, label);
-    kernel->row_norms(x, rows, d, t->norm);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, c->k, (int)rows, c->d, 1.0f, c->single, c->d, x, c->d, 0.0f,
+                t->g, (int)rows);
+    kernel->row_norms(x, rows, c->d, t->norm);
 }
 
 /* Keeps the best and the second best of (q, j) pairs that arrive in order of j. */
@@ -154,19 +181,19 @@ static void offer(two_best *t, int32_t j, double squared, double q)
 }
 
 /*
- * The exact two smallest of row r of the tile among those that the bounds cannot exclude. `rank` is 1 when only the
- * smallest matters, 2 when the runner-up must be exact too.
+ * The exact two smallest of a row among those that the bounds cannot exclude. g: its products with the centroids, `ldg`
+ * apart. `rank` is 1 when only the smallest matters, 2 when the runner-up must be exact too.
  */
-static two_best settle(const dmk_table *kernel, const dm_centers *c, const dm_tile *t, const float *row, int64_t r,
+static two_best settle(const dmk_table *kernel, const dm_centers *c, const float *row, float norm, const float *g,
                        int64_t ldg, int rank)
 {
     two_best found = {INFINITY, INFINITY, 0.0, -1, -1};
-    const double x_norm = (double)t->norm[r];
-    const bool all = !t->has_g || beyond_bound(c, t->norm[r]);
+    const double x_norm = (double)norm;
+    const bool all = beyond_bound(c, norm);
     /* The rank-th smallest upper bound: nothing whose lower bound lies above it can be among the rank smallest. */
     double up1 = INFINITY, up2 = INFINITY;
     for (int32_t j = 0; j < c->k && !all; j++) {
-        double s = (double)c->h[j] - (double)t->g[j * ldg + r];
+        double s = (double)c->h[j] - (double)g[j * ldg];
         double up = s + error_bound(c, x_norm, (double)c->norm[j], fabs((double)c->h[j]));
         if (up < up1) {
             up2 = up1;
@@ -178,7 +205,7 @@ static two_best settle(const dmk_table *kernel, const dm_centers *c, const dm_ti
     const double limit = rank == 1 ? up1 : up2;
     for (int32_t j = 0; j < c->k; j++) {
         if (!all) {
-            double s = (double)c->h[j] - (double)t->g[j * ldg + r];
+            double s = (double)c->h[j] - (double)g[j * ldg];
             double low = s - error_bound(c, x_norm, (double)c->norm[j], fabs((double)c->h[j]));
             if (low > limit) continue;
         }
@@ -188,35 +215,87 @@ static two_best settle(const dmk_table *kernel, const dm_centers *c, const dm_ti
     return found;
 }
 
-/* Flags the rows of the tile whose smallest value the tile alone cannot tell; returns how many. */
-static int64_t flag_uncertain(const dmk_table *kernel, const dm_centers *c, dm_tile *t, int64_t rows)
+/* The exact nearest of a row that the fused search left open. */
+static int32_t settle_open(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *row)
 {
-    /* Twice error_bound() with the largest norms, as a polynomial in ||x||, rounded up by 1% for its own arithmetic. */
-    const double d = (double)c->d, single = 1.02 * UNIT;
-    const double linear = 2.02 * single * (d + 3.0) * 1.001 * c->norm_max;
-    const double constant =
-        2.02 * (single * 2.0 * c->h_max + (d + 3.0) * (double)FLT_MIN + (d + 16.0) * 0x1p-52 * c->b_max);
-    const double square = 2.02 * 1.003 * (d + 16.0) * 0x1p-52;
-    const float limit = beyond_bound(c, 0.0f) ? 0.0f : NORM_LIMIT; /* 0: no row is certain */
-    return kernel->uncertain(t->best, t->second, t->norm, rows, (float)linear, (float)constant, (float)square,
-                             (float)c->norm_max, limit, t->flag);
+    float norm = 0.0f;
+    kernel->row_norms(row, 1, c->d, &norm);
+    cblas_sgemv(CblasRowMajor, CblasNoTrans, c->k, c->d, 1.0f, c->single, c->d, row, 1, 0.0f, t->g, 1);
+    t->settled++;
+    return settle(kernel, c, row, norm, t->g, 1, 1).j1;
 }
 
-static int64_t tile_rows(const dm_tile *t, int64_t left) { return left < t->rows ? left : t->rows; }
+int64_t dm_tile_rows(int32_t d)
+{
+    const int64_t rows = SEARCH_BYTES / 4 / (d < 1 ? 1 : d) / 16 * 16;
+    return rows < 16 ? 16 : rows > 1024 ? 1024 : rows;
+}
+
+/* One tile: labels, and where wanted the two scores (best, second NULL or both). Returns true if open bits were set. */
+static void search_tile(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
+                        int32_t *label, float *best, float *second)
+{
+    const int64_t ahead = t->ahead < c->d ? t->ahead : c->d;
+    int64_t left = kernel->nearest(&c->targets, x, rows, ahead, t->scratch, label, t->open, best, second);
+    for (int64_t i = 0; left > 0; i++) {
+        for (uint32_t bits = t->open[i]; bits != 0; bits &= bits - 1, left--) {
+            const int64_t r = i * 16 + __builtin_ctz(bits);
+            label[r] = settle_open(kernel, c, t, x + r * c->d);
+            if (best != NULL) best[r] = second[r] = 0.0f;
+        }
+    }
+}
+
+static void sgemm_tile(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
+                       int32_t *label)
+{
+    const dmk_targets *g = &c->targets;
+    tile_products(kernel, c, t, x, rows);
+    kernel->smallest_two(t->g, rows, c->h, c->k, rows, t->best, t->second, label);
+    int64_t left = kernel->uncertain(t->best, t->second, t->norm, rows, g->linear, g->constant, g->square, g->reach,
+                                     g->norm_limit, t->flag);
+    t->settled += left;
+    for (int64_t r = 0; left > 0; r++) {
+        if (!t->flag[r]) continue;
+        label[r] = settle(kernel, c, x + r * c->d, t->norm[r], t->g + r, rows, 1).j1;
+        t->best[r] = t->second[r] = 0.0f;
+        left--;
+    }
+}
+
+static int64_t tile_rows(const dm_tile *t, const dm_centers *c, bool fused, int64_t left)
+{
+    int64_t rows = fused ? dm_tile_rows(c->d) : t->rows;
+    if (rows > t->rows) rows = t->rows;
+    return left < rows ? left : rows;
+}
 
 void dm_nearest(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows, int32_t *label)
 {
+    const bool fused = is_fused(kernel, c);
     for (int64_t at = 0, n = 0; at < rows; at += n) {
-        const float *tile = x + at * c->d;
-        n = tile_rows(t, rows - at);
-        tile_scores(kernel, c, t, tile, n, label + at, false);
-        const int64_t open = flag_uncertain(kernel, c, t, n);
-        for (int64_t r = 0, left = open; left > 0; r++) {
-            if (!t->flag[r]) continue;
-            label[at + r] = settle(kernel, c, t, tile + r * c->d, r, n, 1).j1;
-            left--;
+        n = tile_rows(t, c, fused, rows - at);
+        if (fused) {
+            search_tile(kernel, c, t, x + at * c->d, n, label + at, NULL, NULL);
+        } else {
+            sgemm_tile(kernel, c, t, x + at * c->d, n, label + at);
         }
-        t->settled += open;
+    }
+}
+
+void dm_nearest_gap(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
+                    int32_t *label, float *gap)
+{
+    const bool fused = is_fused(kernel, c);
+    for (int64_t at = 0, n = 0; at < rows; at += n) {
+        n = tile_rows(t, c, fused, rows - at);
+        if (fused) {
+            kernel->row_norms(x + at * c->d, n, c->d, t->norm);
+            search_tile(kernel, c, t, x + at * c->d, n, label + at, t->best, t->second);
+        } else {
+            sgemm_tile(kernel, c, t, x + at * c->d, n, label + at);
+        }
+        kernel->gap(t->best, t->second, t->norm, n, &c->targets, gap + at);
     }
 }
 
@@ -234,10 +313,10 @@ void dm_nearest_two(const dmk_table *kernel, const dm_centers *c, dm_tile *t, co
 {
     for (int64_t at = 0, n = 0; at < rows; at += n) {
         const float *tile = x + at * c->d;
-        n = tile_rows(t, rows - at);
-        tile_scores(kernel, c, t, tile, n, label + at, true);
+        n = tile_rows(t, c, false, rows - at);
+        tile_products(kernel, c, t, tile, n);
         for (int64_t r = 0; r < n; r++) {
-            two_best found = settle(kernel, c, t, tile + r * c->d, r, n, 2);
+            two_best found = settle(kernel, c, tile + r * c->d, t->norm[r], t->g + r, n, 2);
             label[at + r] = found.j1;
             runner[at + r] = found.j2;
             squared[at + r] = found.squared1;

@@ -7,15 +7,15 @@
  *
  *   s_j = (||c_j||^2 - b_j) / 2 - x . c_j   (so q_j = ||x||^2 + 2 s_j)
  *
- * is computed in single precision, x . c_j by the fused kernel of this CPU (kernels/simd) where it has one and the
- * features are few enough, else by sgemm on tiles. Whatever the order of summation, with or without fused operations,
+ * is computed in single precision by the fused kernel of this CPU (kernels/) where it has one and the centroids fit its
+ * second-level cache, else by sgemm on tiles. Whatever the order of summation, with or without fused operations,
  *
- *   |computed s_j - s_j| <= e_j = 1.02 u ((d + 3) ||x|| ||c_j|| + 2 |h_j|) + slack,   u = 2^-24, h_j = (||c_j||^2 - b_j) / 2
+ *   |computed s_j - s_j| <= e_j = 1.02 u (d + 3) (||x|| ||c_j|| + |h_j|) + slack,   u = 2^-24, h_j = (||c_j||^2 - b_j) / 2
  *
- * (Higham 2002, section 3.1: gamma_d for the dot product; 1 u each for rounding c_j, h_j and the difference), with slack
+ * (Higham 2002, section 3.1: gamma_{d+1} for the sum of d products and h_j; 1 u each for rounding c_j and h_j), with slack
  * for underflow and for the rounding of the double-precision reference itself. A row whose two smallest s_j are further
- * apart than twice the largest bound is certain; any other row is settled by evaluating in double every j, or with a
- * tile at hand every j that the bounds do not exclude. Rows too large for the bound to hold are evaluated in double throughout.
+ * apart than twice the largest bound is certain; any other row is settled by evaluating in double every j that the
+ * bounds do not exclude. Rows too large for the bound to hold are evaluated in double throughout.
  *
  * Everything here is local and thread-safe with one dm_tile per thread. Called inside a parallel region each thread
  * runs its own single-threaded sgemm.
@@ -35,8 +35,9 @@ typedef struct dm_centers {
     float *single; /* [k, d] rounded */
     float *h;      /* [k] */
     float *norm;   /* [k] upper bounds of ||c_j|| */
-    float *packed; /* single and h once more, as dmk_nearest_kernel wants them */
+    float *packed; /* single and h once more, as the fused search wants them */
     float *packed_h;
+    dmk_targets targets; /* for the fused search, and the bound for both ways */
     double norm_max, h_max, b_max;
 } dm_centers;
 
@@ -50,17 +51,28 @@ typedef struct dm_tile {
     int64_t rows;
     float *g; /* [k, rows] */
     float *best, *second, *norm;
-    uint8_t *flag;   /* rows that are not certain */
-    float *scratch;  /* of the fused kernel */
-    bool has_g;      /* g belongs to the rows at hand (sgemm), or the fused kernel kept none */
+    uint8_t *flag;   /* rows that are not certain: of sgemm */
+    uint16_t *open;  /* the same as bits: of the fused search */
+    float *scratch;  /* of the fused search */
+    int64_t ahead;   /* floats per row that the search asks memory for while at work; the caller may lower it */
     int64_t settled; /* rows that needed double precision, for the log */
 } dm_tile;
 
 demarc_status dm_tile_create(dm_tile *t, int32_t k);
 void dm_tile_destroy(dm_tile *t);
 
+/** Rows worth searching at a time, a multiple of 16, so that they are still in the first cache when they are used again. */
+int64_t dm_tile_rows(int32_t d);
+
 /** label[rows] = nearest centroid. Any number of rows. */
 void dm_nearest(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows, int32_t *label);
+
+/**
+ * As dm_nearest, and gap[r] <= (distance to the nearest other centroid) - (distance to the own one), with room to spare
+ * for the rounding of the double-precision definition (kmeans/row_bounds.h); 0 where nothing is known. Offsets must be 0.
+ */
+void dm_nearest_gap(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
+                    int32_t *label, float *gap);
 
 /** As dm_nearest, and squared[r] = squared distance (double) to centroid label[r]. */
 void dm_nearest_distance(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
