@@ -149,13 +149,44 @@ static void same(const char *what, const problem *p, int64_t r, const answer *go
 
 #define CANARY (-77)
 
-/* All four functions, every kernel this CPU has; returns the rows that dm_nearest settled in double. */
+/* (distance to the nearest other centroid) - (distance to the own one), by long double. */
+static long double true_gap(const problem *p, int64_t r, int32_t label)
+{
+    long double own = 0.0L, other = INFINITY;
+    for (int32_t j = 0; j < p->k; j++) {
+        long double q = 0.0L;
+        for (int32_t f = 0; f < p->d; f++) {
+            const long double t = (long double)p->x[r * p->d + f] - (long double)p->c[(int64_t)j * p->d + f];
+            q += t * t;
+        }
+        if (j == label) own = sqrtl(q);
+        if (j != label) other = fminl(other, sqrtl(q));
+    }
+    return other - own;
+}
+
+/* Never above the truth; where nothing is known (ties, no other centroid, rows too large) it is 0. */
+static void check_gaps(const problem *p, const answer *want, const float *gap)
+{
+    for (int64_t r = 0; r < p->rows; r++) {
+        const long double most = true_gap(p, r, want[r].label);
+        if (!(gap[r] >= 0.0f) || isinf(gap[r]) || (gap[r] > 0.0f && !((long double)gap[r] <= most)) ||
+            (p->k == 1 && gap[r] != 0.0f)) {
+            fail_msg("dm_nearest_gap, row %lld of %lld, k %d, d %d: %a, true %La", (long long)r, (long long)p->rows,
+                     p->k, p->d, (double)gap[r], most);
+        }
+    }
+}
+
+/* All functions, every kernel this CPU has; returns the rows that dm_nearest settled in double. */
 static int64_t check(const problem *p)
 {
     const size_t n = (size_t)p->rows + 1; /* one more: nobody may write behind the last row */
     answer *want = calloc(n, sizeof *want);
     int32_t *label = malloc(n * sizeof *label), *runner = malloc(n * sizeof *runner);
     double *squared = malloc(n * sizeof *squared), *own = malloc(n * sizeof *own), *second = malloc(n * sizeof *second);
+    float *gap = malloc(n * sizeof *gap);
+    assert_true(gap != NULL);
     assert_true(want != NULL && label != NULL && runner != NULL && squared != NULL && own != NULL && second != NULL);
     bool finite = true;
     for (int64_t i = 0; i < (int64_t)p->k * p->d; i++) finite = finite && fabs(p->c[i]) < 1e150;
@@ -167,15 +198,18 @@ static int64_t check(const problem *p)
     dm_tile tile;
     assert_int_equal(dm_centers_create(&centers, p->k + below(3), p->d), DEMARC_OK);
     dm_centers_set(&centers, p->k, p->c, p->b);
+    bool plain = true; /* without offsets */
+    for (int32_t j = 0; j < p->k; j++) plain = plain && p->b[j] == 0.0;
     int64_t settled = 0;
     for (int v = 0; v < dmk_variant_count(); v++) {
         if (!dmk_variant_supported(v)) continue;
         const dmk_table *kernel = dmk_variant(v);
         assert_int_equal(dm_tile_create(&tile, p->k), DEMARC_OK);
-        for (int function = 0; function < 4; function++) {
+        for (int function = 0; function < (plain ? 5 : 4); function++) {
             for (size_t i = 0; i < n; i++) {
                 label[i] = runner[i] = CANARY;
                 squared[i] = own[i] = second[i] = (double)CANARY;
+                gap[i] = (float)CANARY;
             }
             if (function == 0) {
                 dm_nearest(kernel, &centers, &tile, p->x, p->rows, label);
@@ -184,14 +218,20 @@ static int64_t check(const problem *p)
                 dm_nearest_distance(kernel, &centers, &tile, p->x, p->rows, label, squared);
             } else if (function == 2) {
                 dm_nearest_two(kernel, &centers, &tile, p->x, p->rows, label, runner, squared, own, second);
+            } else if (function == 4) {
+                tile.ahead = below(3) == 0 ? 0 : INT64_MAX;
+                dm_nearest_gap(kernel, &centers, &tile, p->x, p->rows, label, gap);
+                check_gaps(p, want, gap);
+                assert_true(gap[p->rows] == (float)CANARY);
             } else {
                 dm_nearest_two_exhaustive(kernel, &centers, p->x, p->rows, label, runner, squared, own, second);
             }
             static const char *const name[] = {"dm_nearest", "dm_nearest_distance", "dm_nearest_two",
-                                               "dm_nearest_two_exhaustive"};
+                                               "dm_nearest_two_exhaustive", "dm_nearest_gap"};
             for (int64_t r = 0; r < p->rows; r++) {
-                answer got = {label[r], runner[r], function == 0 ? want[r].squared : squared[r], own[r], second[r]};
-                same(name[function], p, r, &got, &want[r], function >= 2);
+                const bool label_only = function == 0 || function == 4;
+                answer got = {label[r], runner[r], label_only ? want[r].squared : squared[r], own[r], second[r]};
+                same(name[function], p, r, &got, &want[r], function == 2 || function == 3);
             }
             assert_int_equal(label[p->rows], CANARY);
             assert_int_equal(runner[p->rows], CANARY);
@@ -206,6 +246,7 @@ static int64_t check(const problem *p)
     free(squared);
     free(own);
     free(second);
+    free(gap);
     return settled;
 }
 
@@ -315,7 +356,7 @@ static void duplicate_centroids(void **state)
 
 /*
  * Row r lies between centroids 2r and 2r + 1, `gap` (relative) nearer to one of them: far below what single precision
- * can tell where the data lie `away` from the origin, far above what double errs.
+ * can tell where the data lie `away` from the origin, far above what double errs. From 3 on no row is near another's pair.
  */
 static void near_tie(double gap, double away, double offset)
 {
@@ -361,7 +402,7 @@ static void gaps_of_every_size(void **state)
 {
     (void)state;
     random_state = 6;
-    for (int t = 0; t < 150; t++) near_tie(ldexp(1.0, -(8 + below(36))), ldexp(1.0, below(14)), 0.0);
+    for (int t = 0; t < 150; t++) near_tie(ldexp(1.0, -(8 + below(36))), ldexp(1.0, 2 + below(12)), 0.0);
 }
 
 /* Sizes at which single precision overflows or underflows, for rows and centroids apart. */
@@ -496,6 +537,65 @@ static void clear_cases_need_no_settling(void **state)
     free_problem(&p);
 }
 
+static int by_value(const void *a, const void *b)
+{
+    const double p = *(const double *)a, q = *(const double *)b;
+    return p < q ? -1 : p > q;
+}
+
+/* A gap too small is right but of no use: on ordinary data, at any ordinary scale, the median is nearly the truth. */
+static void gaps_are_useful(void **state)
+{
+    (void)state;
+    random_state = 13;
+    const double size[] = {1.0, 1e-6, 1e6, 1e-12, 1e12};
+    const int32_t ks[] = {2, 8, 16, 32, 50};
+    for (int i = 0; i < 25; i++) {
+        problem p = new_problem(301, ks[i / 5], 1 + below(60));
+        fill_random(&p, size[i % 5]);
+        dm_centers c;
+        assert_int_equal(dm_centers_create(&c, p.k, p.d), DEMARC_OK);
+        dm_centers_set(&c, p.k, p.c, NULL);
+        for (int v = 0; v < dmk_variant_count(); v++) {
+            if (!dmk_variant_supported(v)) continue;
+            int32_t label[301];
+            float gap[301];
+            double share[301];
+            dm_tile tile;
+            assert_int_equal(dm_tile_create(&tile, p.k), DEMARC_OK);
+            dm_nearest_gap(dmk_variant(v), &c, &tile, p.x, p.rows, label, gap);
+            for (int64_t r = 0; r < p.rows; r++) share[r] = (double)((long double)gap[r] / true_gap(&p, r, label[r]));
+            qsort(share, (size_t)p.rows, sizeof *share, by_value);
+            assert_true(share[150] >= 0.9 && share[300] <= 1.0);
+            dm_tile_destroy(&tile);
+        }
+        dm_centers_destroy(&c);
+        free_problem(&p);
+    }
+}
+
+/* Rows far from all centroids, where two distances are alike but for their last bits, and rows on top of one. */
+static void gaps_of_outliers(void **state)
+{
+    (void)state;
+    random_state = 14;
+    for (int t = 0; t < 60; t++) {
+        problem p = new_problem(40, 1 + below(40), 1 + below(20));
+        const double size = pow(10.0, below(41) - 20);
+        fill_random(&p, size);
+        for (int64_t r = 0; r < p.rows; r++) {
+            const double away = pow(10.0, below(9));
+            const int64_t j = below(p.k);
+            for (int64_t f = 0; f < p.d; f++) {
+                p.x[r * p.d + f] = r % 3 == 0 ? (float)p.c[j * p.d + f] : (float)(size * away * uniform());
+            }
+        }
+        if (t % 3 == 0 && p.k > 2) memcpy(p.c + p.d, p.c, (size_t)p.d * sizeof *p.c); /* the same centroid twice */
+        check(&p);
+        free_problem(&p);
+    }
+}
+
 /* A model's centroids may be any finite doubles: where q overflows, infinities tie and the lowest wins as ever. */
 static void distances_beyond_double(void **state)
 {
@@ -615,6 +715,8 @@ int main(void)
         cmocka_unit_test(overflow_on_the_way),
         cmocka_unit_test(smallest_cases),
         cmocka_unit_test(clear_cases_need_no_settling),
+        cmocka_unit_test(gaps_are_useful),
+        cmocka_unit_test(gaps_of_outliers),
         cmocka_unit_test(distances_beyond_double),
         cmocka_unit_test(centers_can_be_set_again),
     };

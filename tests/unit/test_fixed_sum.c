@@ -1,4 +1,4 @@
-/* Sums on a fixed grid: how fine the grid is, that blocks add up exactly, and that limbs survive any number of ranks. */
+/* Sums on a fixed grid: how fine the grid is, that parts add up exactly, and that limbs survive any number of ranks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/fixed_sum.h"
-#include "base/row_blocks.h"
 
 static uint64_t random_state;
 
@@ -66,37 +65,42 @@ static void flush_adds_and_clears(void **state)
 {
     (void)state;
     dm_int128 total[4] = {0, -5, (dm_int128)1 << 100, -((dm_int128)1 << 100)};
-    double block[4] = {0x1p52, -0x1.fffffffffffffp52, -3.0, -0.0};
-    dm_fixed_flush(total, block, 4);
-    assert_true(total[0] == (dm_int128)1 << 52);
-    assert_true(total[1] == -5 - (((dm_int128)1 << 53) - 1));
+    int64_t part[4] = {INT64_MAX, INT64_MIN, -3, 0};
+    dm_fixed_flush(total, part, 4);
+    assert_true(total[0] == INT64_MAX);
+    assert_true(total[1] == -5 + (dm_int128)INT64_MIN);
     assert_true(total[2] == ((dm_int128)1 << 100) - 3);
     assert_true(total[3] == -((dm_int128)1 << 100));
-    for (int i = 0; i < 4; i++) assert_true(block[i] == 0.0);
-    dm_fixed_flush(total, block, 4);
-    assert_true(total[0] == (dm_int128)1 << 52);
-    block[0] = 1.0;
-    dm_fixed_flush(total, block, 0); /* nothing */
-    assert_true(block[0] == 1.0 && total[0] == (dm_int128)1 << 52);
+    for (int i = 0; i < 4; i++) assert_true(part[i] == 0);
+    dm_fixed_flush(total, part, 4);
+    assert_true(total[0] == INT64_MAX);
+    part[0] = INT64_MAX;
+    dm_fixed_flush(total, part, 0); /* nothing */
+    assert_true(part[0] == INT64_MAX && total[0] == INT64_MAX);
+    dm_fixed_flush(total, part, 1);
+    assert_true(total[0] == 2 * (dm_int128)INT64_MAX);
 }
 
-/* A whole block of the largest terms that a bound allows, added in double as kernels do, loses nothing. */
-static void a_block_of_the_largest_terms(void **state)
+/* As many of the largest terms that a bound allows as may be added before a flush stay inside an int64. */
+static void the_most_of_the_largest_terms(void **state)
 {
     (void)state;
     const double bound[] = {1.0, 0.7, nextafter(1.0, 0.0), 1e-30, 3e38, 1e70};
     for (size_t b = 0; b < sizeof bound / sizeof *bound; b++) {
-        const double term = rint(bound[b] * dm_fixed_scale(bound[b]));
-        double sum[2] = {0.0, 0.0};
+        const int64_t term = (int64_t)rint(bound[b] * dm_fixed_scale(bound[b]));
         dm_int128 total[2] = {0, 0};
-        for (int blocks = 1; blocks <= 3; blocks++) {
-            for (int r = 0; r < DM_BLOCK_ROWS; r++) {
+        int64_t most = 0;
+        assert_true(term <= INT64_C(1) << DM_FIXED_BITS);
+        assert_false(__builtin_mul_overflow(DM_FIXED_TERMS, INT64_C(1) << DM_FIXED_BITS, &most));
+        for (int flushes = 1; flushes <= 3; flushes++) {
+            int64_t sum[2] = {0, 0};
+            for (int64_t r = 0; r < DM_FIXED_TERMS; r++) {
                 sum[0] += term;
                 sum[1] -= term - (r % 2);
             }
             dm_fixed_flush(total, sum, 2);
-            assert_true(total[0] == (dm_int128)(int64_t)term * DM_BLOCK_ROWS * blocks);
-            assert_true(total[1] == -((dm_int128)(int64_t)term * DM_BLOCK_ROWS - DM_BLOCK_ROWS / 2) * blocks);
+            assert_true(total[0] == (dm_int128)term * DM_FIXED_TERMS * flushes);
+            assert_true(total[1] == -((dm_int128)term * DM_FIXED_TERMS - DM_FIXED_TERMS / 2) * flushes);
         }
     }
 }
@@ -184,7 +188,7 @@ int main(void)
         cmocka_unit_test(scale_fits_its_bound),
         cmocka_unit_test(scale_is_monotone),
         cmocka_unit_test(flush_adds_and_clears),
-        cmocka_unit_test(a_block_of_the_largest_terms),
+        cmocka_unit_test(the_most_of_the_largest_terms),
         cmocka_unit_test(split_and_join),
         cmocka_unit_test(limbs_added_over_ranks),
         cmocka_unit_test(limbs_have_room_for_2e31_ranks),

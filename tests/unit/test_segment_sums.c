@@ -39,6 +39,8 @@ typedef struct sample {
     float weight_high;
 } sample;
 static sample data;
+/* No segment: where rows come from that are added. */
+static int32_t none[N];
 
 static int create(void **state)
 {
@@ -51,6 +53,7 @@ static int create(void **state)
             const float u = (float)v;
             data.x[i * D + f] = fabs((double)u) > data.bound[f] ? 0.0f : u;
         }
+        none[i] = -1;
         data.w[i] = below(7) == 0 ? 0.0f : (float)(37.5 * fabs(uniform()));
         data.label[i] = below(K - 1); /* segment K - 1 stays empty */
         if (data.w[i] > data.weight_high) data.weight_high = data.w[i];
@@ -74,7 +77,7 @@ static dm_sum_grid new_grid(bool weighted)
     return g;
 }
 
-/* Rows in `pieces` of random length (at most a block), each added by a random thread. */
+/* Rows in pieces of random length (at most a block), each added by a random thread. */
 static dm_segment_sums add_all(const dm_sum_grid *g, const dmk_table *kernel, int threads, int most, bool weighted)
 {
     dm_segment_sums s;
@@ -84,8 +87,8 @@ static dm_segment_sums add_all(const dm_sum_grid *g, const dmk_table *kernel, in
     for (int at = 0; at < N; at += rows) {
         rows = most == DM_BLOCK_ROWS ? most : 1 + below(most);
         if (rows > N - at) rows = N - at;
-        dm_segment_sums_add(&s, g, kernel, below(threads), data.x + at * D, weighted ? data.w + at : NULL,
-                            data.label + at, rows);
+        dm_segment_sums_move(&s, g, kernel, below(threads), data.x + at * D, weighted ? data.w + at : NULL, none,
+                             data.label + at, rows, below(2 * D));
     }
     assert_int_equal(dm_segment_sums_reduce(&s, data.comm), DEMARC_OK);
     return s;
@@ -203,8 +206,10 @@ static void weights_are_repetitions(void **state)
     dm_segment_sums a, b;
     assert_int_equal(dm_segment_sums_create(&a, K, D, 1), DEMARC_OK);
     assert_int_equal(dm_segment_sums_create(&b, K, D, 1), DEMARC_OK);
-    dm_segment_sums_add(&a, &g, kernel_of("auto"), 0, data.x, w, data.label, M);
-    dm_segment_sums_add(&b, &g, kernel_of("auto"), 0, twice, ones, label, rows);
+    dm_segment_sums_move(&a, &g, kernel_of("auto"), 0, data.x, w, none, data.label, M, 0);
+    dm_segment_sums_move(&b, &g, kernel_of("auto"), 0, twice, ones, none, label, rows, 0);
+    assert_int_equal(dm_segment_sums_reduce(&a, data.comm), DEMARC_OK);
+    assert_int_equal(dm_segment_sums_reduce(&b, data.comm), DEMARC_OK);
     for (int j = 0; j < K; j++) {
         assert_true(dm_segment_sums_weight(&a, &g, j) == dm_segment_sums_weight(&b, &g, j));
         for (int f = 0; f < D; f++) { /* up to the grid: 2 x rounds once, x + x twice */
@@ -227,7 +232,7 @@ static void starting_again(void **state)
     dm_segment_sums_start(&s, 2); /* fewer segments than before */
     for (int t = 0; t < 3; t++) {
         const int32_t label[2] = {1, 0};
-        dm_segment_sums_add(&s, &g, kernel_of("auto"), t, data.x + t * 2 * D, NULL, label, 2);
+        dm_segment_sums_move(&s, &g, kernel_of("auto"), t, data.x + t * 2 * D, NULL, none, label, 2, 0);
     }
     assert_int_equal(dm_segment_sums_reduce(&s, data.comm), DEMARC_OK);
     for (int j = 0; j < 2; j++) {
@@ -254,18 +259,108 @@ static void threads_keep_to_themselves(void **state)
     dm_segment_sums s;
     assert_int_equal(dm_segment_sums_create(&s, K, D, THREADS), DEMARC_OK);
     for (int t = THREADS - 1; t >= 0; t--) {
-        dm_segment_sums_add(&s, &g, kernel_of("auto"), t, data.x, data.w, data.label, 100);
+        dm_segment_sums_move(&s, &g, kernel_of("auto"), t, data.x, data.w, none, data.label, 100, 0);
         for (int other = 0; other < THREADS; other++) {
             int64_t held = 0;
             bool any = false;
             for (int i = 0; i < ROOM; i++) {
-                any = any || s.total[other * ROOM + i] != 0;
-                assert_true(s.block[other * ROOM + i] == 0.0); /* flushed */
+                any = any || s.part[other * ROOM + i] != 0;
+                assert_true(s.total[other * ROOM + i] == 0); /* far from full */
             }
             for (int j = 0; j < K; j++) held += s.count[other * K + j];
             assert_int_equal(any, other >= t);
             assert_int_equal(held > 0, other >= t);
+            assert_int_equal(s.pending[other], other >= t ? 100 : 0);
         }
+    }
+    dm_segment_sums_destroy(&s);
+    dm_sum_grid_destroy(&g);
+}
+
+/* The sums of these labels from nothing. */
+static dm_segment_sums from_scratch(const dm_sum_grid *g, const float *w, const int32_t *label, int32_t k)
+{
+    dm_segment_sums s;
+    assert_int_equal(dm_segment_sums_create(&s, k, D, 1), DEMARC_OK);
+    for (int at = 0; at < N; at += DM_BLOCK_ROWS) {
+        const int rows = N - at < DM_BLOCK_ROWS ? N - at : DM_BLOCK_ROWS;
+        dm_segment_sums_move(&s, g, kernel_of("ref"), 0, data.x + at * D, w == NULL ? NULL : w + at, none, label + at,
+                             rows, 0);
+    }
+    assert_int_equal(dm_segment_sums_reduce(&s, data.comm), DEMARC_OK);
+    return s;
+}
+
+/*
+ * Round after round some rows change segment (or leave all, or come back): what the changes add up to, put on top of what
+ * was there, is what all rows added anew give, to the bit.
+ */
+static void moved_rows_are_as_if_added_anew(void **state)
+{
+    (void)state;
+    random_state = 3;
+    static int32_t old[N], new[N];
+    for (int weighted = 0; weighted < 2; weighted++) {
+        const float *w = weighted ? data.w : NULL;
+        for (int v = 0; v < dmk_variant_count(); v++) {
+            if (!dmk_variant_supported(v)) continue;
+            const int threads = 1 + below(3);
+            dm_sum_grid g = new_grid(weighted != 0);
+            dm_segment_sums all, change;
+            assert_int_equal(dm_segment_sums_create(&all, K, D, 1), DEMARC_OK);
+            assert_int_equal(dm_segment_sums_create(&change, K, D, threads), DEMARC_OK);
+            for (int i = 0; i < N; i++) old[i] = -1;
+            for (int round = 0; round < 8; round++) {
+                const int share = 1 + below(1 << round); /* fewer and fewer */
+                for (int i = 0; i < N; i++) new[i] = below(share) == 0 ? below(K + 1) - 1 : old[i];
+                if (round == 6) memset(new, 0xff, sizeof new); /* all leave: exactly nothing is left */
+                dm_segment_sums_start(&change, K);
+                for (int at = 0, rows = 0; at < N; at += rows) {
+                    rows = 1 + below(DM_BLOCK_ROWS);
+                    if (rows > N - at) rows = N - at;
+                    dm_segment_sums_move(&change, &g, dmk_variant(v), below(threads), data.x + at * D,
+                                         w == NULL ? NULL : w + at, old + at, new + at, rows, below(D));
+                }
+                assert_int_equal(dm_segment_sums_reduce(&change, data.comm), DEMARC_OK);
+                dm_segment_sums_add(&change, &all);
+                dm_segment_sums_copy(&all, &change);
+                dm_segment_sums want = from_scratch(&g, w, new, K);
+                assert_true(dm_segment_sums_equal(&all, &want));
+                for (int i = 0; i < K * (D + 1) && round == 6; i++) assert_true(all.total[i] == 0);
+                dm_segment_sums_destroy(&want);
+                memcpy(old, new, sizeof old);
+            }
+            dm_segment_sums_destroy(&all);
+            dm_segment_sums_destroy(&change);
+            dm_sum_grid_destroy(&g);
+        }
+    }
+}
+
+/* More rows of the largest terms than an int64 holds: they are flushed in time, whichever way they go. */
+static void more_rows_than_an_int64_holds(void **state)
+{
+    (void)state;
+    enum { ROWS = DM_BLOCK_ROWS, CALLS = 5 * (1 << 21) / ROWS + 1 }; /* 2.5 times DM_FIXED_TERMS */
+    static float x[ROWS];
+    static int32_t zero[ROWS];
+    const double bound[1] = {1.0};
+    dm_sum_grid g;
+    dm_segment_sums s;
+    assert_int_equal(dm_sum_grid_create(&g, 1, bound, false, 1.0), DEMARC_OK);
+    assert_int_equal(dm_segment_sums_create(&s, 1, 1, 1), DEMARC_OK);
+    for (int r = 0; r < ROWS; r++) x[r] = 1.0f;
+    for (int sign = 1; sign >= -1; sign -= 2) {
+        dm_segment_sums_start(&s, 1);
+        for (int i = 0; i < CALLS; i++) {
+            dm_segment_sums_move(&s, &g, kernel_of("auto"), 0, x, NULL, sign > 0 ? none : zero, sign > 0 ? zero : none,
+                                 ROWS, 0);
+            assert_true(s.pending[0] <= DM_FIXED_TERMS);
+        }
+        assert_int_equal(dm_segment_sums_reduce(&s, data.comm), DEMARC_OK);
+        assert_true(s.total[0] == (dm_int128)(int64_t)g.scale[0] * CALLS * ROWS * sign);
+        assert_true(s.total[1] == (dm_int128)CALLS * ROWS * sign);
+        assert_true(dm_segment_sums_count(&s, 0) == (int64_t)CALLS * ROWS * sign);
     }
     dm_segment_sums_destroy(&s);
     dm_sum_grid_destroy(&g);
@@ -308,6 +403,8 @@ int main(void)
         cmocka_unit_test(starting_again),
         cmocka_unit_test(equal_and_copy),
         cmocka_unit_test(threads_keep_to_themselves),
+        cmocka_unit_test(moved_rows_are_as_if_added_anew),
+        cmocka_unit_test(more_rows_than_an_int64_holds),
     };
     return cmocka_run_group_tests(tests, create, destroy);
 }
