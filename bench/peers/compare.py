@@ -210,7 +210,9 @@ def versions():
             for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
     return {"python": sys.version.split()[0], "numpy": np.__version__, "scikit-learn": sklearn.__version__,
             "faiss": faiss.__version__ if faiss else None, "peers_blas": blas,
-            "peers_sgemm_gflops": os.environ["DEMARC_PEERS_SGEMM"]}
+            "peers_sgemm_gflops": os.environ["DEMARC_PEERS_SGEMM"],
+            "environment": {name: value for name, value in os.environ.items()
+                            if name.startswith(("OMP_", "GOMP_", "OPENBLAS_"))}}
 
 
 def pass_table(measured, passes):
