@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """scikit-learn, faiss and demarc on the same rows with the same threads, in interleaved rounds, with objectives.
 
-usage: bench/peers/compare.py DEMARC --dir FOLDER [--json FILE] [--quick] [--part pass|quality] [--workload NAME:N:D:K]...
+usage: bench/peers/compare.py DEMARC --dir FOLDER [--json FILE] [--part pass|quality] [--workload NAME:N:D:K]... [--quick]
 
 pass: seconds per full Lloyd pass from the same k rows. A peer's is (seconds of N + 1 passes - seconds of 1 pass) / N,
 so that its set-up does not count; demarc's is its polish phase / (N + 1), the first pass with it. The objective after
@@ -163,7 +163,7 @@ def reference(a, w, x):
 def quality_round(w, x, demarc, seed):
     """One round of part `quality`: every target with the peer that sets it and demarc's time to it."""
     common = ["--segments", w.k, "--scale", "none", "--seed", seed]
-    timed = {}
+    timed, peers, need_of = {}, {}, {}
 
     def peer(name, run):
         peers[name] = clocked(x, run)
@@ -176,7 +176,6 @@ def quality_round(w, x, demarc, seed):
         harness.say(f"{w}: seed {seed}: demarc {name}: {timed[name]['seconds']:.3f} s, {timed[name]['objective']:.9g}")
         return diagnostics
 
-    peers = {}
     trace = ours("to the end", "--tolerance", 0)
     # passes[i].objective is that of the centroids the pass starts from, so item i is the objective after i passes.
     reached = [p["objective"] for p in trace["passes"] if p["phase"] == "lloyd"]
@@ -190,9 +189,10 @@ def quality_round(w, x, demarc, seed):
             need = next((i for i, value in enumerate(reached) if value <= targets[name]), None)
             if need is not None and f"polish {need}" not in timed:
                 ours(f"polish {need}", "--tolerance", 0, "--polish", need)
+            if need is not None and timed[f"polish {need}"]["objective"] > targets[name] * (1.0 + 1e-9):
+                sys.exit(f"{w}: seed {seed}: demarc with --polish {need} is not where its longer run was after {need}")
             need_of[name] = need
 
-    need_of = {}
     ours_to(list(targets))
     peer("KMeans", lambda: sklearn_kmeans(x, w.k, "k-means++", 300, 1e-4, seed=seed))
     ours("by default")
@@ -226,7 +226,7 @@ def pass_table(measured, passes):
             rows.append([w, name, harness.spread([n["seconds"] for n in now], "{:.4f}"),
                          harness.spread([n["seconds"] / o["seconds"] for n, o in zip(now, own)]),
                          f"{now[0]['objective']:.9g}",
-                         f"{off:.0e}" + (" DIFFERS" if abs(off) > 1e-6 else "") + (", stopped early" if stopped else "")])
+                         f"{off:.0e}{' DIFFERS' if abs(off) > 1e-6 else ''}{', stopped early' if stopped else ''}"])
     harness.table(["workload", "program", "seconds a pass, median (min-max)", "its time / demarc's",
                    "objective after the same passes", "off the objective in double"], rows)
 
@@ -290,16 +290,16 @@ def main():
     passes, quality = [], []
     for w in [Workload(text, a.quick) for text in a.workload or WORKLOADS]:
         x = w.load(a.dir)
-        key = {"workload": w.name, "n": w.n, "d": w.d, "k": w.k, "threads": a.threads, "demarc": demarc.identity,
-               "faiss": bool(faiss)}
+        shape = {"workload": w.name, "n": w.n, "d": w.d, "k": w.k}
+        key = {**shape, "threads": a.threads, "demarc": demarc.identity, "faiss": bool(faiss)}
         if a.part != "quality":
-            exact = lines.round({"part": "reference", "passes": a.passes, "workload": w.name, "n": w.n, "d": w.d, "k": w.k},
-                                lambda: reference(a, w, x))
+            exact = lines.round({"part": "reference", "passes": a.passes, **shape}, lambda: reference(a, w, x))
             passes.append((w, exact, [lines.round({"part": "pass", "passes": a.passes, "round": turn, **key},
-                                           lambda: pass_round(a, w, x, demarc, turn)) for turn in range(rounds)]))
+                                                  lambda: pass_round(a, w, x, demarc, turn)) for turn in range(rounds)]))
         if a.part != "pass":
             quality.append((w, [lines.round({"part": "quality", "seed": seed, **key},
-                                            lambda: quality_round(w, x, demarc, seed)) for seed in range(1, seeds + 1)]))
+                                            lambda: quality_round(w, x, demarc, seed))
+                                for seed in range(1, seeds + 1)]))
     v = versions()
     blas = ", ".join(f"{b['internal_api']} {b['version']} core type {b['architecture']}" for b in v["peers_blas"])
     print(f"{a.threads} threads; scikit-learn {v['scikit-learn']}, "
