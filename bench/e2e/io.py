@@ -73,8 +73,8 @@ def main():
     rounds, limit = a.rounds or (2 if a.quick else 5), a.memory_limit or ("64M" if a.quick else "1G")
     threads = a.threads or max(1, len(os.sched_getaffinity(0)) // max(1, a.ranks))
     a.dir.mkdir(parents=True, exist_ok=True)
-    data = a.data or harness.write_rows(a.dir / f"rows-{n}x{FEATURES}-{SEGMENTS}.h5", n, FEATURES, SEGMENTS)
     demarc, lines = harness.Demarc(a.demarc, a.dir, threads), harness.Lines(a.json)
+    data = a.data or harness.write_rows(a.dir / f"rows-{n}x{FEATURES}-{SEGMENTS}.h5", n, FEATURES, SEGMENTS)
     file_bytes = data.stat().st_size
 
     def read_dd():
