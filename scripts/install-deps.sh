@@ -4,14 +4,16 @@
 #
 #   scripts/install-deps.sh            to build and run
 #   scripts/install-deps.sh --tests    also to build and run the tests
+#   scripts/install-deps.sh --bench    also to run the benchmarks beside other programs
 set -eu
 
-usage() { echo "usage: scripts/install-deps.sh [--tests]"; }
+usage() { echo "usage: scripts/install-deps.sh [--tests] [--bench]"; }
 
-tests=no
+tests=no bench=no
 for argument in "$@"; do
     case $argument in
         --tests) tests=yes ;;
+        --bench) bench=yes ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac
@@ -31,6 +33,10 @@ if [ $tests = yes ]; then
     libraries="$libraries libcmocka-dev python3-h5py python3-sklearn python3-scipy python3-jsonschema"
     modules="$modules cmocka"
     imports="h5py sklearn scipy jsonschema"
+fi
+if [ $bench = yes ]; then
+    libraries="$libraries python3-numpy python3-h5py python3-sklearn python3-threadpoolctl python3-faiss"
+    imports="$imports numpy h5py sklearn threadpoolctl faiss"
 fi
 
 has() { command -v "$1" >/dev/null 2>&1; }
