@@ -11,6 +11,7 @@
 #include "stats/digest.h"
 
 #define WINDOW_BLOCKS 64 /* blocks labelled before their rows are written: 262,144 rows, 4 MiB of results */
+#define WINDOWS 2        /* one is written while the other is labelled */
 
 /* Per-segment figures that are sums over customers. */
 enum { SUM_WEIGHT, SUM_WITHIN, SUM_DISTANCE, SUM_MARGIN, SUM_NEAR, SUM_SILHOUETTE, SUMS };
@@ -37,8 +38,9 @@ typedef struct final_run {
     double *zero; /* [d] */
     final_part *part;
     int64_t window_begin;
-    dm_assignment_rows out; /* of the window */
-    dm_profile *profile;    /* NULL = none */
+    dm_assignment_rows out;           /* of the window: one of `ring` */
+    dm_assignment_rows ring[WINDOWS]; /* the second only where rows are written */
+    dm_profile *profile;              /* NULL = none */
 } final_run;
 
 static void add_sums(const final_run *run, final_part *p, const dm_assignment_rows *out, int64_t rows, const float *x,
@@ -181,7 +183,7 @@ static demarc_status run_create(final_run *run, int64_t window_rows)
             run->gap[(int64_t)a * k + b] = sqrt(s);
         }
     }
-    DM_TRY(rows_create(&run->out, window_rows));
+    for (int i = 0; i < (run->o->writer != NULL ? WINDOWS : 1); i++) DM_TRY(rows_create(&run->ring[i], window_rows));
     DM_TRY(dm_alloc_zero(run->part, run->threads, "final pass"));
     for (int t = 0; t < run->threads; t++) {
         final_part *p = &run->part[t];
@@ -214,7 +216,7 @@ static void run_destroy(final_run *run)
     dm_free(run->gap);
     dm_free(run->zero);
     dm_centers_destroy(&run->centers);
-    rows_destroy(&run->out);
+    for (int i = 0; i < WINDOWS; i++) rows_destroy(&run->ring[i]);
     dm_profile_destroy(&run->profile);
 }
 
@@ -369,6 +371,7 @@ demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char d
             range.begin + turn * window_rows < range.end ? range.begin + turn * window_rows : range.end;
         const int64_t end = begin + window_rows < range.end ? begin + window_rows : range.end;
         run.window_begin = begin;
+        run.out = run.ring[o->writer != NULL ? turn % WINDOWS : 0];
         if (end > begin) st = dm_rows_pass_range(o->rows, begin, end, final_block, &run);
         if (st == DEMARC_OK && run.profile != NULL) {
             st = dm_profile_add_outcomes(run.profile, run.out.segment, begin, end);
@@ -383,12 +386,18 @@ demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char d
         }
         dm_log_progress(opened->log, "assign", turn + 1, windows, start);
     }
+    if (o->writer != NULL) {
+        const double before = dm_clock();
+        DM_TRY_ALL(comm, dm_assignments_wait(o->writer));
+        if (write_seconds != NULL) *write_seconds += dm_clock() - before;
+    }
     reduce(&run, comm);
     fill_figures(&run, g);
     if (run.profile != NULL) DM_TRY(dm_profile_finish(run.profile, comm, g));
     DM_TRY_ALL(comm, make_digest(&run, g->objective, digest));
     snprintf(g->digest, sizeof g->digest, "%s", digest);
 cleanup:
+    if (st != DEMARC_OK && o->writer != NULL) dm_assignments_discard(o->writer); /* it reads what is freed next */
     rows_destroy(&stored);
     run_destroy(&run);
     if (st != DEMARC_OK) dm_diagnostics_clear(g);
