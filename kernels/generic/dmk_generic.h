@@ -103,6 +103,23 @@ static void accumulate(const float *restrict x, const float *restrict w, const i
     }
 }
 
+static void add_deviations(const float *restrict x, const float *restrict w, const int32_t *restrict label,
+                           int64_t rows, int64_t d, const double *restrict center, double *restrict first,
+                           double *restrict second)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        const float *v = x + r * d;
+        const double *c = center + label[r] * d;
+        double *s = first + label[r] * d, *t = second + label[r] * d;
+        const double wr = w == NULL ? 1.0 : (double)w[r];
+        for (int64_t f = 0; f < d; f++) {
+            const double u = (double)v[f] - c[f], wu = wr * u;
+            s[f] += wu;
+            t[f] += wu * u;
+        }
+    }
+}
+
 static void scale_rows(const double *restrict v, int64_t rows, int64_t d, const double *restrict origin,
                        const double *restrict factor, float *restrict out)
 {
@@ -151,6 +168,7 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .smallest_two = smallest_two,
     .uncertain = uncertain,
     .accumulate = accumulate,
+    .add_deviations = add_deviations,
     .scale_rows = scale_rows,
     .add_moments = add_moments,
 };
