@@ -135,6 +135,13 @@ typedef struct dmk_table {
     void (*move)(const float *x, const float *w, const int32_t *from, const int32_t *to, int64_t rows, int64_t d,
                  int64_t ahead, const dmk_sums *s);
 
+    /**
+     * Sums of deviations and of their squares, rows in order: with u = x[r, f] - center[label[r] * d + f],
+     * first[label[r] * d + f] += w[r] u and second[label[r] * d + f] += (w[r] u) u. w == NULL means 1.
+     */
+    void (*add_deviations)(const float *x, const float *w, const int32_t *label, int64_t rows, int64_t d,
+                           const double *center, double *first, double *second);
+
     /** out = (float)((v - origin[f]) * factor[f]); NaN becomes 0 (the origin). */
     void (*scale_rows)(const double *v, int64_t rows, int64_t d, const double *origin, const double *factor,
                        float *out);

@@ -203,6 +203,23 @@ static void move(const float *restrict x, const float *restrict w, const int32_t
     }
 }
 
+static void add_deviations(const float *restrict x, const float *restrict w, const int32_t *restrict label,
+                           int64_t rows, int64_t d, const double *restrict center, double *restrict first,
+                           double *restrict second)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        const float *v = x + r * d;
+        const double *c = center + label[r] * d;
+        double *s = first + label[r] * d, *t = second + label[r] * d;
+        const double wr = w == NULL ? 1.0 : (double)w[r];
+        for (int64_t f = 0; f < d; f++) {
+            const double u = (double)v[f] - c[f], wu = wr * u;
+            s[f] += wu;
+            t[f] += wu * u;
+        }
+    }
+}
+
 static void scale_rows(const double *restrict v, int64_t rows, int64_t d, const double *restrict origin,
                        const double *restrict factor, float *restrict out)
 {
@@ -255,6 +272,7 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .gap = gap,
     .expired = expired,
     .move = move,
+    .add_deviations = add_deviations,
     .scale_rows = scale_rows,
     .add_moments = add_moments,
 };

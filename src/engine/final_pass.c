@@ -11,6 +11,7 @@
 #include "stats/digest.h"
 
 #define WINDOW_BLOCKS 64 /* blocks labelled before their rows are written: 262,144 rows, 4 MiB of results */
+#define WINDOWS 2        /* one is written while the other is labelled */
 
 /* Per-segment figures that are sums over customers. */
 enum { SUM_WEIGHT, SUM_WITHIN, SUM_DISTANCE, SUM_MARGIN, SUM_NEAR, SUM_SILHOUETTE, SUMS };
@@ -18,7 +19,9 @@ enum { SUM_WEIGHT, SUM_WITHIN, SUM_DISTANCE, SUM_MARGIN, SUM_NEAR, SUM_SILHOUETT
 /* Per-thread state. */
 typedef struct final_part {
     dm_tile tile;
-    double *squared, *own, *second; /* [DM_BLOCK_ROWS] */
+    double *squared, *own, *second; /* [DM_BLOCK_ROWS] as dm_nearest_two() tells them */
+    double *near, *away;            /* [DM_BLOCK_ROWS] distance to the own and to the runner-up's centroid */
+    double *gap, *margin;           /* [DM_BLOCK_ROWS] between the two centroids; distance to their boundary */
     double *block;                  /* [k, SUMS] sums of the block at work */
     dm_exact_sum *sum;              /* [k, SUMS] */
     dm_exact_sum square;            /* sum of w ||x||^2 */
@@ -37,31 +40,68 @@ typedef struct final_run {
     double *zero; /* [d] */
     final_part *part;
     int64_t window_begin;
-    dm_assignment_rows out; /* of the window */
-    dm_profile *profile;    /* NULL = none */
+    dm_assignment_rows out;           /* of the window: one of `ring` */
+    dm_assignment_rows ring[WINDOWS]; /* the second only where rows are written */
+    dm_profile *profile;              /* NULL = none */
 } final_run;
 
-static void add_sums(const final_run *run, final_part *p, const dm_assignment_rows *out, int64_t rows, const float *x,
+/* near and /distance; with a runner-up also gap, away, margin and /margin. No branches: roots and divisions as vectors. */
+static void row_figures(const final_run *run, const final_part *p, const dm_assignment_rows *out, int64_t rows)
+{
+    const double *restrict squared = p->squared, *restrict own = p->own, *restrict second = p->second;
+    double *restrict near = p->near, *restrict away = p->away, *restrict gap = p->gap, *restrict margin = p->margin;
+    float *restrict distance_out = out->distance, *restrict margin_out = out->margin;
+    const double unit = run->unit;
+    for (int64_t r = 0; r < rows; r++) {
+        near[r] = sqrt(squared[r]);
+        distance_out[r] = (float)(near[r] * unit);
+    }
+    if (run->k == 1) { /* there is no boundary */
+        for (int64_t r = 0; r < rows; r++) margin_out[r] = INFINITY;
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        const int32_t other = out->runner_up[r];
+        gap[r] = run->gap[(int64_t)out->segment[r] * run->k + other];
+        away[r] = second[r] + run->centers.b[other];
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        away[r] = sqrt(away[r]);
+        const double m = (second[r] - own[r]) / (2.0 * gap[r]);
+        margin[r] = gap[r] > 0.0 ? m : 0.0; /* equal centroids have their boundary everywhere */
+        margin_out[r] = (float)(margin[r] * unit);
+    }
+}
+
+/* Block sums, rows in order. `away` becomes the silhouette's term. */
+static void add_sums(const final_run *run, final_part *p, const int32_t *segment, int64_t rows, const float *x,
                      const float *w)
 {
-    memset(p->block, 0, (size_t)run->k * SUMS * sizeof *p->block);
+    const double *restrict squared = p->squared, *restrict near = p->near, *restrict gap = p->gap;
+    const double *restrict margin = p->margin;
+    double *restrict away = p->away;
     double square = 0.0;
+    memset(p->block, 0, (size_t)run->k * SUMS * sizeof *p->block);
     for (int64_t r = 0; r < rows; r++) {
-        const int32_t j = out->segment[r], other = out->runner_up[r];
-        const double wr = w == NULL ? 1.0 : (double)w[r], own = sqrt(p->squared[r]);
-        double *s = p->block + (int64_t)j * SUMS;
+        const double wr = w == NULL ? 1.0 : (double)w[r];
+        double *s = p->block + (int64_t)segment[r] * SUMS;
         s[SUM_WEIGHT] += wr;
-        s[SUM_WITHIN] += wr * p->squared[r];
-        s[SUM_DISTANCE] += wr * own;
-        p->size[j]++;
+        s[SUM_WITHIN] += wr * squared[r];
+        s[SUM_DISTANCE] += wr * near[r];
+        p->size[segment[r]]++;
         square += wr * run->kernel->squared_distance(x + r * run->d, run->zero, run->d);
-        if (other < 0) continue;
-        const double gap = run->gap[(int64_t)j * run->k + other];
-        const double margin = gap > 0.0 ? (p->second[r] - p->own[r]) / (2.0 * gap) : 0.0;
-        s[SUM_MARGIN] += wr * margin;
-        if (margin < DM_NEAR_RULE * 0.5 * gap) s[SUM_NEAR] += wr;
-        const double away = sqrt(p->second[r] + run->centers.b[other]), most = fmax(own, away);
-        if (most > 0.0) s[SUM_SILHOUETTE] += wr * (away - own) / most;
+    }
+    for (int64_t r = 0; r < rows && run->k > 1; r++) {
+        const double wr = w == NULL ? 1.0 : (double)w[r], most = away[r] > near[r] ? away[r] : near[r];
+        const double term = wr * (away[r] - near[r]) / most;
+        away[r] = most > 0.0 ? term : 0.0;
+    }
+    for (int64_t r = 0; r < rows && run->k > 1; r++) {
+        const double wr = w == NULL ? 1.0 : (double)w[r];
+        double *s = p->block + (int64_t)segment[r] * SUMS;
+        s[SUM_MARGIN] += wr * margin[r];
+        s[SUM_NEAR] += margin[r] < DM_NEAR_RULE * 0.5 * gap[r] ? wr : 0.0;
+        s[SUM_SILHOUETTE] += away[r];
     }
     for (int64_t i = 0; i < (int64_t)run->k * SUMS; i++) dm_exact_sum_add(&p->sum[i], p->block[i]);
     dm_exact_sum_add(&p->square, square);
@@ -81,16 +121,8 @@ static void final_block(void *context, int thread, int64_t begin, int64_t rows, 
         dm_nearest_two(run->kernel, &run->centers, &p->tile, x, rows, out.segment, out.runner_up, p->squared, p->own,
                        p->second);
     }
-    for (int64_t r = 0; r < rows; r++) {
-        const int32_t j = out.segment[r], other = out.runner_up[r];
-        const double gap = other < 0 ? 0.0 : run->gap[(int64_t)j * run->k + other];
-        out.distance[r] = (float)(sqrt(p->squared[r]) * run->unit);
-        /* With one segment there is no boundary; equal centroids have their boundary everywhere. */
-        out.margin[r] = other < 0   ? INFINITY
-                        : gap > 0.0 ? (float)((p->second[r] - p->own[r]) / (2.0 * gap) * run->unit)
-                                    : 0.0f;
-    }
-    add_sums(run, p, &out, rows, x, w);
+    row_figures(run, p, &out, rows);
+    add_sums(run, p, out.segment, rows, x, w);
     const uint64_t block = (uint64_t)(begin / DM_BLOCK_ROWS) * 4;
     const size_t bytes = (size_t)rows * 4;
     dm_digest_add(&p->digest, block, out.segment, bytes);
@@ -181,7 +213,7 @@ static demarc_status run_create(final_run *run, int64_t window_rows)
             run->gap[(int64_t)a * k + b] = sqrt(s);
         }
     }
-    DM_TRY(rows_create(&run->out, window_rows));
+    for (int i = 0; i < (run->o->writer != NULL ? WINDOWS : 1); i++) DM_TRY(rows_create(&run->ring[i], window_rows));
     DM_TRY(dm_alloc_zero(run->part, run->threads, "final pass"));
     for (int t = 0; t < run->threads; t++) {
         final_part *p = &run->part[t];
@@ -189,6 +221,10 @@ static demarc_status run_create(final_run *run, int64_t window_rows)
         DM_TRY(dm_alloc(p->squared, DM_BLOCK_ROWS, "final pass"));
         DM_TRY(dm_alloc(p->own, DM_BLOCK_ROWS, "final pass"));
         DM_TRY(dm_alloc(p->second, DM_BLOCK_ROWS, "final pass"));
+        DM_TRY(dm_alloc(p->near, DM_BLOCK_ROWS, "final pass"));
+        DM_TRY(dm_alloc(p->away, DM_BLOCK_ROWS, "final pass"));
+        DM_TRY(dm_alloc(p->gap, DM_BLOCK_ROWS, "final pass"));
+        DM_TRY(dm_alloc(p->margin, DM_BLOCK_ROWS, "final pass"));
         DM_TRY(dm_alloc(p->block, (int64_t)k * SUMS, "final pass"));
         DM_TRY(dm_alloc_zero(p->sum, (int64_t)k * SUMS, "final pass"));
         DM_TRY(dm_alloc_zero(p->size, k, "final pass"));
@@ -206,6 +242,10 @@ static void run_destroy(final_run *run)
         dm_free(p->squared);
         dm_free(p->own);
         dm_free(p->second);
+        dm_free(p->near);
+        dm_free(p->away);
+        dm_free(p->gap);
+        dm_free(p->margin);
         dm_free(p->block);
         dm_free(p->sum);
         dm_free(p->size);
@@ -214,7 +254,7 @@ static void run_destroy(final_run *run)
     dm_free(run->gap);
     dm_free(run->zero);
     dm_centers_destroy(&run->centers);
-    rows_destroy(&run->out);
+    for (int i = 0; i < WINDOWS; i++) rows_destroy(&run->ring[i]);
     dm_profile_destroy(&run->profile);
 }
 
@@ -369,6 +409,7 @@ demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char d
             range.begin + turn * window_rows < range.end ? range.begin + turn * window_rows : range.end;
         const int64_t end = begin + window_rows < range.end ? begin + window_rows : range.end;
         run.window_begin = begin;
+        run.out = run.ring[o->writer != NULL ? turn % WINDOWS : 0];
         if (end > begin) st = dm_rows_pass_range(o->rows, begin, end, final_block, &run);
         if (st == DEMARC_OK && run.profile != NULL) {
             st = dm_profile_add_outcomes(run.profile, run.out.segment, begin, end);
@@ -383,12 +424,18 @@ demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char d
         }
         dm_log_progress(opened->log, "assign", turn + 1, windows, start);
     }
+    if (o->writer != NULL) {
+        const double before = dm_clock();
+        DM_TRY_ALL(comm, dm_assignments_wait(o->writer));
+        if (write_seconds != NULL) *write_seconds += dm_clock() - before;
+    }
     reduce(&run, comm);
     fill_figures(&run, g);
     if (run.profile != NULL) DM_TRY(dm_profile_finish(run.profile, comm, g));
     DM_TRY_ALL(comm, make_digest(&run, g->objective, digest));
     snprintf(g->digest, sizeof g->digest, "%s", digest);
 cleanup:
+    if (st != DEMARC_OK && o->writer != NULL) dm_assignments_discard(o->writer); /* it reads what is freed next */
     rows_destroy(&stored);
     run_destroy(&run);
     if (st != DEMARC_OK) dm_diagnostics_clear(g);

@@ -17,7 +17,7 @@ typedef struct dm_final_options {
     dm_customers *customers;
     const dm_model *model;
     bool exhaustive;               /* brute force in double instead of BLAS (verify) */
-    dm_assignments_writer *writer; /* NULL = do not write */
+    dm_assignments_writer *writer; /* NULL = do not write; discarded after an error */
     dm_assignments *compare;       /* NULL = nothing to compare with */
     const dm_scan *scan;           /* for the profile's bounds; NULL = no feature, outcome and reach profile */
 } dm_final_options;
@@ -29,7 +29,7 @@ typedef struct dm_final_options {
  * @param[out] g           size, weight, within, objective, ... of `k` segments; with `scan` also the profile.
  *                         Cleared by dm_diagnostics_clear().
  * @param[out] digest      of rows, centroids, offsets and objective
- * @param[out] write_seconds  time spent writing (may be NULL)
+ * @param[out] write_seconds  time the pass stood still for writing, which otherwise goes on beside it (may be NULL)
  * @retval DEMARC_ERR_VERIFY  `compare` differs: first row and column named
  */
 demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char digest[40], double *write_seconds);

@@ -130,7 +130,8 @@ static demarc_status open_input(fit_run *run)
     }
     DM_TRY(dm_context_rows(ctx, run->customers, schema->d, NULL, false, &run->rows));
     const int64_t eighth = dm_rows_shard_bytes(run->rows) / 8;
-    DM_TRY(dm_customers_check_ids(run->customers, ctx->comm, eighth > ID_CHECK_BYTES ? eighth : ID_CHECK_BYTES));
+    DM_TRY(dm_customers_check_ids(run->customers, ctx->comm, ctx->threads,
+                                  eighth > ID_CHECK_BYTES ? eighth : ID_CHECK_BYTES));
 cleanup:
     return st;
 }

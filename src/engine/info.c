@@ -64,7 +64,7 @@ static demarc_status describe_customers(demarc_context *ctx, const demarc_info_o
     char duplicate[1024] = "";
     DM_TRY(dm_customers_open(&file, ctx->comm, o->path, &o->paths));
     const dm_schema *s = dm_customers_schema(file);
-    demarc_status unique = dm_customers_check_ids(file, ctx->comm, ID_CHECK_BYTES);
+    demarc_status unique = dm_customers_check_ids(file, ctx->comm, ctx->threads, ID_CHECK_BYTES);
     if (unique == DEMARC_ERR_DATA) {
         snprintf(duplicate, sizeof duplicate, "%s", dm_error_line());
     } else {

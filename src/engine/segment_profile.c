@@ -13,6 +13,9 @@
  */
 #define EXTRA_BITS 40 /* beyond dm_fixed_scale() */
 
+#define OUTCOME_BLOCKS 16                /* read together, so that every thread has some */
+#define OUTCOME_BYTES (INT64_C(4) << 20) /* but no more than these, if that is a block */
+
 struct dm_profile {
     dm_rows *rows;
     dm_customers *customers;
@@ -24,16 +27,22 @@ struct dm_profile {
     double *center;          /* [k, d] what deviations are from: working units, original ones where logged */
     double *block;           /* [threads][2, k, d] */
     dm_int128 *total;        /* [threads][2, k, d] */
+    int64_t rows_at_once;    /* outcomes and reach: whole blocks */
+    double *y;               /* [rows_at_once, m] outcomes */
+    uint8_t *reachable;      /* [rows_at_once, c] */
+    float *w;                /* [rows_at_once] */
+    double *part;            /* [rows_at_once in blocks][part_cells] sums of each block: outcomes, then reach */
     dm_exact_sum *outcome;   /* [k, m, 2]: w y, w */
     int64_t *outcome_count;  /* [k, m] */
     dm_exact_sum *reach;     /* [k, c + 1]: w reached, by channel and by any */
-    double *y;               /* outcomes of one block */
-    uint8_t *reachable;
-    float *w;
-    double *part; /* [k, max(2 m, c + 1)] sums of one block */
 };
 
 static int64_t cells(const dm_profile *p) { return 2 * (int64_t)p->k * p->d; }
+
+static int64_t outcome_cells(const dm_profile *p) { return (int64_t)p->k * p->m; }
+static int64_t reach_cells(const dm_profile *p) { return (int64_t)p->k * (p->c + 1); }
+/* Of one block: w y, w and how many for each outcome; w for each channel. */
+static int64_t part_cells(const dm_profile *p) { return 3 * outcome_cells(p) + reach_cells(p); }
 
 static double fine_scale(double bound) { return fmin(ldexp(dm_fixed_scale(bound), EXTRA_BITS), 0x1p1000); }
 
@@ -81,17 +90,19 @@ demarc_status dm_profile_create(dm_profile **out, dm_rows *rows, dm_customers *c
     p->d = model->d;
     p->m = schema->outcome.count;
     p->c = schema->channel.count;
-    const int64_t widest = 2 * (int64_t)p->m > p->c + 1 ? 2 * (int64_t)p->m : p->c + 1;
+    const int64_t block_bytes = DM_BLOCK_ROWS * (8 * (int64_t)p->m + p->c + 4) + 8 * part_cells(p);
+    const int64_t blocks = OUTCOME_BYTES / block_bytes;
+    p->rows_at_once = DM_BLOCK_ROWS * (blocks < 1 ? 1 : blocks < OUTCOME_BLOCKS ? blocks : OUTCOME_BLOCKS);
     DM_TRY(make_grids(p, scan));
     DM_TRY(dm_alloc_zero(p->block, p->threads * cells(p), "profile"));
     DM_TRY(dm_alloc_zero(p->total, p->threads * cells(p), "profile"));
-    DM_TRY(dm_alloc_zero(p->outcome, 2 * (int64_t)p->k * p->m, "profile"));
-    DM_TRY(dm_alloc_zero(p->outcome_count, (int64_t)p->k * p->m, "profile"));
-    DM_TRY(dm_alloc_zero(p->reach, (int64_t)p->k * (p->c + 1), "profile"));
-    DM_TRY(dm_alloc(p->part, p->k * widest, "profile"));
-    DM_TRY(dm_alloc(p->y, (int64_t)DM_BLOCK_ROWS * p->m, "profile"));
-    DM_TRY(dm_alloc(p->reachable, (int64_t)DM_BLOCK_ROWS * p->c, "profile"));
-    DM_TRY(dm_alloc(p->w, DM_BLOCK_ROWS, "profile"));
+    DM_TRY(dm_alloc(p->y, p->rows_at_once * p->m, "profile"));
+    DM_TRY(dm_alloc(p->reachable, p->rows_at_once * p->c, "profile"));
+    DM_TRY(dm_alloc(p->w, p->rows_at_once, "profile"));
+    DM_TRY(dm_alloc(p->part, p->rows_at_once / DM_BLOCK_ROWS * part_cells(p), "profile"));
+    DM_TRY(dm_alloc_zero(p->outcome, 2 * outcome_cells(p), "profile"));
+    DM_TRY(dm_alloc_zero(p->outcome_count, outcome_cells(p), "profile"));
+    DM_TRY(dm_alloc_zero(p->reach, reach_cells(p), "profile"));
     *out = p;
     p = NULL;
 cleanup:
@@ -145,17 +156,7 @@ void dm_profile_add_features(dm_profile *p, int thread, const int32_t *label, in
     const int32_t d = p->d;
     const int64_t kd = (int64_t)p->k * d;
     double *block = p->block + thread * cells(p);
-    for (int64_t r = 0; r < rows; r++) {
-        const float *v = x + r * d;
-        const double wr = w == NULL ? 1.0 : (double)w[r];
-        const double *restrict center = p->center + (int64_t)label[r] * d;
-        double *restrict sum1 = block + (int64_t)label[r] * d, *restrict sum2 = sum1 + kd;
-        for (int32_t f = 0; f < d; f++) {
-            const double u = (double)v[f] - center[f], wu = wr * u;
-            sum1[f] += wu;
-            sum2[f] += wu * u;
-        }
-    }
+    dm_rows_opened_with(p->rows)->kernel->add_deviations(x, w, label, rows, d, p->center, block, block + kd);
     for (int32_t f = 0; f < d; f++) { /* logged features again, in original units: the sums above are discarded */
         if (!p->model->transform.log1p[f] || !(p->step[f] > 0.0)) continue;
         for (int32_t j = 0; j < p->k; j++) block[(int64_t)j * d + f] = block[kd + (int64_t)j * d + f] = 0.0;
@@ -169,39 +170,59 @@ void dm_profile_add_features(dm_profile *p, int thread, const int32_t *label, in
     flush_features(p, block, p->total + thread * cells(p));
 }
 
-static void add_outcome_block(dm_profile *p, const int32_t *label, int64_t rows, const float *w)
+/* One block of outcomes y [rows, m] to part [k, m, 3]. */
+static void add_outcome_block(const dm_profile *p, const int32_t *label, int64_t rows, const double *y, const float *w,
+                              double *part)
 {
     const int64_t m = p->m;
-    memset(p->part, 0, (size_t)(2 * p->k * m) * sizeof *p->part);
     for (int64_t r = 0; r < rows; r++) {
         const double wr = w == NULL ? 1.0 : (double)w[r];
         for (int64_t o = 0; o < m; o++) {
-            const double y = p->y[r * m + o];
-            if (!isfinite(y)) continue;
-            const int64_t i = label[r] * m + o;
-            p->part[2 * i] += wr * y;
-            p->part[2 * i + 1] += wr;
-            p->outcome_count[i]++;
+            const double v = y[r * m + o];
+            if (!isfinite(v)) continue;
+            double *to = part + 3 * (label[r] * m + o);
+            to[0] += wr * v;
+            to[1] += wr;
+            to[2] += 1.0;
         }
     }
-    for (int64_t i = 0; i < 2 * p->k * m; i++) dm_exact_sum_add(&p->outcome[i], p->part[i]);
 }
 
-static void add_reach_block(dm_profile *p, const int32_t *label, int64_t rows, const float *w)
+/* One block of reachable [rows, c] to part [k, c + 1]. Zeros are added too: a branch would be mispredicted half the time. */
+static void add_reach_block(const dm_profile *p, const int32_t *label, int64_t rows, const uint8_t *reachable,
+                            const float *w, double *part)
 {
     const int64_t c = p->c;
-    memset(p->part, 0, (size_t)(p->k * (c + 1)) * sizeof *p->part);
     for (int64_t r = 0; r < rows; r++) {
-        const double wr = w == NULL ? 1.0 : (double)w[r];
-        bool any = false;
+        const double add[2] = {0.0, w == NULL ? 1.0 : (double)w[r]};
+        double *to = part + label[r] * (c + 1);
+        int any = 0;
         for (int64_t i = 0; i < c; i++) {
-            if (!p->reachable[r * c + i]) continue;
-            p->part[label[r] * (c + 1) + i] += wr;
-            any = true;
+            const int yes = reachable[r * c + i] != 0;
+            to[i] += add[yes];
+            any |= yes;
         }
-        if (any) p->part[label[r] * (c + 1) + c] += wr;
+        to[c] += add[any];
     }
-    for (int64_t i = 0; i < p->k * (c + 1); i++) dm_exact_sum_add(&p->reach[i], p->part[i]);
+}
+
+/* Sums of `blocks` blocks to the totals; exact, so the order is free. */
+static void flush_outcomes(const dm_profile *p, int64_t blocks)
+{
+    const int64_t km = outcome_cells(p), all = km + reach_cells(p);
+#pragma omp parallel for schedule(static) num_threads(p->threads)
+    for (int64_t i = 0; i < all; i++) {
+        for (int64_t b = 0; b < blocks; b++) {
+            const double *part = p->part + b * part_cells(p);
+            if (i < km) {
+                dm_exact_sum_add(&p->outcome[2 * i], part[3 * i]);
+                dm_exact_sum_add(&p->outcome[2 * i + 1], part[3 * i + 1]);
+                p->outcome_count[i] += (int64_t)part[3 * i + 2];
+            } else {
+                dm_exact_sum_add(&p->reach[i - km], part[2 * km + i]);
+            }
+        }
+    }
 }
 
 demarc_status dm_profile_add_outcomes(dm_profile *p, const int32_t *label, int64_t begin, int64_t end)
@@ -209,17 +230,24 @@ demarc_status dm_profile_add_outcomes(dm_profile *p, const int32_t *label, int64
     demarc_status st = DEMARC_OK;
     if (p->m == 0 && p->c == 0) return DEMARC_OK;
     const bool weighted = dm_rows_weighted(p->rows);
-    for (int64_t at = begin; at < end; at += DM_BLOCK_ROWS) {
-        const int64_t stop = at + DM_BLOCK_ROWS < end ? at + DM_BLOCK_ROWS : end;
+    for (int64_t at = begin; at < end; at += p->rows_at_once) {
+        const int64_t stop = at + p->rows_at_once < end ? at + p->rows_at_once : end;
+        const int64_t blocks = dm_block_count(stop - at);
         if (weighted) DM_TRY(dm_customers_weight(p->customers, at, stop, p->w));
-        if (p->m > 0) {
-            DM_TRY(dm_customers_outcomes(p->customers, at, stop, p->y));
-            add_outcome_block(p, label + (at - begin), stop - at, weighted ? p->w : NULL);
+        if (p->m > 0) DM_TRY(dm_customers_outcomes(p->customers, at, stop, p->y));
+        if (p->c > 0) DM_TRY(dm_customers_reachable(p->customers, at, stop, p->reachable));
+#pragma omp parallel for schedule(dynamic) num_threads(p->threads)
+        for (int64_t b = 0; b < blocks; b++) {
+            const int64_t from = b * DM_BLOCK_ROWS, left = stop - at - from;
+            const int64_t rows = left < DM_BLOCK_ROWS ? left : DM_BLOCK_ROWS;
+            const int32_t *of = label + (at - begin) + from;
+            const float *w = weighted ? p->w + from : NULL;
+            double *part = p->part + b * part_cells(p);
+            memset(part, 0, (size_t)part_cells(p) * sizeof *part);
+            if (p->m > 0) add_outcome_block(p, of, rows, p->y + from * p->m, w, part);
+            if (p->c > 0) add_reach_block(p, of, rows, p->reachable + from * p->c, w, part + 3 * outcome_cells(p));
         }
-        if (p->c > 0) {
-            DM_TRY(dm_customers_reachable(p->customers, at, stop, p->reachable));
-            add_reach_block(p, label + (at - begin), stop - at, weighted ? p->w : NULL);
-        }
+        flush_outcomes(p, blocks);
     }
 cleanup:
     return st;
@@ -270,7 +298,7 @@ demarc_status dm_profile_finish(dm_profile *p, dm_comm *comm, dm_diagnostics *g)
 {
     demarc_status st = DEMARC_OK;
     const dm_schema *schema = dm_customers_schema(p->customers);
-    const int64_t kd = (int64_t)p->k * p->d, km = (int64_t)p->k * p->m, c = p->c;
+    const int64_t kd = (int64_t)p->k * p->d, km = outcome_cells(p), c = p->c;
     for (int t = 1; t < p->threads; t++) {
         for (int64_t i = 0; i < cells(p); i++) p->total[i] += p->total[t * cells(p) + i];
     }

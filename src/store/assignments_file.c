@@ -56,44 +56,66 @@ cleanup:
 
 int64_t dm_assignments_row_bytes(const dm_assignments_writer *a) { return a->id_bytes + 16; }
 
-static demarc_status write_ids(dm_assignments_writer *a, int64_t begin, int64_t count)
+static void forget_ids(dm_assignments_writer *a)
+{
+    dm_ids_clear(&a->ids);
+    dm_free(a->fixed);
+    a->fixed = NULL;
+}
+
+/* Ids of a window as they are written. Reads the file, while the window before is being written. Local. */
+static demarc_status fetch_ids(const dm_assignments_writer *a, int64_t begin, int64_t count, dm_ids *ids, char **fixed)
 {
     demarc_status st = DEMARC_OK;
-    dm_ids ids = {0};
-    char *fixed = NULL;
-    if (count > 0) st = dm_customers_ids(a->customers, begin, begin + count, &ids);
-    if (st == DEMARC_OK && a->kind == DM_ID_VARIABLE) {
-        st = dm_alloc_zero(fixed, count * a->id_bytes, "ids");
-        for (int64_t i = 0; i < ids.count && st == DEMARC_OK; i++) {
-            if (ids.variable[i] != NULL) memcpy(fixed + i * a->id_bytes, ids.variable[i], strlen(ids.variable[i]));
+    if (count == 0) return DEMARC_OK;
+    DM_TRY(dm_customers_ids(a->customers, begin, begin + count, ids));
+    if (a->kind == DM_ID_VARIABLE) {
+        DM_TRY(dm_alloc_zero(*fixed, count * a->id_bytes, "ids"));
+        for (int64_t i = 0; i < count; i++) {
+            if (ids->variable[i] != NULL) memcpy(*fixed + i * a->id_bytes, ids->variable[i], strlen(ids->variable[i]));
         }
     }
-    DM_TRY_ALL(a->comm, st);
-    const void *data = a->kind == DM_ID_VARIABLE ? (void *)fixed
-                       : a->kind == DM_ID_FIXED  ? (void *)ids.fixed
-                                                 : (void *)ids.integer;
-    DM_TRY(dm_writer_rows(a->file, a->id, begin, count, data));
 cleanup:
-    dm_ids_clear(&ids);
-    dm_free(fixed);
     return st;
 }
+
+demarc_status dm_assignments_wait(dm_assignments_writer *a) { return dm_writer_wait(a->file); }
 
 demarc_status dm_assignments_write(dm_assignments_writer *a, int64_t begin, int64_t count,
                                    const dm_assignment_rows *rows)
 {
-    demarc_status st = DEMARC_OK;
-    DM_TRY(write_ids(a, begin, count));
-    DM_TRY(dm_writer_rows(a->file, a->segment, begin, count, rows->segment));
-    DM_TRY(dm_writer_rows(a->file, a->distance, begin, count, rows->distance));
-    DM_TRY(dm_writer_rows(a->file, a->runner_up, begin, count, rows->runner_up));
-    DM_TRY(dm_writer_rows(a->file, a->margin, begin, count, rows->margin));
+    dm_ids ids = {0};
+    char *fixed = NULL;
+    demarc_status st = fetch_ids(a, begin, count, &ids, &fixed);
+    const demarc_status before = dm_assignments_wait(a);
+    forget_ids(a);
+    a->ids = ids;
+    a->fixed = fixed;
+    DM_TRY_ALL(a->comm, before != DEMARC_OK ? before : st);
+    const void *data = a->kind == DM_ID_VARIABLE ? (void *)fixed
+                       : a->kind == DM_ID_FIXED  ? (void *)ids.fixed
+                                                 : (void *)ids.integer;
+    DM_TRY(dm_writer_rows_later(a->file, a->id, begin, count, data));
+    DM_TRY(dm_writer_rows_later(a->file, a->segment, begin, count, rows->segment));
+    DM_TRY(dm_writer_rows_later(a->file, a->distance, begin, count, rows->distance));
+    DM_TRY(dm_writer_rows_later(a->file, a->runner_up, begin, count, rows->runner_up));
+    DM_TRY(dm_writer_rows_later(a->file, a->margin, begin, count, rows->margin));
 cleanup:
     return st;
 }
 
-demarc_status dm_assignments_close(dm_assignments_writer *a) { return dm_writer_close(&a->file); }
-void dm_assignments_discard(dm_assignments_writer *a) { dm_writer_discard(&a->file); }
+demarc_status dm_assignments_close(dm_assignments_writer *a)
+{
+    const demarc_status st = dm_writer_close(&a->file);
+    forget_ids(a);
+    return st;
+}
+
+void dm_assignments_discard(dm_assignments_writer *a)
+{
+    dm_writer_discard(&a->file);
+    forget_ids(a);
+}
 
 /* ---- reading ---- */
 

@@ -24,14 +24,22 @@ typedef struct dm_assignments_writer {
     int id, segment, distance, runner_up, margin;
     dm_id_kind kind;
     int64_t id_bytes; /* per id */
+    dm_ids ids;       /* of the window that is being written */
+    char *fixed;      /* the same as fixed-length strings, where they are not */
 } dm_assignments_writer;
 
 /** Lay out `path` for n rows. Collective. @param[in] attributes are added by the caller through a->file before rows. */
 demarc_status dm_assignments_create(dm_assignments_writer *a, dm_comm *comm, demarc_io io, dm_customers *customers,
                                     const char *path);
-/** Write rows [begin, begin + count). Collective: equally often on every rank, count may be 0. */
+/**
+ * Write rows [begin, begin + count). Collective: equally often on every rank, count may be 0. The writing may go on after
+ * the return: `rows` stay as they are until the next call has returned, or dm_assignments_wait(). An error of an earlier
+ * call may come here.
+ */
 demarc_status dm_assignments_write(dm_assignments_writer *a, int64_t begin, int64_t count,
                                    const dm_assignment_rows *rows);
+/** Wait for all rows of this rank. Local: the caller agrees. */
+demarc_status dm_assignments_wait(dm_assignments_writer *a);
 demarc_status dm_assignments_close(dm_assignments_writer *a);
 void dm_assignments_discard(dm_assignments_writer *a);
 /** Bytes per row in the file. */

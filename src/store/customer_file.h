@@ -75,9 +75,9 @@ void dm_ids_text(const dm_ids *ids, int64_t i, char *buf, size_t buf_size);
 
 /**
  * Check that ids are unique. Collective: exact, distributed by hash, in as many sweeps over /id as `budget` bytes per
- * rank demand; increasing integer ids are settled by one sweep without memory.
+ * rank demand; increasing integer ids are settled by one sweep without memory. The calling thread reads, `threads` work.
  * @retval DEMARC_ERR_DATA  names the id and the two lowest rows that share it
  */
-demarc_status dm_customers_check_ids(dm_customers *c, dm_comm *comm, int64_t budget);
+demarc_status dm_customers_check_ids(dm_customers *c, dm_comm *comm, int threads, int64_t budget);
 
 #endif

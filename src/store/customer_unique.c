@@ -2,11 +2,12 @@
  * Uniqueness of ids: exact, on any number of ranks, within a budget of memory.
  *
  * 1. Integers that increase over all rows are unique: one sweep, no memory. Databases export so more often than not.
- * 2. Otherwise every row becomes a record (key, row): the key is the integer itself or the hash of the string. A mixed
- *    hash of the key tells which sweep and which rank looks after it, so equal ids meet on one rank in one sweep.
- *    Sweeps read all ids again and keep only their share; as many as the budget demands.
- * 3. The owner sorts its records; neighbours with equal keys are candidates. Equal integers are duplicates; equal
- *    hashes are compared as strings, read again from the file, so a collision of hashes is no duplicate.
+ * 2. Otherwise every id becomes a key: the integer scrambled one to one, or the hash of the string. As a fraction of 2^64
+ *    the key tells which sweep and which rank looks after it, so equal ids meet on one rank in one sweep. Sweeps read all
+ *    ids again and keep only their share; as many as the budget demands. When all keys differ (key_set.h), all ids do.
+ * 3. If they may not, a careful search says who: every row becomes a record (key, row), the owner sorts its records, and
+ *    neighbours with equal keys are candidates. Equal integers are duplicates; equal hashes are compared as strings, read
+ *    again from the file, so a collision of hashes is no duplicate.
  *
  * What is reported is the pair whose second row is smallest, which also gives the id's first row: the same pair for
  * every layout and budget. As soon as a pair is known nobody looks at rows from its second on.
@@ -19,6 +20,7 @@
 #include "base/row_blocks.h"
 #include "stats/digest.h"
 #include "store/customer_internal.h"
+#include "store/key_set.h"
 
 #define MIN_BUDGET (INT64_C(1) << 20)
 #define MIN_BATCH_ROWS 1024
@@ -39,16 +41,22 @@ typedef struct row_pair {
 typedef struct search {
     dm_customers *c;
     dm_comm *comm;
+    int threads;
     dm_row_range mine;
     row_pair best;
     int64_t batch_rows, sweeps, sweep;
     record *kept;
     int64_t kept_count, kept_room;
     record *outgoing;
-    int64_t *offset; /* [ranks + 1] records, then bytes */
-    uint64_t *key;   /* [batch_rows] */
-    int32_t *owner;  /* [batch_rows] */
+    int64_t *offset;  /* [ranks + 1] records, then bytes */
+    uint64_t *key;    /* [batch_rows] */
+    int32_t *owner;   /* [batch_rows] */
+    uint64_t *parcel; /* [batch_rows] keys on their way to their owners */
+    int64_t *cursor;  /* [threads, ranks] */
+    dm_key_set *keys;
 } search;
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static bool is_integer(dm_id_kind kind) { return kind == DM_ID_I64 || kind == DM_ID_U64; }
 
@@ -103,6 +111,179 @@ static demarc_status all_increasing(search *s, bool *yes)
     }
 cleanup:
     dm_free(all);
+    return st;
+}
+
+/* ------------------------------------------------------------------------------------------------ keys */
+
+/* Keys of ids [begin, end) of the batch. */
+static void make_keys(const dm_ids *ids, int64_t begin, int64_t end, uint64_t *key)
+{
+    for (int64_t i = begin; i < end; i++) {
+        if (is_integer(ids->kind)) {
+            key[i] = (uint64_t)ids->integer[i];
+        } else if (ids->kind == DM_ID_FIXED) {
+            key[i] = dm_hash64(ids->fixed + i * ids->size, (size_t)ids->size, 0);
+        } else {
+            const char *text = ids->variable[i] != NULL ? ids->variable[i] : "";
+            key[i] = dm_hash64(text, strlen(text), 0);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ are all keys different? */
+
+__extension__ typedef unsigned __int128 wide;
+
+/* One to one on 64 bits, and even ids that are no more than a counter come out evenly spread (David Stafford's mix 13). */
+static uint64_t scramble(uint64_t k)
+{
+    k = (k ^ (k >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    k = (k ^ (k >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return k ^ (k >> 31);
+}
+
+/*
+ * Keys of the batch to (owner, rest): times sweeps, then times ranks, the whole part of the fraction is the sweep, then
+ * the owner, and what is left is evenly spread again; keys with one sweep and owner stay different.
+ */
+static void divide_keys(search *s, int64_t begin, int64_t end, int64_t *count)
+{
+    const bool integers = is_integer(s->c->schema.id);
+    const uint64_t sweeps = (uint64_t)s->sweeps, ranks = (uint64_t)dm_comm_size(s->comm);
+    memset(count, 0, (size_t)ranks * sizeof *count);
+    for (int64_t i = begin; i < end; i++) {
+        const wide by_sweep = (wide)(integers ? scramble(s->key[i]) : s->key[i]) * sweeps;
+        const wide by_rank = (wide)(uint64_t)by_sweep * ranks;
+        const bool ours = (int64_t)(by_sweep >> 64) == s->sweep;
+        s->key[i] = (uint64_t)by_rank;
+        s->owner[i] = ours ? (int32_t)(by_rank >> 64) : -1;
+        if (ours) count[by_rank >> 64]++;
+    }
+}
+
+/* The keys of rows [begin, end) that belong to this sweep, grouped by owner; offset[r] is where rank r's begin. */
+static demarc_status pack_keys(search *s, int64_t begin, int64_t end)
+{
+    demarc_status st = DEMARC_OK;
+    const int ranks = dm_comm_size(s->comm), threads = s->threads;
+    dm_ids ids = {0};
+    memset(s->offset, 0, ((size_t)ranks + 1) * sizeof *s->offset);
+    if (begin >= end) return DEMARC_OK;
+    DM_TRY(dm_customers_ids(s->c, begin, end, &ids));
+    const int64_t share = (ids.count + threads - 1) / threads;
+#pragma omp parallel for schedule(static, 1) num_threads(threads)
+    for (int t = 0; t < threads; t++) {
+        const int64_t from = smaller(t * share, ids.count), to = smaller(from + share, ids.count);
+        make_keys(&ids, from, to, s->key);
+        divide_keys(s, from, to, s->cursor + (int64_t)t * ranks);
+    }
+    int64_t at = 0;
+    for (int r = 0; r < ranks; r++) {
+        for (int t = 0; t < threads; t++) {
+            const int64_t more = s->cursor[(int64_t)t * ranks + r];
+            s->cursor[(int64_t)t * ranks + r] = at;
+            at += more;
+        }
+        s->offset[r + 1] = at;
+    }
+#pragma omp parallel for schedule(static, 1) num_threads(threads)
+    for (int t = 0; t < threads; t++) {
+        int64_t *cursor = s->cursor + (int64_t)t * ranks;
+        const int64_t from = smaller(t * share, ids.count), to = smaller(from + share, ids.count);
+        for (int64_t i = from; i < to; i++) {
+            if (s->owner[i] >= 0) s->parcel[cursor[s->owner[i]]++] = s->key[i];
+        }
+    }
+cleanup:
+    dm_ids_clear(&ids);
+    return st;
+}
+
+/* The same number on all ranks: enough for the rank with most rows that still matter. */
+static int64_t count_rounds(const search *s)
+{
+    int64_t most = 0;
+    for (int r = 0; r < dm_comm_size(s->comm); r++) {
+        dm_row_range range = dm_row_range_of(s->c->schema.n, r, dm_comm_size(s->comm));
+        int64_t end = range.end < s->best.second ? range.end : s->best.second;
+        if (end - range.begin > most) most = end - range.begin;
+    }
+    return (most + s->batch_rows - 1) / s->batch_rows;
+}
+
+/* One batch of every rank. @param[in,out] distinct  the same on all ranks; false: somebody's keys may not differ */
+static demarc_status add_batch(search *s, int64_t round, bool *distinct)
+{
+    demarc_status st = DEMARC_OK;
+    uint64_t *received = NULL;
+    const int ranks = dm_comm_size(s->comm);
+    const int64_t begin = smaller(s->mine.begin + round * s->batch_rows, s->mine.end);
+    int64_t bytes = 0;
+    DM_TRY_ALL(s->comm, pack_keys(s, begin, smaller(begin + s->batch_rows, s->mine.end)));
+    if (ranks == 1) {
+        *distinct = dm_key_set_add(s->keys, s->parcel, s->offset[1]);
+        return DEMARC_OK;
+    }
+    for (int r = 0; r <= ranks; r++) s->offset[r] *= (int64_t)sizeof *s->parcel;
+    DM_TRY(dm_comm_exchange(s->comm, s->parcel, s->offset, (void **)&received, &bytes));
+    int64_t crowded = !dm_key_set_add(s->keys, received, bytes / (int64_t)sizeof *received);
+    dm_comm_max_i64(s->comm, &crowded, 1);
+    *distinct = crowded == 0;
+cleanup:
+    dm_free(received);
+    return st;
+}
+
+static demarc_status prepare_keys(search *s, int64_t budget)
+{
+    demarc_status st = DEMARC_OK;
+    const int ranks = dm_comm_size(s->comm);
+    const int64_t share = s->c->schema.n / ranks + 1;
+    s->sweeps = (share - 1) / dm_key_set_room(budget / 8 * 5, s->threads) + 1;
+    DM_TRY(dm_key_set_create(&s->keys, share / s->sweeps + 1, s->threads));
+    DM_TRY(dm_alloc(s->key, s->batch_rows, "the check of ids"));
+    DM_TRY(dm_alloc(s->owner, s->batch_rows, "the check of ids"));
+    DM_TRY(dm_alloc(s->parcel, s->batch_rows, "the check of ids"));
+    DM_TRY(dm_alloc(s->cursor, (int64_t)s->threads * ranks, "the check of ids"));
+    DM_TRY(dm_alloc(s->offset, (int64_t)ranks + 1, "the check of ids"));
+cleanup:
+    return st;
+}
+
+static void release(search *s)
+{
+    dm_key_set_destroy(&s->keys);
+    dm_free(s->kept);
+    dm_free(s->outgoing);
+    dm_free(s->parcel);
+    dm_free(s->cursor);
+    dm_free(s->key);
+    dm_free(s->owner);
+    dm_free(s->offset);
+    s->kept = s->outgoing = NULL;
+    s->parcel = s->key = NULL;
+    s->cursor = s->offset = NULL;
+    s->owner = NULL;
+}
+
+/* @param[out] distinct  true: all ids differ; false: a careful search has to tell. The same on all ranks. */
+static demarc_status all_distinct(search *s, int64_t budget, bool *distinct)
+{
+    demarc_status st = DEMARC_OK;
+    *distinct = true;
+    DM_TRY_ALL(s->comm, prepare_keys(s, budget));
+    const int64_t rounds = count_rounds(s);
+    for (s->sweep = 0; s->sweep < s->sweeps && *distinct; s->sweep++) {
+        for (int64_t round = 0; round < rounds && *distinct; round++) DM_TRY(add_batch(s, round, distinct));
+        if (!*distinct) break;
+        int64_t equal = !dm_key_set_distinct(s->keys);
+        dm_comm_max_i64(s->comm, &equal, 1);
+        *distinct = equal == 0;
+        dm_key_set_empty(s->keys);
+    }
+cleanup:
+    release(s);
     return st;
 }
 
@@ -190,20 +371,6 @@ cleanup:
 
 /* ------------------------------------------------------------------------------------------------ sweeps */
 
-static void make_keys(const dm_ids *ids, uint64_t *key)
-{
-    for (int64_t i = 0; i < ids->count; i++) {
-        if (is_integer(ids->kind)) {
-            key[i] = (uint64_t)ids->integer[i];
-        } else if (ids->kind == DM_ID_FIXED) {
-            key[i] = dm_hash64(ids->fixed + i * ids->size, (size_t)ids->size, 0);
-        } else {
-            const char *text = ids->variable[i] != NULL ? ids->variable[i] : "";
-            key[i] = dm_hash64(text, strlen(text), 0);
-        }
-    }
-}
-
 /* Owner of a key in this sweep, -1 if another sweep has it. High and low half of one hash: sweep and owner are independent. */
 static int owner_of(const search *s, uint64_t key)
 {
@@ -222,7 +389,7 @@ static demarc_status pack_batch(search *s, int64_t begin, int64_t end)
     if (end > s->best.second) end = s->best.second;
     if (begin >= end) return DEMARC_OK;
     DM_TRY(dm_customers_ids(s->c, begin, end, &ids));
-    make_keys(&ids, s->key);
+    make_keys(&ids, 0, ids.count, s->key);
     for (int64_t i = 0; i < ids.count; i++) {
         s->owner[i] = owner_of(s, s->key[i]);
         if (s->owner[i] >= 0) s->offset[s->owner[i] + 1]++;
@@ -289,18 +456,6 @@ static demarc_status do_round(search *s, int64_t round)
 cleanup:
     dm_free(received);
     return st;
-}
-
-/* The same number on all ranks: enough for the rank with most rows that still matter. */
-static int64_t count_rounds(const search *s)
-{
-    int64_t most = 0;
-    for (int r = 0; r < dm_comm_size(s->comm); r++) {
-        dm_row_range range = dm_row_range_of(s->c->schema.n, r, dm_comm_size(s->comm));
-        int64_t end = range.end < s->best.second ? range.end : s->best.second;
-        if (end - range.begin > most) most = end - range.begin;
-    }
-    return (most + s->batch_rows - 1) / s->batch_rows;
 }
 
 static demarc_status do_sweep(search *s)
@@ -370,25 +525,22 @@ static demarc_status report(search *s)
     return dm_comm_agree(s->comm, dm_comm_rank(s->comm) == 0 ? fail_duplicate(s) : DEMARC_OK);
 }
 
-demarc_status dm_customers_check_ids(dm_customers *c, dm_comm *comm, int64_t budget)
+demarc_status dm_customers_check_ids(dm_customers *c, dm_comm *comm, int threads, int64_t budget)
 {
     demarc_status st = DEMARC_OK;
-    search s = {.c = c, .comm = comm, .best = {-1, INT64_MAX}};
-    bool increasing = false;
+    search s = {.c = c, .comm = comm, .threads = threads, .best = {-1, INT64_MAX}};
+    bool unique = false;
     if (c->schema.id == DM_ID_NONE) return DEMARC_OK;
     if (budget < MIN_BUDGET) budget = MIN_BUDGET;
     s.mine = dm_row_range_of(c->schema.n, dm_comm_rank(comm), dm_comm_size(comm));
     plan_batches(&s, budget);
-    if (is_integer(c->schema.id)) DM_TRY(all_increasing(&s, &increasing));
-    if (increasing) goto cleanup;
+    if (is_integer(c->schema.id)) DM_TRY(all_increasing(&s, &unique));
+    if (!unique) DM_TRY(all_distinct(&s, budget, &unique));
+    if (unique) return DEMARC_OK;
     DM_TRY_ALL(comm, prepare_sweeps(&s, budget));
     for (s.sweep = 0; s.sweep < s.sweeps; s.sweep++) DM_TRY(do_sweep(&s));
     DM_TRY(report(&s));
 cleanup:
-    dm_free(s.kept);
-    dm_free(s.outgoing);
-    dm_free(s.key);
-    dm_free(s.owner);
-    dm_free(s.offset);
+    release(&s);
     return st;
 }

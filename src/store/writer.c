@@ -4,6 +4,11 @@
  * opened again, by all ranks through MPI-IO or by rank 0 alone (funnel, or no MPI); only raw data are written then.
  * Both ways put the same bytes at the same places.
  *
+ * Rows that are written later (dm_writer_rows_later) go a third way to the same places: a thread of each rank writes
+ * them to its own descriptor by plain system calls, since neither HDF5 nor our level of MPI bears a second thread. With
+ * several ranks this wants the page of every row to belong to one rank, or file systems that cache pages per host could
+ * mix up old and new; where datasets are too small to start on a page, and for the funnel, later is now.
+ *
  * HDF5 1.10 cannot let go of a file whose structure it could not write: on a full disk H5Fclose fails and the library's
  * shutdown inside MPI_Finalize crashes. So once HDF5 has created the file, its descriptor is pointed at memory (a
  * memfd, as sparse as the file: rows take nothing), where no write fails; this module then writes the layout to disk
@@ -23,6 +28,7 @@
 #include "base/memory.h"
 #include "store/hdf5_util.h"
 #include "store/output.h"
+#include "store/write_thread.h"
 
 #define MAX_WRITE (INT64_C(1) << 30)    /* bytes per H5Dwrite */
 #define MAX_PIECE (INT64_C(64) << 20)   /* bytes per funnelled message; at least one row */
@@ -36,6 +42,7 @@ typedef struct row_dataset {
     hid_t id;                      /* open where this process writes to it */
     hid_t memory_type;             /* as in memory; equals the file's type on little-endian machines */
     int64_t n, columns, row_bytes; /* columns 0 = 1-D */
+    int64_t place;                 /* of row 0 in the file; 0 = unknown, or bytes in memory and on disk differ */
 } row_dataset;
 
 typedef enum writer_phase { PHASE_LAYOUT, PHASE_ROWS } writer_phase;
@@ -45,6 +52,8 @@ struct dm_writer {
     bool parallel; /* rows go through MPI-IO */
     bool broken;   /* a call failed: the file must not pass for whole */
     writer_phase phase;
+    dm_write_thread *thread; /* writes the rows, to `rows_disk`; NULL: they go through HDF5 */
+    int rows_disk;
     int disk;   /* rank 0, layout: the file at `path`, still empty */
     int memory; /* rank 0, layout: the memory that HDF5 lays the file out in */
     hid_t file; /* DM_HDF5_NONE where this process does not have it open */
@@ -209,6 +218,13 @@ cleanup:
     return st;
 }
 
+/* As cannot_write(), with the system's reason. */
+static demarc_status cannot_write_rows(const dm_writer *w, const char *name, int reason)
+{
+    return dm_fail_errno(reason, "cannot write the output: %s (%s): %s", w->path, name,
+                         reason == ENOSPC ? "free some disk space" : "check the disk");
+}
+
 static void close_row_datasets(dm_writer *w)
 {
     for (int i = 0; i < w->row_datasets; i++) dm_hdf5_close(&w->rows[i].id);
@@ -246,8 +262,10 @@ static void free_writer(dm_writer **w)
         dm_hdf5_close(&(*w)->rows[i].memory_type);
         free((*w)->rows[i].name);
     }
+    dm_write_thread_destroy(&(*w)->thread);
     close_descriptor(&(*w)->disk);
     close_descriptor(&(*w)->memory);
+    close_descriptor(&(*w)->rows_disk);
     free((*w)->rows);
     dm_free((*w)->piece);
     free(*w);
@@ -259,7 +277,7 @@ static dm_writer *new_writer(dm_comm *comm, demarc_io io, const char *path)
     size_t path_bytes = strlen(path) + 1;
     dm_writer *w = malloc(sizeof *w + path_bytes);
     if (w == NULL) return NULL;
-    *w = (dm_writer){.comm = comm, .disk = -1, .memory = -1, .file = DM_HDF5_NONE};
+    *w = (dm_writer){.comm = comm, .disk = -1, .memory = -1, .rows_disk = -1, .file = DM_HDF5_NONE};
     w->parallel = io == DEMARC_IO_MPIO && dm_comm_native(comm) != NULL;
     memcpy(w->path, path, path_bytes);
     return w;
@@ -408,7 +426,9 @@ demarc_status dm_writer_rows_dataset(dm_writer *w, const char *name, dm_type typ
     DM_TRY(agree(w, within_size_limit(w, name, n * w->rows[w->row_datasets - 1].row_bytes)));
     if (is_root(w)) {
         hid_t on_disk = make_type(type, string_size, true), dataset;
+        row_dataset *r = &w->rows[w->row_datasets - 1];
         local = make_dataset(w, name, on_disk, n, columns, &dataset);
+        if (local == DEMARC_OK && H5Tequal(on_disk, r->memory_type) > 0) r->place = (int64_t)H5Dget_offset(dataset);
         dm_hdf5_close(&dataset);
         dm_hdf5_close(&on_disk);
     }
@@ -622,11 +642,15 @@ cleanup:
     return st;
 }
 
+static demarc_status not_visible(const dm_writer *w, int reason)
+{
+    return dm_fail_errno(reason, "a rank cannot reach the output: %s: use a file system all hosts share or --io funnel",
+                         w->path);
+}
+
 static demarc_status check_visible(const dm_writer *w)
 {
-    if (access(w->path, R_OK | W_OK) == 0) return DEMARC_OK;
-    return dm_fail_errno(errno, "a rank cannot reach the output: %s: use a file system all hosts share or --io funnel",
-                         w->path);
+    return access(w->path, R_OK | W_OK) == 0 ? DEMARC_OK : not_visible(w, errno);
 }
 
 /* Every rank through MPI-IO. */
@@ -668,11 +692,33 @@ static demarc_status open_row_datasets(dm_writer *w)
     return DEMARC_OK;
 }
 
-static demarc_status begin_rows(dm_writer *w)
+/* The places of all datasets from rank 0. @return whether a thread of each rank may write to them; the same on all. */
+static bool share_places(dm_writer *w)
+{
+    const int ranks = dm_comm_size(w->comm);
+    bool known = w->parallel || ranks == 1;
+    for (int i = 0; i < w->row_datasets && known; i++) {
+        row_dataset *r = &w->rows[i];
+        dm_comm_bcast(w->comm, &r->place, sizeof r->place, 0);
+        known = r->n == 0 || (r->place > 0 && (ranks == 1 || r->place % ALIGNMENT == 0));
+    }
+    return known;
+}
+
+/* This rank's descriptor and thread. */
+static demarc_status open_thread(dm_writer *w)
+{
+    w->rows_disk = open(w->path, O_WRONLY | O_CLOEXEC);
+    return w->rows_disk < 0 ? not_visible(w, errno) : dm_write_thread_create(&w->thread, w->rows_disk);
+}
+
+/* @param[in] later  the first rows are to be written later */
+static demarc_status begin_rows(dm_writer *w, bool later)
 {
     demarc_status st = DEMARC_OK;
     w->phase = PHASE_ROWS;
     DM_TRY(agree(w, is_root(w) ? save_layout(w) : DEMARC_OK));
+    if (later && share_places(w)) return agree(w, open_thread(w));
     if (w->parallel) {
         DM_TRY(open_parallel(w));
     } else {
@@ -773,21 +819,59 @@ static demarc_status check_range(const dm_writer *w, int handle, int64_t begin, 
     return DEMARC_OK;
 }
 
-demarc_status dm_writer_rows(dm_writer *w, int handle, int64_t begin, int64_t count, const void *data)
+/* This rank's rows given to the thread so far are on their way to the disk, or why not. */
+static demarc_status thread_done(const dm_writer *w)
+{
+    int tag = 0;
+    const int reason = dm_write_thread_wait(w->thread, &tag);
+    return reason == 0 ? DEMARC_OK : cannot_write_rows(w, w->rows[tag].name, reason);
+}
+
+static demarc_status write_rows(dm_writer *w, int handle, int64_t begin, int64_t count, const void *data, bool later)
 {
     demarc_status st = DEMARC_OK;
     DM_TRY(agree(w, check_range(w, handle, begin, count, data)));
-    if (w->phase == PHASE_LAYOUT) DM_TRY(begin_rows(w));
+    if (w->phase == PHASE_LAYOUT) DM_TRY(begin_rows(w, later));
     const row_dataset *r = &w->rows[handle];
-    DM_TRY(agree(w, w->parallel ? write_here(w, r, begin, count, data) : funnel(w, r, begin, count, data)));
+    if (w->thread != NULL) {
+        dm_write_thread_put(w->thread, data, count * r->row_bytes, r->place + begin * r->row_bytes, handle);
+        if (!later) DM_TRY(agree(w, thread_done(w)));
+    } else {
+        DM_TRY(agree(w, w->parallel ? write_here(w, r, begin, count, data) : funnel(w, r, begin, count, data)));
+    }
 cleanup:
+    return st;
+}
+
+demarc_status dm_writer_rows(dm_writer *w, int handle, int64_t begin, int64_t count, const void *data)
+{
+    return write_rows(w, handle, begin, count, data, false);
+}
+
+demarc_status dm_writer_rows_later(dm_writer *w, int handle, int64_t begin, int64_t count, const void *data)
+{
+    return write_rows(w, handle, begin, count, data, true);
+}
+
+demarc_status dm_writer_wait(dm_writer *w) { return w->thread == NULL ? DEMARC_OK : thread_done(w); }
+
+/* Every rank syncs, so that it hears of its own writes that the system has put off. */
+static demarc_status close_rows_disk(dm_writer *w)
+{
+    demarc_status st = thread_done(w);
+    if (st != DEMARC_OK) return st;
+    dm_write_thread_destroy(&w->thread);
+    if (dm_comm_size(w->comm) > 1 && fsync(w->rows_disk) != 0) st = cannot_write_rows(w, "flush", errno);
+    const int fd = w->rows_disk;
+    w->rows_disk = -1;
+    if (close(fd) != 0 && st == DEMARC_OK) st = cannot_write_rows(w, "close", errno);
     return st;
 }
 
 static demarc_status finish(dm_writer *w)
 {
-    if (w->phase == PHASE_ROWS) return close_hdf5(w);
-    return is_root(w) ? save_layout(w) : DEMARC_OK;
+    if (w->phase == PHASE_LAYOUT) return is_root(w) ? save_layout(w) : DEMARC_OK;
+    return w->thread != NULL ? close_rows_disk(w) : close_hdf5(w);
 }
 
 demarc_status dm_writer_close(dm_writer **w)

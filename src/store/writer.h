@@ -58,6 +58,15 @@ demarc_status dm_writer_attribute_texts(dm_writer *w, const char *on, const char
  */
 demarc_status dm_writer_rows(dm_writer *w, int handle, int64_t begin, int64_t count, const void *data);
 
+/**
+ * As dm_writer_rows, but the rows may be written by a thread of this rank after the call has returned: `data` stays as it
+ * is until dm_writer_wait(), dm_writer_close() or dm_writer_discard(). A failure that comes late is told by these. Each
+ * rank writes whole row blocks (base/row_blocks.h). Where a thread cannot do it (writer.c) they are written at once.
+ */
+demarc_status dm_writer_rows_later(dm_writer *w, int handle, int64_t begin, int64_t count, const void *data);
+/** Wait for this rank's rows given so far. Local: the caller agrees on the status and discards the file on failure. */
+demarc_status dm_writer_wait(dm_writer *w);
+
 /** Flush and close. After an error on any rank, now or in an earlier call, all ranks get one: throw the file away. */
 demarc_status dm_writer_close(dm_writer **w);
 /** Close without caring for the contents (error paths); safe on NULL. */

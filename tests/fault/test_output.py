@@ -344,6 +344,66 @@ class Limits(Output):
         self.check(self.fit(), 1, "ulimit -f 100")
 
 
+# Rows that one rank writes fail from the N-th call on; the system's other writes (layout, JSON, libraries') are smaller.
+FAILING = """#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/types.h>
+static ssize_t (*real)(int, const void *, size_t, off_t);
+ssize_t pwrite(int fd, const void *data, size_t bytes, off_t at)
+{
+    static int calls;
+    const char *from = getenv("FAIL_FROM"), *reason = getenv("FAIL_ERRNO");
+    if (real == NULL) real = (ssize_t (*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite");
+    if (from != NULL && bytes > 65536 && __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) >= atoi(from)) {
+        errno = atoi(reason);
+        return -1;
+    }
+    return real(fd, data, bytes, at);
+}
+ssize_t pwrite64(int fd, const void *data, size_t bytes, off_t at) { return pwrite(fd, data, bytes, at); }
+"""
+
+
+class Late(Output):
+    """Rows are written while others are computed: what fails then on one rank is told by all, and nothing is left."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        compiler = shutil.which("cc")
+        if compiler is None or os.environ.get("DEMARC_SANITIZE"):
+            raise unittest.SkipTest("no C compiler, or a sanitizer that must be loaded first")
+        source, cls.shim = cls.inputs / "failing.c", cls.inputs / "failing.so"
+        source.write_text(FAILING)
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", cls.shim, source, "-ldl"], check=True)
+        rows = 700000  # three windows of results on one rank, two on each of two: 15 and 10 pieces
+        cls.customers("late.h5", np.random.default_rng(1).normal(size=(rows, 2)).astype("f4"))
+
+    def test_one_rank(self):
+        late = self.inputs / "late.h5"
+        fit, assign = self.fit("--max-iterations", 1, data=late), self.assign(data=self.wide_model(late))
+        for args, ranks, rank, call, reason in ((fit, 1, 0, 1, 28), (fit, 1, 0, 7, 5), (fit, 1, 0, 15, 122), (fit, 2, 0, 2, 5),
+                                                (fit, 2, 1, 1, 28), (fit, 2, 1, 10, 5), (assign, 2, 1, 6, 28), (assign, 1, 0, 11, 5)):
+            prefix = (f"export LD_PRELOAD={self.shim}; "
+                      f"[ $rank != {rank} ] || export FAIL_FROM={call} FAIL_ERRNO={reason}")
+            cwd = self.folder()
+            o = launch(args, cwd, ranks=ranks, prefix=prefix)
+            words = {5: "check the disk: Input/output error", 28: "free some disk space: No space left on device",
+                     122: "check the disk: Disk quota exceeded"}[reason]
+            with self.subTest(args[0], ranks=ranks, rank=rank, call=call, reason=reason):
+                self.check_failure(o, 5, rf"cannot write the output: .* \(/(id|segment|distance|runner_up|margin)\): {words}")
+                self.assertEqual(snapshot(cwd), {}, "something was left behind")
+
+    def wide_model(self, data):
+        """`data`, once a model that fits it is where assign() looks."""
+        o = launch(["fit", data, "--segments", "2", "--out", self.inputs / "late-run", "--quiet"], self.inputs)
+        assert o.codes == [0], str(o)
+        self.model = self.inputs / "late-run" / "model.h5"
+        return data
+
+
 class Streams(Output):
     def test_stdout_full(self):
         commands = [["info", self.data], self.assign(), ["generate", "gen.h5", "--customers", 900],

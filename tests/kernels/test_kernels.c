@@ -119,6 +119,7 @@ static void registry(void **state)
         assert_non_null(t->gap);
         assert_non_null(t->expired);
         assert_non_null(t->move);
+        assert_non_null(t->add_deviations);
         assert_non_null(t->scale_rows);
         assert_non_null(t->add_moments);
         if (best < 0 && dmk_variant_supported(i)) best = i;
@@ -867,6 +868,57 @@ static void check_move(const dmk_table *t, const dmk_table *oracle)
     assert_true(weight == INT64_C(1) << 62 && count == 1 << 22);
 }
 
+/* ------------------------------------------------------------------------------------------------ deviations */
+
+static void check_deviations_case(const dmk_table *t, const dmk_table *oracle, int64_t rows, int64_t d, bool weighted,
+                                  size_t gap)
+{
+    const int32_t k = 1 + below(9);
+    float *x = PLACE(0, float, rows *d, gap), *w = PLACE(1, float, rows, gap);
+    int32_t *label = PLACE(2, int32_t, rows, gap);
+    double *center = PLACE(3, double, k *d, gap), *first = PLACE(4, double, k *d, gap);
+    double *second = PLACE(5, double, k *d, gap), *first2 = PLACE(6, double, k *d, 0);
+    double *second2 = PLACE(7, double, k *d, 0);
+    for (int64_t i = 0; i < rows * d; i++) x[i] = (float)wide();
+    for (int64_t r = 0; r < rows; r++) {
+        w[r] = below(8) == 0 ? 0.0f : (float)fabs(uniform());
+        label[r] = below(k);
+    }
+    for (int64_t i = 0; i < k * d; i++) {
+        center[i] = wide();
+        first[i] = first2[i] = wide(); /* adds to what is there */
+        second[i] = second2[i] = fabs(wide());
+    }
+    if (oracle == NULL) {
+        for (int64_t f = 0; f < d; f++) { /* feature by feature: only the order of rows counts */
+            for (int64_t r = 0; r < rows; r++) {
+                const int64_t i = label[r] * d + f;
+                volatile double u = (double)x[r * d + f] - center[i], wu = u;
+                if (weighted) wu = (double)w[r] * u;
+                volatile double square = wu * u;
+                first2[i] += wu;
+                second2[i] += square;
+            }
+        }
+    } else {
+        oracle->add_deviations(x, weighted ? w : NULL, label, rows, d, center, first2, second2);
+    }
+    t->add_deviations(x, weighted ? w : NULL, label, rows, d, center, first, second);
+    same_bits("add_deviations: first", first, first2, k * d, sizeof *first, rows, d);
+    same_bits("add_deviations: second", second, second2, k * d, sizeof *second, rows, d);
+}
+
+static void check_deviations(const dmk_table *t, const dmk_table *oracle)
+{
+    random_state = 14;
+    for (int i = 0; i < SIZES; i++) {
+        for (int j = 0; j < SIZES; j++) {
+            check_deviations_case(t, oracle, sizes[i], sizes[j], false, (size_t)(i + j) % 3);
+            check_deviations_case(t, oracle, sizes[i], sizes[j], true, (size_t)(i + j) % 2);
+        }
+    }
+}
+
 /* label x d beyond 2^32: address space is reserved, only the pages of three segments are touched. */
 static void check_far_labels(const dmk_table *t)
 {
@@ -1056,6 +1108,7 @@ TEST_PAIR(uncertain)
 TEST_PAIR(gap)
 TEST_PAIR(expired)
 TEST_PAIR(move)
+TEST_PAIR(deviations)
 TEST_PAIR(scale)
 TEST_PAIR(moments)
 
@@ -1091,6 +1144,7 @@ int main(void)
         cmocka_unit_test(gap_is_useful),
         RUN(expired),
         RUN(move),
+        RUN(deviations),
         RUN(far_labels),
         RUN(scale),
         RUN(moments),

@@ -83,7 +83,9 @@ static void assert_same_bytes(const char *a, const char *b)
 }
 
 /* Rows of three types, in calls of `step` rows. */
-static void write_rows(dm_writer *w, int features, int segment, int id, int64_t step)
+typedef demarc_status (*write_fn)(dm_writer *w, int handle, int64_t begin, int64_t count, const void *data);
+
+static void write_rows(dm_writer *w, int features, int segment, int id, int64_t step, write_fn put)
 {
     float *x = malloc(ROWS * 3 * sizeof *x);
     int32_t *s = malloc(ROWS * sizeof *s);
@@ -99,16 +101,17 @@ static void write_rows(dm_writer *w, int features, int segment, int id, int64_t 
     }
     for (int64_t begin = 0; begin < ROWS; begin += step) {
         int64_t count = begin + step < ROWS ? step : ROWS - begin;
-        assert_int_equal(dm_writer_rows(w, features, begin, count, x + 3 * begin), DEMARC_OK);
-        assert_int_equal(dm_writer_rows(w, segment, begin, count, s + begin), DEMARC_OK);
-        assert_int_equal(dm_writer_rows(w, id, begin, count, name + begin), DEMARC_OK);
+        assert_int_equal(put(w, features, begin, count, x + 3 * begin), DEMARC_OK);
+        assert_int_equal(put(w, segment, begin, count, s + begin), DEMARC_OK);
+        assert_int_equal(put(w, id, begin, count, name + begin), DEMARC_OK);
     }
+    assert_int_equal(dm_writer_wait(w), DEMARC_OK);
     free(x);
     free(s);
     free(name);
 }
 
-static void write_all(void **state, const char *path, demarc_io io, int64_t step)
+static void write_all(void **state, const char *path, demarc_io io, int64_t step, write_fn put)
 {
     static const char *const names[] = {"recency", "", "Umsatz \xe2\x82\xac"};
     static const double mean[] = {0.5, -1.0 / 3.0, 1e300};
@@ -132,14 +135,14 @@ static void write_all(void **state, const char *path, demarc_io io, int64_t step
     assert_int_equal(dm_writer_attribute_f64(w, "/truth", "means", 3, mean), DEMARC_OK);
     assert_int_equal(dm_writer_attribute_i64(w, "/", "iterations", 1, size), DEMARC_OK);
     assert_int_equal(dm_writer_attribute_u64(w, "/empty/group", "seed", UINT64_MAX), DEMARC_OK);
-    write_rows(w, features, segment, id, step);
+    write_rows(w, features, segment, id, step, put);
     assert_int_equal(dm_writer_close(&w), DEMARC_OK);
     assert_null(w);
 }
 
 static void h5py_reads_what_was_written(void **state)
 {
-    write_all(state, "a.h5", DEMARC_IO_MPIO, 777);
+    write_all(state, "a.h5", DEMARC_IO_MPIO, 777, dm_writer_rows);
     check_by_h5py("i = np.arange(10000)\n"
                   "names = ['recency', '', 'Umsatz \\u20ac']\n"
                   "assert f['features'].dtype == '<f4' and f['features'].chunks is None\n"
@@ -162,9 +165,13 @@ static void h5py_reads_what_was_written(void **state)
 
 static void equal_data_are_equal_bytes(void **state)
 {
-    write_all(state, "a.h5", DEMARC_IO_MPIO, 777);
+    write_all(state, "a.h5", DEMARC_IO_MPIO, 777, dm_writer_rows);
     sleep(1); /* a time stamp would differ now */
-    write_all(state, "b.h5", DEMARC_IO_FUNNEL, ROWS);
+    write_all(state, "b.h5", DEMARC_IO_FUNNEL, ROWS, dm_writer_rows);
+    assert_same_bytes("a.h5", "b.h5");
+    write_all(state, "b.h5", DEMARC_IO_MPIO, 97, dm_writer_rows_later); /* 309 pieces: more than its queue holds */
+    assert_same_bytes("a.h5", "b.h5");
+    write_all(state, "b.h5", DEMARC_IO_FUNNEL, ROWS, dm_writer_rows_later);
     assert_same_bytes("a.h5", "b.h5");
 }
 
@@ -225,32 +232,81 @@ static void unwritable_place_is_named(void **state)
     assert_non_null(strstr(dm_error_line(), "No such file or directory"));
 }
 
+/* Both ways in one file, whichever comes first. */
+static void now_and_later_mix(void **state)
+{
+    int32_t *x = calloc(ROWS, sizeof *x);
+    assert_non_null(x);
+    for (int i = 0; i < ROWS; i++) x[i] = i;
+    for (int first = 0; first < 2; first++) {
+        dm_writer *w = NULL;
+        int h = -1;
+        assert_int_equal(dm_writer_create(&w, comm_of(state), DEMARC_IO_MPIO, first ? "b.h5" : "a.h5"), DEMARC_OK);
+        assert_int_equal(dm_writer_rows_dataset(w, "/x", DM_TYPE_I32, ROWS, 0, 0, &h), DEMARC_OK);
+        assert_int_equal((first ? dm_writer_rows : dm_writer_rows_later)(w, h, 0, 4000, x), DEMARC_OK);
+        assert_int_equal((first ? dm_writer_rows_later : dm_writer_rows)(w, h, 4000, ROWS - 4000, x + 4000), DEMARC_OK);
+        assert_int_equal(dm_writer_close(&w), DEMARC_OK); /* waits */
+    }
+    free(x);
+    assert_same_bytes("a.h5", "b.h5");
+    check_by_h5py("assert (f['x'][()] == np.arange(10000)).all()\n");
+}
+
+/* Rows that are still in the queue do not outlive a discarded file; the address sanitizer looks on. */
+static void discarded_rows_are_forgotten(void **state)
+{
+    enum { COUNT = 1 << 20 };
+    for (int i = 0; i < 20; i++) {
+        dm_writer *w = NULL;
+        int h = -1;
+        float *x = calloc(COUNT, sizeof *x);
+        assert_non_null(x);
+        assert_int_equal(dm_writer_create(&w, comm_of(state), DEMARC_IO_MPIO, "a.h5"), DEMARC_OK);
+        assert_int_equal(dm_writer_rows_dataset(w, "/x", DM_TYPE_F32, COUNT, 0, 0, &h), DEMARC_OK);
+        for (int at = 0; at < COUNT; at += COUNT / 8) {
+            assert_int_equal(dm_writer_rows_later(w, h, at, COUNT / 8, x + at), DEMARC_OK);
+        }
+        dm_writer_discard(&w);
+        free(x);
+        assert_null(w);
+    }
+}
+
 /* The largest file this process may write stands in for a disk that fills up in the middle of the rows. */
 static void failed_rows_are_told(void **state)
 {
     enum { COUNT = 1 << 18 };
     struct rlimit old, small;
-    dm_writer *w = NULL;
-    int h = -1;
     float *x = calloc(COUNT, sizeof *x);
     assert_non_null(x);
-    assert_int_equal(dm_writer_create(&w, comm_of(state), DEMARC_IO_FUNNEL, "a.h5"), DEMARC_OK);
-    assert_int_equal(dm_writer_rows_dataset(w, "/x", DM_TYPE_F32, COUNT, 0, 0, &h), DEMARC_OK);
-    assert_int_equal(dm_writer_rows(w, h, 0, COUNT / 2, x), DEMARC_OK);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    small = old;
-    small.rlim_cur = 3 * COUNT;
-    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    demarc_status st = dm_writer_rows(w, h, COUNT / 2, COUNT / 2, x);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-    signal(SIGXFSZ, handler);
+    for (int later = 0; later < 2; later++) {
+        dm_writer *w = NULL;
+        int h = -1;
+        const write_fn put = later ? dm_writer_rows_later : dm_writer_rows;
+        assert_int_equal(dm_writer_create(&w, comm_of(state), DEMARC_IO_FUNNEL, "a.h5"), DEMARC_OK);
+        assert_int_equal(dm_writer_rows_dataset(w, "/x", DM_TYPE_F32, COUNT, 0, 0, &h), DEMARC_OK);
+        assert_int_equal(put(w, h, 0, COUNT / 2, x), DEMARC_OK);
+        assert_int_equal(dm_writer_wait(w), DEMARC_OK);
+        small = old;
+        small.rlim_cur = 3 * COUNT;
+        void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        demarc_status st = put(w, h, COUNT / 2, COUNT / 2, x);
+        if (later) {
+            assert_int_equal(st, DEMARC_OK);
+            st = dm_writer_wait(w);
+        }
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        signal(SIGXFSZ, handler);
+        assert_int_equal(st, DEMARC_ERR_IO);
+        assert_string_equal(dm_error_line(), "cannot write the output: a.h5 (/x): check the disk: File too large");
+        if (later) assert_int_equal(dm_writer_close(&w), DEMARC_ERR_IO); /* nobody may take it for whole */
+        dm_writer_discard(&w);
+        assert_null(w);
+    }
     free(x);
-    assert_int_equal(st, DEMARC_ERR_IO);
-    assert_string_equal(dm_error_line(), "cannot write the output: a.h5 (/x): check the disk: File too large");
-    dm_writer_discard(&w);
-    assert_null(w);
-    write_all(state, "a.h5", DEMARC_IO_MPIO, ROWS); /* HDF5 is none the worse for it */
+    write_all(state, "a.h5", DEMARC_IO_MPIO, ROWS, dm_writer_rows); /* HDF5 is none the worse for it */
 }
 
 int main(void)
@@ -261,6 +317,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_names_fit, enter, leave),
         cmocka_unit_test_setup_teardown(wrong_calls_are_refused, enter, leave),
         cmocka_unit_test_setup_teardown(unwritable_place_is_named, enter, leave),
+        cmocka_unit_test_setup_teardown(now_and_later_mix, enter, leave),
+        cmocka_unit_test_setup_teardown(discarded_rows_are_forgotten, enter, leave),
         cmocka_unit_test_setup_teardown(failed_rows_are_told, enter, leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
