@@ -85,9 +85,15 @@ typedef struct dmk_table {
     /** out = (float)((v - origin[f]) * factor[f]); NaN becomes 0 (the origin). */
     void (*scale_rows)(const double *v, int64_t rows, int64_t d, const double *origin, const double *factor,
                        float *out);
+    /** The same for float32 values, taken as doubles. out may be v. */
+    void (*scale_rows_f32)(const float *v, int64_t rows, int64_t d, const double *origin, const double *factor,
+                           float *out);
 
     /** Add the rows, in order, to the moments. w == NULL means 1. Not finite values are counted in bad and skipped. */
     void (*add_moments)(const double *v, const float *w, int64_t rows, int64_t d, const double *shift, dmk_moments *m);
+    /** The same for float32 values, taken as doubles. */
+    void (*add_moments_f32)(const float *v, const float *w, int64_t rows, int64_t d, const double *shift,
+                            dmk_moments *m);
 } dmk_table;
 
 /** Number of variants built into this library and the i-th of them, best first. */

@@ -117,6 +117,8 @@ static void registry(void **state)
         assert_non_null(t->accumulate);
         assert_non_null(t->scale_rows);
         assert_non_null(t->add_moments);
+        assert_non_null(t->scale_rows_f32);
+        assert_non_null(t->add_moments_f32);
         if (best < 0 && dmk_variant_supported(i)) best = i;
         for (int j = 0; j < i; j++) assert_ptr_not_equal(t->squared_distance, dmk_variant(j)->squared_distance);
     }
@@ -473,6 +475,8 @@ static double odd_value(void)
     }
 }
 
+static float narrow(double v) { return fabs(v) < (double)FLT_MAX || !isfinite(v) ? (float)v : 0.0f; }
+
 static void check_scale(const dmk_table *t, const dmk_table *oracle)
 {
     random_state = 5;
@@ -497,6 +501,16 @@ static void check_scale(const dmk_table *t, const dmk_table *oracle)
             t->scale_rows(v, rows, d, origin, factor, out);
             same_bits("scale_rows", out, want, rows * d, sizeof *out, rows, d);
             for (int64_t c = 0; c < rows * d; c++) assert_true(!isnan(out[c]));
+            float *x = PLACE(5, float, rows *d, gap);
+            for (int64_t c = 0; c < rows * d; c++) {
+                x[c] = narrow(v[c]);
+                v[c] = (double)x[c];
+            }
+            (oracle != NULL ? oracle : t)->scale_rows(v, rows, d, origin, factor, want);
+            t->scale_rows_f32(x, rows, d, origin, factor, out);
+            same_bits("scale_rows_f32", out, want, rows * d, sizeof *out, rows, d);
+            t->scale_rows_f32(x, rows, d, origin, factor, x);
+            same_bits("scale_rows_f32 in place", x, want, rows * d, sizeof *out, rows, d);
         }
     }
     /* A missing value becomes the origin: +0, nothing else. */
@@ -574,6 +588,20 @@ static void check_moments(const dmk_table *t, const dmk_table *oracle)
                     oracle->add_moments(v, weighted ? w : NULL, rows, d, shift, &m2);
                 }
                 for (int a = 0; a < 6; a++) same_bits(what[a], got.item[a], want.item[a], d, sizeof(double), rows, d);
+                float *x = PLACE(15, float, rows *d, gap);
+                for (int64_t c = 0; c < rows * d; c++) {
+                    x[c] = narrow(v[c]);
+                    v[c] = (double)x[c];
+                }
+                const moments got32 = fresh_moments(3, d, gap), want32 = fresh_moments(9, d, 0);
+                m = as_moments(&got32);
+                m2 = as_moments(&want32);
+                t->add_moments_f32(x, weighted ? w : NULL, half, d, shift, &m);
+                t->add_moments_f32(x + half * d, weighted ? w + half : NULL, rows - half, d, shift, &m);
+                (oracle != NULL ? oracle : t)->add_moments(v, weighted ? w : NULL, rows, d, shift, &m2);
+                for (int a = 0; a < 6; a++) {
+                    same_bits(what[a], got32.item[a], want32.item[a], d, sizeof(double), rows, d);
+                }
             }
         }
     }
