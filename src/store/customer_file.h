@@ -50,6 +50,17 @@ const char *dm_customers_id_path(const dm_customers *c);
 demarc_status dm_customers_features_f32(dm_customers *c, int64_t begin, int64_t end, float *out);
 demarc_status dm_customers_features_f64(dm_customers *c, int64_t begin, int64_t end, double *out);
 
+/**
+ * Whether dm_customers_features_direct() serves: the values lie in one piece of the file as float32 or float64 of this
+ * machine. It delivers rows [begin, end) as stored (float where exact_f32, else double) and makes no HDF5 call, so any
+ * number of threads may call it at a time, beside one that is inside HDF5. Local.
+ * @retval DEMARC_ERR_DATA  the file has become shorter
+ */
+bool dm_customers_features_are_direct(const dm_customers *c);
+demarc_status dm_customers_features_direct(const dm_customers *c, int64_t begin, int64_t end, void *out);
+/** Tell the system that these rows will be asked for soon; where features are direct only. Thread rule as above. */
+void dm_customers_features_expect(const dm_customers *c, int64_t begin, int64_t end);
+
 /** /weight [rows]; @retval DEMARC_ERR_DATA a negative or non-finite weight, row named. Local. */
 demarc_status dm_customers_weight(dm_customers *c, int64_t begin, int64_t end, float *out);
 /** /outcomes [rows, m] as double (NaN = missing). Local. */

@@ -1,7 +1,11 @@
 #include "store/hdf5_column.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -298,7 +302,31 @@ static demarc_status note_chunks(dm_column *c, hid_t plist, hid_t access)
     return st != DEMARC_OK ? st : set_cache(c, access, chunk);
 }
 
-static demarc_status note_storage(dm_column *c, hid_t access)
+/*
+ * Where the values lie, if nothing but their bytes is between us and them. Whatever is unusual (another driver, a file
+ * behind an external link, values not all there) is left to HDF5 and its errors.
+ */
+static void note_place(dm_column *c, hid_t file)
+{
+    if (c->kind != DM_VALUE_FLOAT || c->convert || c->dimensions < 1 || c->dimensions > 2) return;
+    const haddr_t offset = H5Dget_offset(c->set);
+    const int64_t bytes = c->rows * c->columns * c->bytes;
+    H5O_info_t of_file, of_set;
+    hid_t access = H5Fget_access_plist(file);
+    void *handle = NULL;
+    struct stat info;
+    if (access >= 0 && H5Pget_driver(access) == H5FD_SEC2 && H5Oget_info2(file, &of_file, H5O_INFO_BASIC) >= 0 &&
+        H5Oget_info2(c->set, &of_set, H5O_INFO_BASIC) >= 0 && of_file.fileno == of_set.fileno &&
+        offset != HADDR_UNDEF && H5Dget_storage_size(c->set) == (hsize_t)bytes &&
+        H5Fget_vfd_handle(file, H5P_DEFAULT, &handle) >= 0 && handle != NULL && fstat(*(int *)handle, &info) == 0 &&
+        (int64_t)offset <= (int64_t)info.st_size - bytes) {
+        c->fd = *(int *)handle;
+        c->offset = (int64_t)offset;
+    }
+    dm_hdf5_close(&access);
+}
+
+static demarc_status note_storage(dm_column *c, hid_t file, hid_t access)
 {
     demarc_status st = DEMARC_OK;
     H5D_space_status_t allocated = H5D_SPACE_STATUS_NOT_ALLOCATED;
@@ -319,6 +347,7 @@ static demarc_status note_storage(dm_column *c, hid_t access)
         DM_TRY(note_chunks(c, plist, access));
     } else {
         snprintf(c->storage_text, sizeof c->storage_text, layout == H5D_COMPACT ? "compact" : "contiguous");
+        if (layout == H5D_CONTIGUOUS) note_place(c, file);
     }
 cleanup:
     dm_hdf5_close(&plist);
@@ -347,7 +376,9 @@ demarc_status dm_column_open(dm_column *c, hid_t file, const char *file_name, co
                      .set = DM_HDF5_NONE,
                      .stored = DM_HDF5_NONE,
                      .base = DM_HDF5_NONE,
-                     .native = DM_HDF5_NONE};
+                     .native = DM_HDF5_NONE,
+                     .fd = -1,
+                     .offset = -1};
     DM_TRY(open_set(c, file));
     c->stored = H5Dget_type(c->set);
     access = H5Pcreate(H5P_DATASET_ACCESS);
@@ -357,7 +388,7 @@ demarc_status dm_column_open(dm_column *c, hid_t file, const char *file_name, co
     }
     DM_TRY(note_type(c));
     DM_TRY(note_shape(c, list));
-    DM_TRY(note_storage(c, access));
+    DM_TRY(note_storage(c, file, access));
     int64_t width = c->bytes > c->stored_bytes ? c->bytes : c->stored_bytes;
     c->slab_rows = c->columns > 0 ? SLAB_BYTES / (width * c->columns) : 1;
     if (c->slab_rows < 1) c->slab_rows = 1;
@@ -567,6 +598,42 @@ demarc_status dm_column_read(dm_column *c, int64_t begin, int64_t end, dm_target
         }
     }
     return st;
+}
+
+bool dm_column_is_direct(const dm_column *c) { return c->offset >= 0; }
+
+demarc_status dm_column_pread(const dm_column *c, int64_t begin, int64_t end, void *out)
+{
+    const int64_t row_bytes = c->columns * c->bytes;
+    int64_t at = c->offset + begin * row_bytes, left = (end - begin) * row_bytes;
+    char *to = out;
+    while (left > 0) {
+        const ssize_t got = pread(c->fd, to, (size_t)left, at); /* gives 2 GiB at most */
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) {
+            char reason[128];
+            return dm_fail(DEMARC_ERR_IO, "cannot be read (%s): %s, %s, rows %lld to %lld: check the file system",
+                           strerror_r(errno, reason, sizeof reason), c->file, c->path, (long long)begin,
+                           (long long)end - 1);
+        }
+        if (got == 0) {
+            return dm_fail(DEMARC_ERR_DATA,
+                           "truncated while it was read: %s, %s, rows %lld to %lld: leave the file alone, copy or "
+                           "write it again",
+                           c->file, c->path, (long long)begin, (long long)end - 1);
+        }
+        to += got;
+        at += got;
+        left -= got;
+    }
+    return DEMARC_OK;
+}
+
+void dm_column_expect(const dm_column *c, int64_t begin, int64_t end)
+{
+    const int64_t row_bytes = c->columns * c->bytes;
+    /* Advice only: a file system that does not take it is read all the same. */
+    (void)posix_fadvise(c->fd, c->offset + begin * row_bytes, (end - begin) * row_bytes, POSIX_FADV_WILLNEED);
 }
 
 demarc_status dm_column_read_text(dm_column *c, int64_t begin, int64_t end, char **out)
