@@ -6,7 +6,8 @@
  * same on every layout, so a function that keeps per-block results exact keeps the whole independent of the layout.
  *
  * In memory: the shard of working-space features as float32 [n_local, d] (4 n_local d bytes) and weights. Streamed (memory
- * limit below that): one slab of stored values and one block per thread; every pass reads the file.
+ * limit below that): every pass reads the file into two blocks per thread (stored and working-space values), or one block
+ * per thread and two slabs of stored values where only HDF5 can read them (chunks, filters, other types).
  */
 #ifndef DM_ROWS_ROWS_H
 #define DM_ROWS_ROWS_H
@@ -42,7 +43,10 @@ int32_t dm_rows_features(const dm_rows *rows);
 bool dm_rows_streamed(const dm_rows *rows);
 bool dm_rows_weighted(const dm_rows *rows);
 const dm_rows_options *dm_rows_opened_with(const dm_rows *rows);
-/** Bytes read from the file so far by this rank; seconds spent reading. */
+/**
+ * Stored bytes read so far by this rank, and the seconds its passes took beyond the work on the blocks: reading, as far
+ * as it was not hidden behind the work, and waiting.
+ */
 int64_t dm_rows_bytes_read(const dm_rows *rows);
 double dm_rows_read_seconds(const dm_rows *rows);
 /** Bytes per rank that holding the shard takes, and that streaming takes, for plans. */

@@ -18,6 +18,7 @@ struct dm_rows {
     dm_transform transform;
     int64_t slab_rows; /* rows read at once, a multiple of DM_BLOCK_ROWS */
     int64_t tile_rows; /* rows converted at once by a thread */
+    bool direct;       /* threads read their blocks themselves, past HDF5 */
     int64_t bytes_read;
     double read_seconds;
 };
@@ -33,6 +34,12 @@ typedef void (*dm_raw_fn)(void *context, int thread, const dm_raw_block *block);
 
 /** Give every block of stored values in [begin, end) to fn. Local. */
 demarc_status dm_rows_raw_pass(dm_rows *rows, int64_t begin, int64_t end, dm_raw_fn fn, void *context);
+
+/** The flags [d], or NULL when none is set: what dm_rows_plain() and dm_rows_convert() take. */
+const uint8_t *dm_rows_flags(const dm_rows *rows, const uint8_t *log1p);
+
+/** True when the block's values are the features used as they are: kernels may take them without dm_rows_convert(). */
+bool dm_rows_plain(const dm_rows *rows, const dm_raw_block *block, const uint8_t *log1p);
 
 /**
  * Rows [from, from + rows) of a raw block as doubles of the features used, T applied: out [rows, d].

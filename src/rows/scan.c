@@ -74,14 +74,23 @@ static void scan_block(void *context, int thread, const dm_raw_block *block)
         m.low[f] = INFINITY;
         m.high[f] = -INFINITY;
     }
+    const bool plain = dm_rows_plain(s->rows, block, s->log1p);
     double bad = 0.0;
     for (int64_t at = 0; at < block->rows; at += s->rows->tile_rows) {
         const int64_t n = lower(block->rows - at, s->rows->tile_rows);
-        dm_rows_convert(s->rows, block, at, n, s->log1p, p->tile);
-        s->rows->o.kernel->add_moments(p->tile, block->w == NULL ? NULL : block->w + at, n, d, s->shift, &m);
+        const float *w = block->w == NULL ? NULL : block->w + at;
+        if (plain) {
+            s->rows->o.kernel->add_moments_f32(block->f32 + at * d, w, n, d, s->shift, &m);
+        } else {
+            dm_rows_convert(s->rows, block, at, n, s->log1p, p->tile);
+            s->rows->o.kernel->add_moments(p->tile, w, n, d, s->shift, &m);
+        }
         double now = 0.0;
         for (int64_t f = 0; f < d; f++) now += m.bad[f];
-        if (now > bad) audit_tile(s, p, block, at, n);
+        if (now > bad) {
+            if (plain) dm_rows_convert(s->rows, block, at, n, s->log1p, p->tile);
+            audit_tile(s, p, block, at, n);
+        }
         bad = now;
     }
     for (int64_t f = 0; f < d; f++) {
@@ -302,7 +311,7 @@ demarc_status dm_rows_scan(dm_rows *rows, const uint8_t *log1p_of, dm_scan *scan
 {
     demarc_status st = DEMARC_OK;
     dm_comm *comm = rows->o.comm;
-    scanner s = {.rows = rows, .log1p = log1p_of};
+    scanner s = {.rows = rows, .log1p = dm_rows_flags(rows, log1p_of)};
     int64_t first = 0;
     *scan = (dm_scan){0};
     DM_TRY(first_weighted_row(rows, &first));
