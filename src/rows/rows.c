@@ -76,7 +76,9 @@ int64_t dm_rows_shard_bytes(const dm_rows *rows)
 int64_t dm_rows_stream_bytes(const dm_rows *rows)
 {
     const int64_t threads = rows->o.threads, row = rows->stored * value_bytes(rows);
-    const int64_t stored = rows->direct ? threads * DM_BLOCK_ROWS * row : 2 * rows->slab_rows * row;
+    /* What the system reads ahead is its cache, but the memory of a job is often counted with it. */
+    const int64_t stored =
+        rows->direct ? (threads * DM_BLOCK_ROWS + rows_in(rows, AHEAD_BYTES)) * row : 2 * rows->slab_rows * row;
     return stored + (rows->weighted ? 2 * rows->slab_rows * 4 : 0) + threads * DM_BLOCK_ROWS * rows->d * 4;
 }
 
