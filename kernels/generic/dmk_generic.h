@@ -2,9 +2,11 @@
  * The text of the kernels, included once per variant with DMK_VARIANT defined (ref, avx2, avx512).
  *
  * Lanes run over features or over rows, never across the terms of one sum, so that vector width cannot change a bit.
+ * A variant may define DMK_WIDEN_F16(v, x), which turns 16 halves into floats by an instruction of its own.
  */
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "dmk.h"
 
@@ -121,6 +123,53 @@ INLINE void take_f32(const float *v, int64_t n, double t[LANES])
     for (int l = 0; l < LANES; l++) t[l] = l < n ? (double)v[l] : 0.0;
 }
 
+#ifndef DMK_WIDEN_F16
+/*
+ * IEEE half to single, exact: the exponent is moved to its new place and rebased; infinities and NaN get the rest of the
+ * way, subnormal halves become normal by a subtraction that is exact.
+ */
+INLINE float widen_one(uint16_t half)
+{
+    uint32_t bits = (uint32_t)(half & 0x7fff) << 13;
+    const uint32_t exponent = bits & 0x0f800000;
+    bits += (uint32_t)(127 - 15) << 23;
+    bits += exponent == 0x0f800000 ? (uint32_t)(128 - 16) << 23 : 0;
+    bits += exponent == 0 ? UINT32_C(1) << 23 : 0;
+    float value = 0.0f;
+    memcpy(&value, &bits, sizeof value);
+    value -= exponent == 0 ? 0x1p-14f : 0.0f;
+    return half & 0x8000 ? -value : value;
+}
+
+INLINE void widen_lanes(const uint16_t v[LANES], float x[LANES])
+{
+    for (int l = 0; l < LANES; l++) x[l] = widen_one(v[l]);
+}
+#define DMK_WIDEN_F16 widen_lanes
+#endif
+
+INLINE void take_f16(const uint16_t *v, int64_t n, double t[LANES])
+{
+    uint16_t few[LANES] = {0};
+    float x[LANES];
+    if (n < LANES) {
+        for (int64_t l = 0; l < n; l++) few[l] = v[l];
+        v = few;
+    }
+    DMK_WIDEN_F16(v, x);
+    for (int l = 0; l < LANES; l++) t[l] = (double)x[l];
+}
+
+static void widen_f16(const uint16_t *v, int64_t n, double *out)
+{
+    double t[LANES];
+    for (int64_t i = 0; i < n; i += LANES) {
+        const int64_t few = n - i < LANES ? n - i : LANES;
+        take_f16(v + i, few, t);
+        for (int64_t l = 0; l < few; l++) out[i + l] = t[l];
+    }
+}
+
 INLINE void scale_lanes(const double t[LANES], int64_t n, const double *origin, const double *factor, float *out)
 {
     for (int l = 0; l < n; l++) {
@@ -225,6 +274,7 @@ INLINE void add_lanes(moment_lanes *a, const double t[LANES], double w)
 
 DMK_FOR_TYPE(, double, take_f64)
 DMK_FOR_TYPE(_f32, float, take_f32)
+DMK_FOR_TYPE(_f16, uint16_t, take_f16)
 
 #ifdef DMK_NEAREST
 extern const dmk_nearest_kernel DMK_NEAREST;
@@ -245,4 +295,7 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .scale_rows_f32 = scale_rows_f32,
     .add_moments = add_moments,
     .add_moments_f32 = add_moments_f32,
+    .widen_f16 = widen_f16,
+    .scale_rows_f16 = scale_rows_f16,
+    .add_moments_f16 = add_moments_f16,
 };
