@@ -14,27 +14,34 @@
 #define AHEAD_BYTES (INT64_C(32) << 20)  /* asked from the system before they are read, past HDF5 */
 #define TILE_VALUES 32768                /* doubles a thread converts at once: fits its second-level cache */
 
-static int64_t value_bytes(const dm_rows *rows) { return rows->single ? 4 : 8; }
+static void scaler_destroy(struct dm_scaler *s);
 
 /* Whole blocks of stored values that fit in so many bytes, at least one, as rows. */
 static int64_t rows_in(const dm_rows *rows, int64_t bytes)
 {
-    const int64_t blocks = bytes / (DM_BLOCK_ROWS * rows->stored * value_bytes(rows));
+    const int64_t blocks = bytes / (DM_BLOCK_ROWS * rows->stored * rows->width);
     return (blocks < 1 ? 1 : blocks) * DM_BLOCK_ROWS;
 }
 
 demarc_status dm_rows_open(dm_rows **out, const dm_rows_options *o)
 {
     *out = NULL;
+    const dm_schema *schema = dm_customers_schema(o->file);
+    if (o->store == DEMARC_STORE_F16 && !schema->exact_f16) {
+        return dm_fail(DEMARC_ERR_USAGE,
+                       "values are not float16: --store f16: %s, %s is %s, and rounding would change the result: use "
+                       "--store auto",
+                       dm_customers_path(o->file), dm_customers_features_path(o->file), schema->stored_type);
+    }
     dm_rows *r = calloc(1, sizeof *r);
     if (r == NULL) return dm_fail(DEMARC_ERR_MEMORY, "out of memory: row source: free some memory");
-    const dm_schema *schema = dm_customers_schema(o->file);
     r->o = *o;
     r->n = schema->n;
     r->d = o->d;
     r->stored = schema->d;
     r->weighted = schema->weight;
-    r->single = schema->exact_f32;
+    r->width = schema->exact_f16 ? 2 : schema->exact_f32 ? 4 : 8;
+    r->keep_half = r->width == 2 && r->o.column == NULL && o->store != DEMARC_STORE_F32;
     r->range = dm_row_range_of(r->n, dm_comm_rank(o->comm), dm_comm_size(o->comm));
     r->direct = dm_customers_features_are_direct(o->file);
     r->slab_rows = rows_in(r, r->direct ? STRIDE_BYTES : SLAB_BYTES);
@@ -48,7 +55,9 @@ demarc_status dm_rows_open(dm_rows **out, const dm_rows_options *o)
 void dm_rows_close(dm_rows **rows)
 {
     if (*rows == NULL) return;
+    scaler_destroy((*rows)->scaler);
     dm_free((*rows)->shard);
+    dm_free((*rows)->half);
     dm_free((*rows)->weight);
     dm_transform_destroy(&(*rows)->transform);
     free(*rows);
@@ -70,20 +79,26 @@ int64_t dm_rows_shard_bytes(const dm_rows *rows)
     int size = dm_comm_size(rows->o.comm);
     int64_t most = (dm_block_count(rows->n) + size - 1) / size * DM_BLOCK_ROWS;
     if (most > rows->n) most = rows->n;
-    return most * (4 * (int64_t)rows->d + (rows->weighted ? 4 : 0));
+    return most * ((rows->keep_half ? 2 : 4) * (int64_t)rows->d + (rows->weighted ? 4 : 0));
 }
 
 int64_t dm_rows_stream_bytes(const dm_rows *rows)
 {
-    const int64_t threads = rows->o.threads, row = rows->stored * value_bytes(rows);
+    const int64_t threads = rows->o.threads, row = rows->stored * rows->width;
     /* What the system reads ahead is its cache, but the memory of a job is often counted with it. */
     const int64_t stored =
         rows->direct ? (threads * DM_BLOCK_ROWS + rows_in(rows, AHEAD_BYTES)) * row : 2 * rows->slab_rows * row;
     return stored + (rows->weighted ? 2 * rows->slab_rows * 4 : 0) + threads * DM_BLOCK_ROWS * rows->d * 4;
 }
 
-/* The shard is kept as stored when that needs no second buffer: float32 values, all columns in order. */
-static bool can_hold_raw(const dm_rows *rows) { return !rows->streamed && rows->single && rows->o.column == NULL; }
+/* The shard is kept as stored when that needs no second buffer: all columns in order, halves or float32 values. */
+static bool can_hold_raw(const dm_rows *rows)
+{
+    return !rows->streamed && rows->o.column == NULL && (rows->keep_half || rows->width == 4);
+}
+
+demarc_store dm_rows_store(const dm_rows *rows) { return rows->keep_half ? DEMARC_STORE_F16 : DEMARC_STORE_F32; }
+bool dm_rows_loads_once(const dm_rows *rows) { return can_hold_raw(rows); }
 
 static demarc_status load_weights(dm_rows *rows)
 {
@@ -95,8 +110,35 @@ static demarc_status load_weights(dm_rows *rows)
 
 static demarc_status make_shard(dm_rows *rows)
 {
-    if (rows->shard != NULL) return DEMARC_OK;
-    return dm_alloc(rows->shard, (rows->range.end - rows->range.begin) * rows->d, "this rank's shard of features");
+    static const char what[] = "this rank's shard of features";
+    const int64_t values = (rows->range.end - rows->range.begin) * rows->d;
+    if (rows->shard != NULL || rows->half != NULL) return DEMARC_OK;
+    return rows->keep_half ? dm_alloc(rows->half, values, what) : dm_alloc(rows->shard, values, what);
+}
+
+/* Where the shard keeps, or is to keep, the stored values of a row of this rank. */
+static char *kept_row(const dm_rows *rows, int64_t row)
+{
+    const int64_t i = (row - rows->range.begin) * rows->d;
+    return rows->keep_half ? (char *)(rows->half + i) : (char *)(rows->shard + i);
+}
+
+/* Stored values at x as a block of rows [begin, begin + n). */
+static dm_raw_block raw_block(const dm_rows *rows, int64_t begin, int64_t n, const void *x, const float *w)
+{
+    return (dm_raw_block){.begin = begin,
+                          .rows = n,
+                          .f16 = rows->width == 2 ? x : NULL,
+                          .f32 = rows->width == 4 ? x : NULL,
+                          .f64 = rows->width == 8 ? x : NULL,
+                          .w = w};
+}
+
+/* The block that starts at row `begin` and ends before `end`, from the shard that keeps stored values. */
+static dm_raw_block kept_block(const dm_rows *rows, int64_t begin, int64_t end)
+{
+    const float *w = rows->weight == NULL ? NULL : rows->weight + (begin - rows->range.begin);
+    return raw_block(rows, begin, end - begin < DM_BLOCK_ROWS ? end - begin : DM_BLOCK_ROWS, kept_row(rows, begin), w);
 }
 
 /*
@@ -110,7 +152,7 @@ static demarc_status make_shard(dm_rows *rows)
 typedef struct pass {
     dm_rows *rows;
     int64_t end;   /* nothing beyond is asked for */
-    float *shard;  /* when the values are kept: target of row range.begin, else NULL */
+    bool keep;     /* the values go where the shard keeps them */
     char **part;   /* [threads] a block of stored values each, direct and not kept */
     char *slab[2]; /* even and odd slabs, not direct and not kept */
     float *w[2];   /* even and odd slabs, weights not held */
@@ -136,20 +178,20 @@ static demarc_status pass_create(pass *p, dm_rows *rows, int64_t begin, int64_t 
 {
     demarc_status st = DEMARC_OK;
     const int64_t most = end - begin < rows->slab_rows ? end - begin : rows->slab_rows;
-    const int64_t row = rows->stored * value_bytes(rows);
+    const int64_t row = rows->stored * rows->width;
     const int slabs = end - begin > most ? 2 : 1;
     *p = (pass){.rows = rows, .end = end, .fn = fn, .context = context, .failed_row = INT64_MAX};
     if (can_hold_raw(rows) && !rows->have_scaled && begin == rows->range.begin && end == rows->range.end) {
         DM_TRY(make_shard(rows));
-        p->shard = rows->shard;
+        p->keep = true;
     }
-    if (p->shard == NULL && rows->direct) {
+    if (!p->keep && rows->direct) {
         const int64_t block = most < DM_BLOCK_ROWS ? most : DM_BLOCK_ROWS;
         DM_TRY(dm_alloc_zero(p->part, rows->o.threads, "blocks of features"));
         for (int t = 0; t < rows->o.threads; t++) DM_TRY(dm_alloc(p->part[t], block * row, "block of features"));
     }
     for (int i = 0; i < slabs; i++) {
-        if (p->shard == NULL && !rows->direct) DM_TRY(dm_alloc(p->slab[i], most * row, "slab of features"));
+        if (!p->keep && !rows->direct) DM_TRY(dm_alloc(p->slab[i], most * row, "slab of features"));
         if (rows->weighted && rows->weight == NULL) DM_TRY(dm_alloc(p->w[i], most, "slab of weights"));
     }
 cleanup:
@@ -163,9 +205,10 @@ static demarc_status fetch(pass *p, int parity, int64_t at, int64_t stop)
     dm_rows *rows = p->rows;
     demarc_status st = DEMARC_OK;
     if (!rows->direct) {
-        void *to = p->shard != NULL ? (char *)(p->shard + (at - rows->range.begin) * rows->d) : p->slab[parity];
-        st = rows->single ? dm_customers_features_f32(rows->o.file, at, stop, to)
-                          : dm_customers_features_f64(rows->o.file, at, stop, to);
+        void *to = p->keep ? kept_row(rows, at) : p->slab[parity];
+        st = rows->width == 2   ? dm_customers_features_f16(rows->o.file, at, stop, to)
+             : rows->width == 4 ? dm_customers_features_f32(rows->o.file, at, stop, to)
+                                : dm_customers_features_f64(rows->o.file, at, stop, to);
     }
     if (st == DEMARC_OK && p->w[parity] != NULL) st = dm_customers_weight(rows->o.file, at, stop, p->w[parity]);
     return st;
@@ -193,10 +236,8 @@ static double give_block(pass *p, int parity, int64_t at, int64_t begin, int64_t
 {
     const dm_rows *rows = p->rows;
     const int thread = omp_get_thread_num();
-    const int64_t row = rows->stored * value_bytes(rows), local = begin - rows->range.begin;
-    char *x = p->shard != NULL ? (char *)(p->shard + local * rows->d)
-              : rows->direct   ? p->part[thread]
-                               : p->slab[parity] + (begin - at) * row;
+    const int64_t row = rows->stored * rows->width, local = begin - rows->range.begin;
+    char *x = p->keep ? kept_row(rows, begin) : rows->direct ? p->part[thread] : p->slab[parity] + (begin - at) * row;
     if (rows->direct) {
         const demarc_status st = dm_customers_features_direct(rows->o.file, begin, begin + n, x);
         if (st != DEMARC_OK) {
@@ -207,11 +248,7 @@ static double give_block(pass *p, int parity, int64_t at, int64_t begin, int64_t
     const float *w = rows->weight != NULL   ? rows->weight + local
                      : p->w[parity] != NULL ? p->w[parity] + (begin - at)
                                             : NULL;
-    const dm_raw_block block = {.begin = begin,
-                                .rows = n,
-                                .f32 = rows->single ? (const float *)(const void *)x : NULL,
-                                .f64 = rows->single ? NULL : (const double *)(const void *)x,
-                                .w = w};
+    const dm_raw_block block = raw_block(rows, begin, n, x, w);
     const double start = dm_clock();
     p->fn(p->context, thread, &block);
     return dm_clock() - start;
@@ -244,7 +281,7 @@ static demarc_status read_pass(dm_rows *rows, int64_t begin, int64_t end, dm_raw
     const double start = dm_clock();
     demarc_status st = pass_create(&p, rows, begin, end, fn, context);
     if (st != DEMARC_OK) return st;
-    const int64_t row = rows->stored * value_bytes(rows), first = begin + rows_in(rows, AHEAD_BYTES);
+    const int64_t row = rows->stored * rows->width, first = begin + rows_in(rows, AHEAD_BYTES);
     if (rows->direct) dm_customers_features_expect(rows->o.file, begin, first < end ? first : end);
     DM_TRY(fetch(&p, 0, begin, begin + rows->slab_rows < end ? begin + rows->slab_rows : end));
     int parity = 0;
@@ -252,9 +289,9 @@ static demarc_status read_pass(dm_rows *rows, int64_t begin, int64_t end, dm_raw
         const int64_t stop = at + rows->slab_rows < end ? at + rows->slab_rows : end;
         DM_TRY(give_slab(&p, parity, at, stop));
         rows->bytes_read += (stop - at) * row;
-        dm_log_progress(rows->o.log, p.shard != NULL ? "read" : "pass", stop - begin, end - begin, start);
+        dm_log_progress(rows->o.log, p.keep ? "read" : "pass", stop - begin, end - begin, start);
     }
-    if (p.shard != NULL) rows->have_raw = true;
+    if (p.keep) rows->have_raw = true;
 cleanup:
     rows->read_seconds += fmax(dm_clock() - start - p.work / rows->o.threads, 0.0);
     pass_clear(&p);
@@ -281,7 +318,7 @@ static demarc_status read_blocks(dm_rows *rows, const int64_t *block, int64_t co
     }
     st = p.failed;
     if (st != DEMARC_OK) dm_error_set(p.line);
-    rows->bytes_read += done * rows->stored * value_bytes(rows);
+    rows->bytes_read += done * rows->stored * rows->width;
     rows->read_seconds += fmax(dm_clock() - start - work / rows->o.threads, 0.0);
     pass_clear(&p);
     return st;
@@ -295,11 +332,7 @@ demarc_status dm_rows_raw_pass(dm_rows *rows, int64_t begin, int64_t end, dm_raw
     const int64_t blocks = dm_block_count(end - begin);
 #pragma omp parallel for schedule(dynamic) num_threads(rows->o.threads)
     for (int64_t b = 0; b < blocks; b++) {
-        const int64_t at = begin + b * DM_BLOCK_ROWS, local = at - rows->range.begin;
-        const dm_raw_block block = {.begin = at,
-                                    .rows = end - at < DM_BLOCK_ROWS ? end - at : DM_BLOCK_ROWS,
-                                    .f32 = rows->shard + local * rows->d,
-                                    .w = rows->weight == NULL ? NULL : rows->weight + local};
+        const dm_raw_block block = kept_block(rows, begin + b * DM_BLOCK_ROWS, end);
         fn(context, omp_get_thread_num(), &block);
     }
     return DEMARC_OK;
@@ -313,9 +346,15 @@ const uint8_t *dm_rows_flags(const dm_rows *rows, const uint8_t *log1p_of)
     return NULL;
 }
 
-bool dm_rows_plain(const dm_rows *rows, const dm_raw_block *block, const uint8_t *log1p_of)
+bool dm_rows_plain(const dm_rows *rows, const uint8_t *log1p_of) { return rows->o.column == NULL && log1p_of == NULL; }
+
+double dm_rows_stored(const dm_rows *rows, const dm_raw_block *block, int64_t i)
 {
-    return block->f32 != NULL && rows->o.column == NULL && log1p_of == NULL;
+    if (block->f32 != NULL) return (double)block->f32[i];
+    if (block->f64 != NULL) return block->f64[i];
+    double v = 0.0;
+    rows->o.kernel->widen_f16(block->f16 + i, 1, &v);
+    return v;
 }
 
 void dm_rows_convert(const dm_rows *rows, const dm_raw_block *block, int64_t from, int64_t count,
@@ -325,11 +364,16 @@ void dm_rows_convert(const dm_rows *rows, const dm_raw_block *block, int64_t fro
     const int32_t *column = rows->o.column;
     for (int64_t r = 0; r < count; r++) {
         double *to = out + r * d;
-        if (block->f32 != NULL) {
-            const float *v = block->f32 + (from + r) * stored;
+        const int64_t row = (from + r) * stored;
+        if (block->f16 != NULL && column == NULL) {
+            rows->o.kernel->widen_f16(block->f16 + row, d, to);
+        } else if (block->f16 != NULL) {
+            for (int32_t f = 0; f < d; f++) to[f] = dm_rows_stored(rows, block, row + column[f]);
+        } else if (block->f32 != NULL) {
+            const float *v = block->f32 + row;
             for (int32_t f = 0; f < d; f++) to[f] = (double)v[column == NULL ? f : column[f]];
         } else {
-            const double *v = block->f64 + (from + r) * stored;
+            const double *v = block->f64 + row;
             for (int32_t f = 0; f < d; f++) to[f] = v[column == NULL ? f : column[f]];
         }
         if (log1p_of == NULL) continue;
@@ -340,70 +384,91 @@ void dm_rows_convert(const dm_rows *rows, const dm_raw_block *block, int64_t fro
 }
 
 /* Scaling of raw blocks: context of scale_block. */
-typedef struct scaler {
-    dm_rows *rows;
+typedef struct dm_scaler {
+    const dm_rows *rows;
     const uint8_t *log1p;
     double *factor; /* [d] factor / unit */
     double **tile;  /* per thread */
-    float **block;  /* per thread, streamed passes only */
-    float *shard;   /* target of loading, or NULL */
-    dm_block_fn fn;
+    float **block;  /* per thread, NULL when the shard is the target */
+    dm_block_fn fn; /* of the pass under way */
     void *context;
-} scaler;
+} dm_scaler;
 
-static void scale_block(void *context, int thread, const dm_raw_block *raw)
+/* Rows [from, from + n) of a raw block to working space. */
+static void scale_some(const dm_scaler *s, int thread, const dm_raw_block *raw, int64_t from, int64_t n, float *out)
 {
-    scaler *s = context;
     const dm_rows *rows = s->rows;
+    const dmk_table *kernel = rows->o.kernel;
+    const double *origin = rows->transform.origin;
     const int64_t d = rows->d;
-    float *out = s->shard != NULL ? s->shard + (raw->begin - rows->range.begin) * d : s->block[thread];
-    if (dm_rows_plain(rows, raw, s->log1p)) {
-        rows->o.kernel->scale_rows_f32(raw->f32, raw->rows, d, rows->transform.origin, s->factor, out);
-    } else {
-        for (int64_t at = 0; at < raw->rows; at += rows->tile_rows) {
-            const int64_t n = raw->rows - at < rows->tile_rows ? raw->rows - at : rows->tile_rows;
-            dm_rows_convert(rows, raw, at, n, s->log1p, s->tile[thread]);
-            rows->o.kernel->scale_rows(s->tile[thread], n, d, rows->transform.origin, s->factor, out + at * d);
-        }
+    if (dm_rows_plain(rows, s->log1p)) {
+        if (raw->f16 != NULL) kernel->scale_rows_f16(raw->f16 + from * d, n, d, origin, s->factor, out);
+        if (raw->f32 != NULL) kernel->scale_rows_f32(raw->f32 + from * d, n, d, origin, s->factor, out);
+        if (raw->f64 != NULL) kernel->scale_rows(raw->f64 + from * d, n, d, origin, s->factor, out);
+        return;
     }
-    if (s->fn != NULL) s->fn(s->context, thread, raw->begin, raw->rows, out, raw->w);
+    for (int64_t at = 0; at < n; at += rows->tile_rows) {
+        const int64_t some = n - at < rows->tile_rows ? n - at : rows->tile_rows;
+        dm_rows_convert(rows, raw, from + at, some, s->log1p, s->tile[thread]);
+        kernel->scale_rows(s->tile[thread], some, d, origin, s->factor, out + at * d);
+    }
 }
 
-static void scaler_destroy(scaler *s, int threads)
+/* Into the shard: over the stored values where it keeps them, each of which is taken before it is overwritten. */
+static void scale_into_shard(void *context, int thread, const dm_raw_block *raw)
 {
-    for (int t = 0; t < threads; t++) {
+    const dm_scaler *s = context;
+    scale_some(s, thread, raw, 0, raw->rows, s->rows->shard + (raw->begin - s->rows->range.begin) * s->rows->d);
+}
+
+static void scale_and_give(void *context, int thread, const dm_raw_block *raw)
+{
+    const dm_scaler *s = context;
+    scale_some(s, thread, raw, 0, raw->rows, s->block[thread]);
+    s->fn(s->context, thread, raw->begin, raw->rows, s->block[thread], raw->w);
+}
+
+static void scaler_destroy(dm_scaler *s)
+{
+    if (s == NULL) return;
+    for (int t = 0; t < s->rows->o.threads; t++) {
         if (s->tile != NULL) dm_free(s->tile[t]);
         if (s->block != NULL) dm_free(s->block[t]);
     }
     dm_free(s->tile);
     dm_free(s->block);
     dm_free(s->factor);
+    free(s);
 }
 
-static demarc_status scaler_create(scaler *s, dm_rows *rows, bool blocks)
+static demarc_status scaler_create(dm_scaler **out, const dm_rows *rows, bool blocks)
 {
     demarc_status st = DEMARC_OK;
     const dm_transform *t = &rows->transform;
-    *s = (scaler){.rows = rows};
-    DM_TRY(dm_alloc(s->factor, rows->d, "scale factors"));
+    dm_scaler *s = calloc(1, sizeof *s);
+    *out = NULL;
+    if (s == NULL) return dm_fail(DEMARC_ERR_MEMORY, "out of memory: scaling: free some memory");
+    s->rows = rows;
     s->log1p = dm_rows_flags(rows, t->log1p);
+    DM_TRY(dm_alloc(s->factor, rows->d, "scale factors"));
     for (int32_t f = 0; f < rows->d; f++) s->factor[f] = t->factor[f] / t->unit;
     DM_TRY(dm_alloc_zero(s->tile, rows->o.threads, "tiles"));
-    DM_TRY(dm_alloc_zero(s->block, rows->o.threads, "blocks"));
+    if (blocks) DM_TRY(dm_alloc_zero(s->block, rows->o.threads, "blocks"));
     for (int i = 0; i < rows->o.threads; i++) {
         DM_TRY(dm_alloc(s->tile[i], rows->tile_rows * rows->d, "tile"));
         if (blocks) DM_TRY(dm_alloc(s->block[i], (int64_t)DM_BLOCK_ROWS * rows->d, "block"));
     }
+    *out = s;
+    s = NULL;
 cleanup:
-    if (st != DEMARC_OK) scaler_destroy(s, rows->o.threads);
+    scaler_destroy(s);
     return st;
 }
 
 demarc_status dm_rows_scale(dm_rows *rows, const dm_transform *t)
 {
     demarc_status st = DEMARC_OK;
-    scaler s = {0};
-    bool made = false;
+    const bool as_it_goes = rows->streamed || rows->keep_half;
     DM_TRY_ALL(rows->o.comm, dm_transform_create(&rows->transform, t->d));
     rows->transform.scale = t->scale;
     rows->transform.impute = t->impute;
@@ -412,17 +477,18 @@ demarc_status dm_rows_scale(dm_rows *rows, const dm_transform *t)
     memcpy(rows->transform.center, t->center, (size_t)t->d * sizeof(double));
     memcpy(rows->transform.factor, t->factor, (size_t)t->d * sizeof(double));
     memcpy(rows->transform.origin, t->origin, (size_t)t->d * sizeof(double));
-    if (rows->streamed) return DEMARC_OK;
-    DM_TRY_ALL(rows->o.comm, scaler_create(&s, rows, false));
-    made = true;
+    DM_TRY_ALL(rows->o.comm, scaler_create(&rows->scaler, rows, as_it_goes));
+    if (as_it_goes) return DEMARC_OK;
     DM_TRY_ALL(rows->o.comm, make_shard(rows));
-    s.shard = rows->shard; /* over the stored values if they are there: each is taken before it is overwritten */
-    st = dm_rows_raw_pass(rows, rows->range.begin, rows->range.end, scale_block, &s);
-    DM_TRY_ALL(rows->o.comm, st);
+    DM_TRY_ALL(rows->o.comm,
+               dm_rows_raw_pass(rows, rows->range.begin, rows->range.end, scale_into_shard, rows->scaler));
     rows->have_raw = false;
     rows->have_scaled = true;
 cleanup:
-    if (made) scaler_destroy(&s, rows->o.threads);
+    if (rows->have_scaled || st != DEMARC_OK) {
+        scaler_destroy(rows->scaler);
+        rows->scaler = NULL;
+    }
     return st;
 }
 
@@ -434,26 +500,28 @@ static void give_scaled(const dm_rows *rows, int64_t from, int64_t end, dm_block
        rows->weight == NULL ? NULL : rows->weight + local);
 }
 
-/* Streamed: rows [begin, end), or the blocks block[begin, end) when there is a list. */
+/* Not scaled in memory: rows [begin, end), or the blocks block[begin, end) when there is a list. */
 static demarc_status scaled_pass(dm_rows *rows, const int64_t *block, int64_t begin, int64_t end, dm_block_fn fn,
                                  void *context)
 {
-    scaler s;
-    demarc_status st = scaler_create(&s, rows, true);
-    if (st != DEMARC_OK) return st;
-    s.fn = fn;
-    s.context = context;
-    if (block == NULL) {
-        st = dm_rows_raw_pass(rows, begin, end, scale_block, &s);
-    } else if (rows->direct && (!rows->weighted || rows->weight != NULL)) {
-        st = read_blocks(rows, block + begin, end - begin, scale_block, &s);
-    } else { /* HDF5 reads for one thread at a time */
-        for (int64_t i = begin; i < end && st == DEMARC_OK; i++) {
-            const int64_t from = block[i] * DM_BLOCK_ROWS, stop = from + DM_BLOCK_ROWS;
-            st = dm_rows_raw_pass(rows, from, stop < rows->range.end ? stop : rows->range.end, scale_block, &s);
+    demarc_status st = DEMARC_OK;
+    dm_scaler *s = rows->scaler;
+    s->fn = fn;
+    s->context = context;
+    if (block == NULL) return dm_rows_raw_pass(rows, begin, end, scale_and_give, s);
+    if (rows->have_raw) {
+#pragma omp parallel for schedule(dynamic) num_threads(rows->o.threads)
+        for (int64_t i = begin; i < end; i++) {
+            const dm_raw_block raw = kept_block(rows, block[i] * DM_BLOCK_ROWS, rows->range.end);
+            scale_and_give(s, omp_get_thread_num(), &raw);
         }
+        return DEMARC_OK;
     }
-    scaler_destroy(&s, rows->o.threads);
+    if (rows->direct && !rows->weighted) return read_blocks(rows, block + begin, end - begin, scale_and_give, s);
+    for (int64_t i = begin; i < end && st == DEMARC_OK; i++) { /* HDF5 reads for one thread at a time */
+        const int64_t from = block[i] * DM_BLOCK_ROWS, stop = from + DM_BLOCK_ROWS;
+        st = dm_rows_raw_pass(rows, from, stop < rows->range.end ? stop : rows->range.end, scale_and_give, s);
+    }
     return st;
 }
 
@@ -525,6 +593,17 @@ demarc_status dm_rows_gather(dm_rows *rows, int64_t count, const int64_t *row, f
         for (int64_t i = 0; i < count; i++) {
             const int64_t local = row[i] - rows->range.begin;
             memcpy(x + i * rows->d, rows->shard + local * rows->d, (size_t)rows->d * sizeof *x);
+            if (g.w != NULL) w[i] = rows->weight[local];
+        }
+        return DEMARC_OK;
+    }
+    if (rows->have_raw) {
+        const dm_raw_block raw =
+            raw_block(rows, rows->range.begin, rows->range.end - rows->range.begin, rows->half, NULL);
+#pragma omp parallel for schedule(static) num_threads(rows->o.threads)
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t local = row[i] - rows->range.begin;
+            scale_some(rows->scaler, omp_get_thread_num(), &raw, local, 1, x + i * rows->d);
             if (g.w != NULL) w[i] = rows->weight[local];
         }
         return DEMARC_OK;

@@ -130,6 +130,11 @@ static demarc_status read_part(dm_customers *c, dm_part part, int64_t begin, int
     return dm_column_read(&c->part[part], begin, end, target, out);
 }
 
+demarc_status dm_customers_features_f16(dm_customers *c, int64_t begin, int64_t end, uint16_t *out)
+{
+    return read_part(c, DM_PART_FEATURES, begin, end, DM_TARGET_F16, out);
+}
+
 demarc_status dm_customers_features_f32(dm_customers *c, int64_t begin, int64_t end, float *out)
 {
     return read_part(c, DM_PART_FEATURES, begin, end, DM_TARGET_F32, out);

@@ -13,8 +13,8 @@
 #include "store/hdf5_util.h"
 
 typedef enum dm_value_kind {
-    DM_VALUE_OTHER,   /* a type we do not read: compound, float16, ... */
-    DM_VALUE_FLOAT,   /* IEEE float32 or float64, any byte order */
+    DM_VALUE_OTHER,   /* a type we do not read: compound, bfloat16, ... */
+    DM_VALUE_FLOAT,   /* IEEE float16, float32 or float64, any byte order */
     DM_VALUE_INTEGER, /* 1 to 8 bytes, any byte order */
     DM_VALUE_BOOL,    /* an enum of FALSE and TRUE, as h5py and hdf5r write */
     DM_VALUE_FIXED,   /* fixed-length strings */
@@ -23,6 +23,7 @@ typedef enum dm_value_kind {
 
 /** What dm_column_read() delivers. */
 typedef enum dm_target {
+    DM_TARGET_F16, /* halves as stored: their 16 bits in this machine's byte order */
     DM_TARGET_F32,
     DM_TARGET_F64,
     DM_TARGET_BITS64, /* integers and bool sign- or zero-extended to 64 bits, see is_signed */
@@ -45,7 +46,8 @@ typedef struct dm_column {
 
     hid_t set, stored;
     hid_t base;   /* the number type: `stored`, or the integer below a bool */
-    hid_t native; /* `base` in this machine's byte order and a width of 1, 2, 4 or 8 */
+    hid_t native; /* `base` in this machine's byte order and a width of 1, 2, 4 or 8; none for halves, which HDF5 1.10
+                     has no name for: their bytes are swapped here */
     bool convert; /* base and native differ: byte order, width or padding bits */
     int64_t stored_bytes;
     int64_t slab_rows;

@@ -31,9 +31,11 @@ static const char script[] =
     "        f['after'] = np.arange(777)\n"
     "put('direct-f4', '<f4')\n"
     "put('direct-f8', '<f8')\n"
+    "put('direct-f2', '<f2')\n"
     "put('direct-user-block', '<f4', user=512)\n"
     "put('direct-latest', '<f8', user=4096)\n"
     "put('big-endian', '>f4')\n"
+    "put('big-endian-half', '>f2')\n"
     "put('integer', '<i4')\n"
     "put('chunked', '<f4', chunks=(100, 3))\n"
     "put('deflate', '<f8', chunks=(100, 3), compression='gzip')\n"
@@ -85,21 +87,22 @@ static dm_customers *open_file(void **state, const char *name)
 
 static void same_as_hdf5(void **state)
 {
-    static const char *const name[] = {"direct-f4.h5",     "direct-f8.h5",  "direct-user-block.h5",
-                                       "direct-latest.h5", "big-endian.h5", "integer.h5",
+    static const char *const name[] = {"direct-f2.h5",     "direct-f4.h5",  "direct-f8.h5", "direct-user-block.h5",
+                                       "direct-latest.h5", "big-endian.h5", "integer.h5",   "big-endian-half.h5",
                                        "chunked.h5",       "deflate.h5",    "link.h5"};
     static const int64_t begin[] = {0, 0, 1, 4999, 4096, 17}, end[] = {ROWS, 1, 2, ROWS, ROWS, 17};
     need_files();
     for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
         dm_customers *c = open_file(state, name[i]);
         assert_int_equal(dm_customers_features_are_direct(c), strncmp(name[i], "direct", 6) == 0);
-        const bool single = dm_customers_schema(c)->exact_f32;
+        const dm_schema *schema = dm_customers_schema(c);
         for (size_t j = 0; j < 6 && dm_customers_features_are_direct(c); j++) {
             double want[ROWS * COLUMNS], got[ROWS * COLUMNS];
             memset(want, 1, sizeof want);
             memset(got, 1, sizeof got);
-            assert_int_equal(single ? dm_customers_features_f32(c, begin[j], end[j], (float *)want)
-                                    : dm_customers_features_f64(c, begin[j], end[j], want),
+            assert_int_equal(schema->exact_f16   ? dm_customers_features_f16(c, begin[j], end[j], (uint16_t *)want)
+                             : schema->exact_f32 ? dm_customers_features_f32(c, begin[j], end[j], (float *)want)
+                                                 : dm_customers_features_f64(c, begin[j], end[j], want),
                              DEMARC_OK);
             dm_customers_features_expect(c, begin[j], end[j]);
             assert_int_equal(dm_customers_features_direct(c, begin[j], end[j], got), DEMARC_OK);
@@ -107,6 +110,32 @@ static void same_as_hdf5(void **state)
         }
         dm_customers_close(&c);
     }
+}
+
+/* Halves in either byte order, as they are and converted; the values are those of the float32 file, rounded by h5py. */
+static void halves(void **state)
+{
+    static uint16_t little[ROWS * COLUMNS], big[ROWS * COLUMNS];
+    static float single[ROWS * COLUMNS], wide[ROWS * COLUMNS];
+    static double twice[ROWS * COLUMNS];
+    need_files();
+    dm_customers *c = open_file(state, "direct-f2.h5"), *d = open_file(state, "big-endian-half.h5");
+    assert_int_equal(dm_customers_features_f16(c, 0, ROWS, little), DEMARC_OK);
+    assert_int_equal(dm_customers_features_f16(d, 0, ROWS, big), DEMARC_OK);
+    assert_memory_equal(little, big, sizeof little);
+    assert_int_equal(dm_customers_features_f32(c, 0, ROWS, single), DEMARC_OK);
+    assert_int_equal(dm_customers_features_f64(d, 0, ROWS, twice), DEMARC_OK);
+    for (int64_t i = 0; i < ROWS * COLUMNS; i++) assert_true((double)single[i] == twice[i]);
+    dm_customers_close(&c);
+    dm_customers_close(&d);
+    c = open_file(state, "direct-f4.h5");
+    assert_int_equal(dm_customers_features_f32(c, 0, ROWS, wide), DEMARC_OK);
+    for (int64_t i = 0; i < ROWS * COLUMNS; i++) {
+        const float off = single[i] - wide[i], size = wide[i] < 0.0f ? -wide[i] : wide[i];
+        assert_true((off < 0.0f ? -off : off) <= size * 0x1p-11f + 0x1p-25f);
+    }
+    assert_int_equal(dm_customers_features_f16(c, 0, 1, little), DEMARC_ERR_ARG);
+    dm_customers_close(&c);
 }
 
 static void shorter_file(void **state)
@@ -124,6 +153,7 @@ static void shorter_file(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_as_hdf5), cmocka_unit_test(shorter_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_as_hdf5), cmocka_unit_test(halves),
+                                       cmocka_unit_test(shorter_file)};
     return cmocka_run_group_tests(tests, enter, leave);
 }
