@@ -139,7 +139,7 @@ typedef enum demarc_scale {
     DEMARC_SCALE_NONE
 } demarc_scale;
 typedef enum demarc_missing { DEMARC_MISSING_ERROR, DEMARC_MISSING_MEAN } demarc_missing;
-/** How a rank keeps its features: as it stores them in the file where they are float16, else as scaled float32. */
+/** How a rank keeps its features: as halves, scaled anew by every pass, or as scaled float32. Results do not depend on it. */
 typedef enum demarc_store { DEMARC_STORE_AUTO, DEMARC_STORE_F16, DEMARC_STORE_F32 } demarc_store;
 typedef enum demarc_algorithm { DEMARC_MINIBATCH, DEMARC_LLOYD } demarc_algorithm;
 

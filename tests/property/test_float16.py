@@ -146,7 +146,7 @@ class Float16(t.Case):
         peak = {}
         for store in ("f16", "f32"):
             _, manifest = self.fit(path, "--store", store, "--max-iterations", 1, "--polish", 0, threads=2)
-            peak[store] = max(manifest["peak_memory"])
+            peak[store] = max(manifest["peak_memory_bytes_per_rank"])
         shard = 4 * n * d
         self.assertGreater(peak["f32"], shard)
         self.assertLess(peak["f16"], 0.5 * shard * 1.1 + 300e6)
