@@ -145,9 +145,23 @@ typedef struct dmk_table {
     /** out = (float)((v - origin[f]) * factor[f]); NaN becomes 0 (the origin). */
     void (*scale_rows)(const double *v, int64_t rows, int64_t d, const double *origin, const double *factor,
                        float *out);
+    /** The same for float32 values, taken as doubles. out may be v. */
+    void (*scale_rows_f32)(const float *v, int64_t rows, int64_t d, const double *origin, const double *factor,
+                           float *out);
 
     /** Add the rows, in order, to the moments. w == NULL means 1. Not finite values are counted in bad and skipped. */
     void (*add_moments)(const double *v, const float *w, int64_t rows, int64_t d, const double *shift, dmk_moments *m);
+    /** The same for float32 values, taken as doubles. */
+    void (*add_moments_f32)(const float *v, const float *w, int64_t rows, int64_t d, const double *shift,
+                            dmk_moments *m);
+
+    /** IEEE half precision (its 16 bits in this machine's byte order) to double, exact; a NaN stays one. out [n]. */
+    void (*widen_f16)(const uint16_t *v, int64_t n, double *out);
+    /** scale_rows and add_moments of halves, taken as doubles. */
+    void (*scale_rows_f16)(const uint16_t *v, int64_t rows, int64_t d, const double *origin, const double *factor,
+                           float *out);
+    void (*add_moments_f16)(const uint16_t *v, const float *w, int64_t rows, int64_t d, const double *shift,
+                            dmk_moments *m);
 } dmk_table;
 
 /** Number of variants built into this library and the i-th of them, best first. */

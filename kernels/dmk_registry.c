@@ -22,7 +22,9 @@ bool dmk_variant_supported(int i)
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512cd");
     }
-    if (variant[i] == &dmk_table_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (variant[i] == &dmk_table_avx2) {
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    }
 #endif
     return variant[i] == &dmk_table_ref;
 }

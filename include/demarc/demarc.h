@@ -139,6 +139,8 @@ typedef enum demarc_scale {
     DEMARC_SCALE_NONE
 } demarc_scale;
 typedef enum demarc_missing { DEMARC_MISSING_ERROR, DEMARC_MISSING_MEAN } demarc_missing;
+/** How a rank keeps its features: as halves, scaled anew by every pass, or as scaled float32. Results do not depend on it. */
+typedef enum demarc_store { DEMARC_STORE_AUTO, DEMARC_STORE_F16, DEMARC_STORE_F32 } demarc_store;
 typedef enum demarc_algorithm { DEMARC_MINIBATCH, DEMARC_LLOYD } demarc_algorithm;
 
 typedef struct demarc_fit_options {
@@ -151,7 +153,8 @@ typedef struct demarc_fit_options {
     uint64_t seed;      /**< default 0 */
     demarc_scale scale;
     demarc_missing missing;
-    const char *log1p;           /**< comma-separated feature names to transform by log(1 + x); NULL = none */
+    demarc_store store; /**< AUTO: F16 where the file is float16; F16 is refused (DEMARC_ERR_USAGE) where it is not */
+    const char *log1p;  /**< comma-separated feature names to transform by log(1 + x); NULL = none */
     const char *feature_weights; /**< NAME=W,...; multiplies the scaled feature; W >= 0; NULL = all 1 */
     const char *init;            /**< "kmeans||", "kmeans++", "random" or a file with /centroids; NULL = kmeans|| */
     int32_t restarts;            /**< >= 1; the best objective is kept */

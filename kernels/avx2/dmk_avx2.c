@@ -1,4 +1,14 @@
 /* The kernels of ../generic compiled for: avx2 (flags in ../CMakeLists.txt). */
+#include <immintrin.h>
+#include <stdint.h>
+
+static inline __attribute__((always_inline)) void widen_f16c(const uint16_t *v, float *x)
+{
+    _mm256_storeu_ps(x, _mm256_cvtph_ps(_mm_loadu_si128((const void *)v)));
+    _mm256_storeu_ps(x + 8, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(v + 8))));
+}
+
+#define DMK_WIDEN_F16 widen_f16c
 #define DMK_VARIANT avx2
 #define DMK_NEAREST dmk_nearest_avx2
 #include "generic/dmk_generic.h"

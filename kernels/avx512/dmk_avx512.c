@@ -1,4 +1,13 @@
 /* The kernels of ../generic compiled for: avx512 (flags in ../CMakeLists.txt). */
+#include <immintrin.h>
+#include <stdint.h>
+
+static inline __attribute__((always_inline)) void widen_avx512(const uint16_t *v, float *x)
+{
+    _mm512_storeu_ps(x, _mm512_cvtph_ps(_mm256_loadu_si256((const void *)v)));
+}
+
+#define DMK_WIDEN_F16 widen_avx512
 #define DMK_VARIANT avx512
 #define DMK_NEAREST dmk_nearest_avx512
 #include "generic/dmk_generic.h"

@@ -2,6 +2,7 @@
  * The text of the kernels, included once per variant with DMK_VARIANT defined (ref, avx2, avx512).
  *
  * Lanes run over features or over rows, never across the terms of one sum, so that vector width cannot change a bit.
+ * A variant may define DMK_WIDEN_F16(v, x), which turns 16 halves into floats by an instruction of its own.
  */
 #include <math.h>
 #include <stddef.h>
@@ -220,38 +221,176 @@ static void add_deviations(const float *restrict x, const float *restrict w, con
     }
 }
 
-static void scale_rows(const double *restrict v, int64_t rows, int64_t d, const double *restrict origin,
-                       const double *restrict factor, float *restrict out)
+/*
+ * Columns are taken LANES at a time, their sums in local arrays: the compiler then keeps them in vector registers and
+ * need not ask whether the caller's arrays overlap.
+ */
+#define LANES 16
+#define INLINE static inline __attribute__((always_inline))
+
+/* The first `n` of LANES values as doubles, zeros behind them. */
+INLINE void take_f64(const double *v, int64_t n, double t[LANES])
 {
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t f = 0; f < d; f++) {
-            double t = (v[r * d + f] - origin[f]) * factor[f];
-            out[r * d + f] = t == t ? (float)t : 0.0f;
-        }
+    for (int l = 0; l < LANES; l++) t[l] = l < n ? v[l] : 0.0;
+}
+
+INLINE void take_f32(const float *v, int64_t n, double t[LANES])
+{
+    for (int l = 0; l < LANES; l++) t[l] = l < n ? (double)v[l] : 0.0;
+}
+
+#ifndef DMK_WIDEN_F16
+/*
+ * IEEE half to single, exact: the exponent is moved to its new place and rebased; infinities and NaN get the rest of the
+ * way, subnormal halves become normal by a subtraction that is exact.
+ */
+INLINE float widen_one(uint16_t half)
+{
+    uint32_t bits = (uint32_t)(half & 0x7fff) << 13;
+    const uint32_t exponent = bits & 0x0f800000;
+    bits += (uint32_t)(127 - 15) << 23;
+    bits += exponent == 0x0f800000 ? (uint32_t)(128 - 16) << 23 : 0;
+    bits += exponent == 0 ? UINT32_C(1) << 23 : 0;
+    float value = 0.0f;
+    memcpy(&value, &bits, sizeof value);
+    value -= exponent == 0 ? 0x1p-14f : 0.0f;
+    return half & 0x8000 ? -value : value;
+}
+
+INLINE void widen_lanes(const uint16_t v[LANES], float x[LANES])
+{
+    for (int l = 0; l < LANES; l++) x[l] = widen_one(v[l]);
+}
+#define DMK_WIDEN_F16 widen_lanes
+#endif
+
+INLINE void take_f16(const uint16_t *v, int64_t n, double t[LANES])
+{
+    uint16_t few[LANES] = {0};
+    float x[LANES];
+    if (n < LANES) {
+        for (int64_t l = 0; l < n; l++) few[l] = v[l];
+        v = few;
+    }
+    DMK_WIDEN_F16(v, x);
+    for (int l = 0; l < LANES; l++) t[l] = (double)x[l];
+}
+
+static void widen_f16(const uint16_t *v, int64_t n, double *out)
+{
+    double t[LANES];
+    for (int64_t i = 0; i < n; i += LANES) {
+        const int64_t few = n - i < LANES ? n - i : LANES;
+        take_f16(v + i, few, t);
+        for (int64_t l = 0; l < few; l++) out[i + l] = t[l];
     }
 }
 
-static void add_moments(const double *restrict v, const float *restrict w, int64_t rows, int64_t d,
-                        const double *restrict shift, dmk_moments *m)
+INLINE void scale_lanes(const double t[LANES], int64_t n, const double *origin, const double *factor, float *out)
 {
-    double *restrict weight = m->weight, *restrict first = m->first, *restrict second = m->second;
-    double *restrict low = m->low, *restrict high = m->high, *restrict bad = m->bad;
-    for (int64_t r = 0; r < rows; r++) {
-        const double wr = w == NULL ? 1.0 : (double)w[r];
-        for (int64_t f = 0; f < d; f++) {
-            double t = v[r * d + f];
-            bool ok = fabs(t) <= 0x1.fffffffffffffp1023;
-            double u = ok ? t - shift[f] : 0.0;
-            double wu = wr * u;
-            weight[f] += ok ? wr : 0.0;
-            first[f] += wu;
-            second[f] += wu * u;
-            low[f] = ok && t < low[f] ? t : low[f];
-            high[f] = ok && t > high[f] ? t : high[f];
-            bad[f] += ok ? 0.0 : 1.0;
-        }
+    for (int l = 0; l < n; l++) {
+        const double u = (t[l] - origin[l]) * factor[l];
+        out[l] = u == u ? (float)u : 0.0f;
     }
 }
+
+/* Moments of up to LANES columns in local memory. */
+typedef struct moment_lanes {
+    double shift[LANES], weight[LANES], first[LANES], second[LANES], low[LANES], high[LANES], bad[LANES];
+} moment_lanes;
+
+INLINE void load_lanes(moment_lanes *a, const dmk_moments *m, const double *shift, int64_t f, int64_t n)
+{
+    take_f64(shift + f, n, a->shift);
+    take_f64(m->weight + f, n, a->weight);
+    take_f64(m->first + f, n, a->first);
+    take_f64(m->second + f, n, a->second);
+    take_f64(m->low + f, n, a->low);
+    take_f64(m->high + f, n, a->high);
+    take_f64(m->bad + f, n, a->bad);
+}
+
+INLINE void store_lanes(const moment_lanes *a, dmk_moments *m, int64_t f, int64_t n)
+{
+    for (int64_t l = 0; l < n; l++) {
+        m->weight[f + l] = a->weight[l];
+        m->first[f + l] = a->first[l];
+        m->second[f + l] = a->second[l];
+        m->low[f + l] = a->low[l];
+        m->high[f + l] = a->high[l];
+        m->bad[f + l] = a->bad[l];
+    }
+}
+
+INLINE void add_lanes(moment_lanes *a, const double t[LANES], double w)
+{
+    for (int l = 0; l < LANES; l++) {
+        const bool ok = fabs(t[l]) <= 0x1.fffffffffffffp1023;
+        const double u = ok ? t[l] - a->shift[l] : 0.0, wu = w * u;
+        a->weight[l] += ok ? w : 0.0;
+        a->first[l] += wu;
+        a->second[l] += wu * u;
+        a->low[l] = ok && t[l] < a->low[l] ? t[l] : a->low[l];
+        a->high[l] = ok && t[l] > a->high[l] ? t[l] : a->high[l];
+        a->bad[l] += ok ? 0.0 : 1.0;
+    }
+}
+
+/*
+ * The kernels over rows of stored values, for each type they are stored in. Where fewer than LANES columns are left,
+ * the lanes behind them take whatever follows in the table (the next row's columns) and are dropped at the end; only
+ * the last rows, which have nothing behind them, are taken with care.
+ */
+#define DMK_FOR_TYPE(suffix, type, take)                                                                               \
+    static void scale_rows##suffix(const type *v, int64_t rows, int64_t d, const double *origin, const double *factor, \
+                                   float *out)                                                                         \
+    {                                                                                                                  \
+        double t[LANES];                                                                                               \
+        for (int64_t r = 0; r < rows; r++) {                                                                           \
+            int64_t f = 0;                                                                                             \
+            for (; f + LANES <= d; f += LANES) {                                                                       \
+                take(v + r * d + f, LANES, t);                                                                         \
+                scale_lanes(t, LANES, origin + f, factor + f, out + r * d + f);                                        \
+            }                                                                                                          \
+            if (f < d) {                                                                                               \
+                take(v + r * d + f, d - f, t);                                                                         \
+                scale_lanes(t, d - f, origin + f, factor + f, out + r * d + f);                                        \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    INLINE void add_columns##suffix(const type *v, const float *w, bool weighted, int64_t rows, int64_t d,             \
+                                    const double *shift, int64_t f, dmk_moments *m)                                    \
+    {                                                                                                                  \
+        const int64_t n = d - f < LANES ? d - f : LANES;                                                               \
+        double t[LANES];                                                                                               \
+        moment_lanes a;                                                                                                \
+        load_lanes(&a, m, shift, f, n);                                                                                \
+        int64_t r = 0;                                                                                                 \
+        for (; r * d + f + LANES <= rows * d; r++) {                                                                   \
+            take(v + r * d + f, LANES, t);                                                                             \
+            add_lanes(&a, t, weighted ? (double)w[r] : 1.0);                                                           \
+        }                                                                                                              \
+        for (; r < rows; r++) {                                                                                        \
+            take(v + r * d + f, n, t);                                                                                 \
+            add_lanes(&a, t, weighted ? (double)w[r] : 1.0);                                                           \
+        }                                                                                                              \
+        store_lanes(&a, m, f, n);                                                                                      \
+    }                                                                                                                  \
+    static void add_moments##suffix(const type *v, const float *w, int64_t rows, int64_t d, const double *shift,       \
+                                    dmk_moments *m)                                                                    \
+    {                                                                                                                  \
+        for (int64_t f = 0; f < d; f += LANES) {                                                                       \
+            if (w == NULL) {                                                                                           \
+                add_columns##suffix(v, NULL, false, rows, d, shift, f, m);                                             \
+            } else {                                                                                                   \
+                add_columns##suffix(v, w, true, rows, d, shift, f, m);                                                 \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+DMK_FOR_TYPE(, double, take_f64)
+DMK_FOR_TYPE(_f32, float, take_f32)
+DMK_FOR_TYPE(_f16, uint16_t, take_f16)
 
 #ifdef DMK_NEAREST
 int64_t DMK_NEAREST(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch, int32_t *label,
@@ -274,5 +413,10 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .move = move,
     .add_deviations = add_deviations,
     .scale_rows = scale_rows,
+    .scale_rows_f32 = scale_rows_f32,
     .add_moments = add_moments,
+    .add_moments_f32 = add_moments_f32,
+    .widen_f16 = widen_f16,
+    .scale_rows_f16 = scale_rows_f16,
+    .add_moments_f16 = add_moments_f16,
 };

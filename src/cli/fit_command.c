@@ -14,6 +14,7 @@
 /* In the order of the enums of the public API. */
 static const char *const scale_words[] = {"zscore", "robust", "minmax", "none", NULL};
 static const char *const missing_words[] = {"error", "mean", NULL};
+static const char *const store_words[] = {"auto", "f16", "f32", NULL};
 static const char *const algorithm_words[] = {"minibatch", "lloyd", NULL};
 
 static void add_options(cli_line *line, demarc_fit_options *o)
@@ -33,6 +34,11 @@ static void add_options(cli_line *line, demarc_fit_options *o)
                    "NAME=W,...: multiply scaled features by W (default: all 1)"),
         CLI_OPTION(FEATURES, "missing", "HOW", CLI_CHOICE, &o->missing,
                    "missing values: error, or mean to fill them in", .word = missing_words, .show_default = true),
+        CLI_OPTION(
+            FEATURES, "store", "HOW", CLI_CHOICE, &o->store,
+            "features in memory: f16 (a float16 file as it is), f32, or auto: f16 where the file is float16; only "
+            "memory and speed depend on it",
+            .word = store_words, .show_default = true),
         CLI_OPTION(
             SEARCH, "init", "HOW", CLI_TEXT, &o->init,
             "first centroids: kmeans||, kmeans++, random, or an HDF5 file with /centroids [k, d] in original units "

@@ -40,7 +40,8 @@ static demarc_status labelling_open(labelling *l, demarc_context *ctx, const cha
     DM_TRY_ALL(ctx->comm, dm_alloc(l->column, l->model.d, "features"));
     DM_TRY_ALL(ctx->comm, dm_match_features(l->customers, &l->model, l->column, &identity));
     DM_TRY(dm_customers_check_ids(l->customers, ctx->comm, ctx->threads, ID_CHECK_BYTES));
-    DM_TRY(dm_context_rows(ctx, l->customers, l->model.d, identity ? NULL : l->column, true, &l->rows));
+    DM_TRY(
+        dm_context_rows(ctx, l->customers, l->model.d, identity ? NULL : l->column, true, DEMARC_STORE_AUTO, &l->rows));
     DM_TRY(dm_rows_scan(l->rows, l->model.transform.log1p, &l->scan));
     DM_TRY_ALL(ctx->comm, dm_scaling_check_values(l->rows, &l->scan, l->model.transform.impute));
     DM_TRY_ALL(ctx->comm, dm_scaling_check_range(l->rows, &l->scan, &l->model.transform));

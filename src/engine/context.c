@@ -90,7 +90,7 @@ int demarc_context_size(const demarc_context *ctx) { return dm_comm_size(ctx->co
 int demarc_context_threads(const demarc_context *ctx) { return ctx->threads; }
 
 demarc_status dm_context_rows(demarc_context *ctx, dm_customers *file, int32_t d, const int32_t *column, bool stream,
-                              dm_rows **rows)
+                              demarc_store store, dm_rows **rows)
 {
     const dm_rows_options o = {.comm = ctx->comm,
                                .log = &ctx->log,
@@ -100,7 +100,8 @@ demarc_status dm_context_rows(demarc_context *ctx, dm_customers *file, int32_t d
                                .memory_limit = ctx->runtime.memory_limit,
                                .stream = stream,
                                .d = d,
-                               .column = column};
+                               .column = column,
+                               .store = store};
     return dm_comm_agree(ctx->comm, dm_rows_open(rows, &o));
 }
 

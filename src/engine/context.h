@@ -17,7 +17,7 @@ struct demarc_context {
 
 /** Rows of `file` as this context reads them. */
 demarc_status dm_context_rows(demarc_context *ctx, dm_customers *file, int32_t d, const int32_t *column, bool stream,
-                              dm_rows **rows);
+                              demarc_store store, dm_rows **rows);
 
 /** Names of what we run on, for the manifest and --version. Static strings. */
 const char *dm_version_commit(void);

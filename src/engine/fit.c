@@ -109,12 +109,15 @@ static void log_plan(fit_run *run, bool always)
     line(log, "plan: %d ranks x %d threads, at most %lld customers a rank, kernel %s, BLAS core type %s",
          dm_comm_size(run->ctx->comm), run->ctx->threads, (long long)(rows < s->n ? rows : s->n),
          run->ctx->kernel->name, dm_blas_core());
-    line(log, "memory per rank: %s", dm_rows_streamed(run->rows) ? "streamed, below the limit" : "the shard is held");
+    line(log, "memory per rank: %s",
+         dm_rows_streamed(run->rows)                    ? "streamed, below the limit"
+         : dm_rows_store(run->rows) == DEMARC_STORE_F16 ? "the shard is held as float16"
+                                                        : "the shard is held as float32");
     line(log, "  shard %s, reading buffers %s; output about %s", shard, stream, out);
     line(log, "passes over the file: %s",
-         dm_rows_streamed(run->rows) ? "one for each pass of the fit"
-         : s->exact_f32              ? "one (values are float32 as stored)"
-                                     : "two (scan, then load)");
+         dm_rows_streamed(run->rows)     ? "one for each pass of the fit"
+         : dm_rows_loads_once(run->rows) ? "one (values are held as stored)"
+                                         : "two (scan, then load)");
 }
 
 static demarc_status open_input(fit_run *run)
@@ -128,7 +131,7 @@ static demarc_status open_input(fit_run *run)
                        "fewer customers than segments: %s has %lld, %d segments asked: lower --segments", run->o->data,
                        (long long)schema->n, (int)run->o->k_lo));
     }
-    DM_TRY(dm_context_rows(ctx, run->customers, schema->d, NULL, false, &run->rows));
+    DM_TRY(dm_context_rows(ctx, run->customers, schema->d, NULL, false, run->o->store, &run->rows));
     const int64_t eighth = dm_rows_shard_bytes(run->rows) / 8;
     DM_TRY(dm_customers_check_ids(run->customers, ctx->comm, ctx->threads,
                                   eighth > ID_CHECK_BYTES ? eighth : ID_CHECK_BYTES));
@@ -360,6 +363,7 @@ static demarc_status make_manifest(fit_run *run, const dm_phase_record *phase, i
                            .commit = dm_version_commit(),
                            .io = ctx->runtime.io == DEMARC_IO_MPIO ? "mpio" : "funnel",
                            .streamed = dm_rows_streamed(run->rows),
+                           .store = dm_rows_store(run->rows),
                            .memory_limit = ctx->runtime.memory_limit,
                            .started_utc = run->started_utc,
                            .finished_utc = finished,

@@ -70,7 +70,7 @@ static demarc_status describe_customers(demarc_context *ctx, const demarc_info_o
     } else {
         DM_TRY(unique);
     }
-    DM_TRY(dm_context_rows(ctx, file, s->d, NULL, true, &rows));
+    DM_TRY(dm_context_rows(ctx, file, s->d, NULL, true, DEMARC_STORE_AUTO, &rows));
     DM_TRY(dm_rows_scan(rows, NULL, &scan));
     if (s->arm) DM_TRY(count_arms(ctx, file, &arms, &arm_size));
     if (dm_comm_rank(ctx->comm) == 0) {

@@ -81,6 +81,7 @@ typedef struct dm_manifest {
     const char *kernel, *blas, *blas_core, *mpi, *hdf5, *compiler, *version, *commit;
     const char *io; /* "mpio", "funnel" */
     bool streamed;
+    demarc_store store; /* of a shard that is held */
     int64_t memory_limit;
     const char *started_utc, *finished_utc;
     double seconds;

@@ -29,6 +29,11 @@ static const char *scale_word(demarc_scale v)
     return NULL;
 }
 
+static const char *store_word(demarc_store store)
+{
+    return store == DEMARC_STORE_F16 ? "f16" : store == DEMARC_STORE_F32 ? "f32" : "auto";
+}
+
 static json_t *segments(const demarc_fit_options *f)
 {
     return f->k_lo == f->k_hi ? json_integer(f->k_lo) : json_sprintf("%d:%d", (int)f->k_lo, (int)f->k_hi);
@@ -46,6 +51,7 @@ static json_t *options(const dm_manifest *m)
     bad |= put(o, "seed", dm_json_u64(f->seed));
     bad |= put_text(o, "scale", scale_word(f->scale));
     bad |= put_text(o, "missing", f->missing == DEMARC_MISSING_MEAN ? "mean" : "error");
+    bad |= put_text(o, "store", store_word(f->store));
     bad |= put_text(o, "log1p", f->log1p);
     bad |= put_text(o, "feature-weights", f->feature_weights);
     bad |= put_path(o, "init", f->init != NULL ? f->init : "kmeans||");
@@ -114,6 +120,7 @@ static json_t *layout(const dm_manifest *m)
     bad |= put_integer(o, "threads_per_rank", m->threads);
     bad |= put_text(o, "io", m->io);
     bad |= put(o, "streamed", json_boolean(m->streamed));
+    bad |= put_text(o, "store", m->streamed ? NULL : store_word(m->store));
     bad |= put(o, "memory_limit", m->memory_limit > 0 ? json_integer(m->memory_limit) : json_null());
     return dm_json_finish(o, bad);
 }

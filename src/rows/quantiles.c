@@ -65,7 +65,7 @@ demarc_status dm_rows_quantiles(dm_rows *rows, const uint8_t *log1p_of, const dm
     dm_comm *comm = rows->o.comm;
     const int32_t d = rows->d, targets = 2 * count, threads = rows->o.threads;
     const int64_t cells = (int64_t)d * targets;
-    selector s = {.rows = rows, .log1p = log1p_of, .targets = targets};
+    selector s = {.rows = rows, .log1p = dm_rows_flags(rows, log1p_of), .targets = targets};
     int64_t *rank = NULL; /* remaining rank of each target among the values that share its prefix */
     st = dm_alloc_zero(s.prefix, cells, "quantiles");
     if (st == DEMARC_OK) st = dm_alloc(rank, cells, "quantiles");

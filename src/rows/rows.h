@@ -5,8 +5,10 @@
  * gives each block (base/row_blocks.h) of the rank to a function, from several threads, in any order; blocks are the
  * same on every layout, so a function that keeps per-block results exact keeps the whole independent of the layout.
  *
- * In memory: the shard of working-space features as float32 [n_local, d] (4 n_local d bytes) and weights. Streamed (memory
- * limit below that): one slab of stored values and one block per thread; every pass reads the file.
+ * In memory: the shard of working-space features as float32 [n_local, d] (4 n_local d bytes) and weights; or the stored
+ * halves (2 n_local d bytes), and each pass scales its blocks as it goes, by the same operations. Streamed (memory
+ * limit below that): every pass reads the file into two blocks per thread (stored and working-space values), or one block
+ * per thread and two slabs of stored values where only HDF5 can read them (chunks, filters, other types).
  */
 #ifndef DM_ROWS_ROWS_H
 #define DM_ROWS_ROWS_H
@@ -30,9 +32,13 @@ typedef struct dm_rows_options {
     bool stream;           /* never hold the shard (assign, verify, info) */
     int32_t d;             /* features used */
     const int32_t *column; /* [d] column of the file for each feature, NULL = all in order (then d = the file's) */
+    demarc_store store;    /* how a held shard is kept */
 } dm_rows_options;
 
-/** Local and cheap: nothing is read yet. */
+/**
+ * Local and cheap: nothing is read yet.
+ * @retval DEMARC_ERR_USAGE  store is DEMARC_STORE_F16, but the file's features are no halves
+ */
 demarc_status dm_rows_open(dm_rows **out, const dm_rows_options *o);
 void dm_rows_close(dm_rows **rows);
 
@@ -41,8 +47,15 @@ dm_row_range dm_rows_range(const dm_rows *rows);
 int32_t dm_rows_features(const dm_rows *rows);
 bool dm_rows_streamed(const dm_rows *rows);
 bool dm_rows_weighted(const dm_rows *rows);
+/** How the shard is kept unless streamed: DEMARC_STORE_F16 or DEMARC_STORE_F32. */
+demarc_store dm_rows_store(const dm_rows *rows);
+/** True when one pass over the file both scans it and fills the shard. */
+bool dm_rows_loads_once(const dm_rows *rows);
 const dm_rows_options *dm_rows_opened_with(const dm_rows *rows);
-/** Bytes read from the file so far by this rank; seconds spent reading. */
+/**
+ * Stored bytes read so far by this rank, and the seconds its passes took beyond the work on the blocks: reading, as far
+ * as it was not hidden behind the work, and waiting.
+ */
 int64_t dm_rows_bytes_read(const dm_rows *rows);
 double dm_rows_read_seconds(const dm_rows *rows);
 /** Bytes per rank that holding the shard takes, and that streaming takes, for plans. */
@@ -65,7 +78,9 @@ typedef struct dm_scan {
     double total_weight;
     double weight_high; /* largest weight; 1 without /weight */
     int64_t positive;   /* rows with weight > 0 */
-    char digest[33];    /* of the stored feature values and weights, layout-independent */
+    /* Of the stored feature values and weights, layout-independent. Values count as they are read: halves as 2 bytes,
+     * what is exactly float32 as 4, all else as 8; so one table stored in two types has two digests. */
+    char digest[33];
 } dm_scan;
 
 /**

@@ -47,7 +47,7 @@ static void audit_tile(const scanner *s, scan_part *p, const dm_raw_block *block
             if (isfinite(v)) continue;
             const int32_t c = s->rows->o.column == NULL ? f : s->rows->o.column[f];
             const int64_t i = (at + r) * s->rows->stored + c;
-            const double stored = block->f32 != NULL ? (double)block->f32[i] : block->f64[i];
+            const double stored = dm_rows_stored(s->rows, block, i);
             const int64_t place = (block->begin + at + r) * d + f;
             if (isnan(stored)) {
                 p->missing[f]++;
@@ -74,14 +74,28 @@ static void scan_block(void *context, int thread, const dm_raw_block *block)
         m.low[f] = INFINITY;
         m.high[f] = -INFINITY;
     }
+    const dmk_table *kernel = s->rows->o.kernel;
+    const bool plain = dm_rows_plain(s->rows, s->log1p);
     double bad = 0.0;
     for (int64_t at = 0; at < block->rows; at += s->rows->tile_rows) {
         const int64_t n = lower(block->rows - at, s->rows->tile_rows);
-        dm_rows_convert(s->rows, block, at, n, s->log1p, p->tile);
-        s->rows->o.kernel->add_moments(p->tile, block->w == NULL ? NULL : block->w + at, n, d, s->shift, &m);
+        const float *w = block->w == NULL ? NULL : block->w + at;
+        if (plain && block->f16 != NULL) {
+            kernel->add_moments_f16(block->f16 + at * d, w, n, d, s->shift, &m);
+        } else if (plain && block->f32 != NULL) {
+            kernel->add_moments_f32(block->f32 + at * d, w, n, d, s->shift, &m);
+        } else if (plain) {
+            kernel->add_moments(block->f64 + at * d, w, n, d, s->shift, &m);
+        } else {
+            dm_rows_convert(s->rows, block, at, n, s->log1p, p->tile);
+            kernel->add_moments(p->tile, w, n, d, s->shift, &m);
+        }
         double now = 0.0;
         for (int64_t f = 0; f < d; f++) now += m.bad[f];
-        if (now > bad) audit_tile(s, p, block, at, n);
+        if (now > bad) {
+            if (plain) dm_rows_convert(s->rows, block, at, n, s->log1p, p->tile);
+            audit_tile(s, p, block, at, n);
+        }
         bad = now;
     }
     for (int64_t f = 0; f < d; f++) {
@@ -100,12 +114,11 @@ static void scan_block(void *context, int thread, const dm_raw_block *block)
     }
     dm_exact_sum_add(&p->total_weight, weight);
     const uint64_t index = (uint64_t)(block->begin / DM_BLOCK_ROWS);
-    const size_t values = (size_t)(block->rows * s->rows->stored);
-    if (block->f32 != NULL) {
-        dm_digest_add(&p->digest, index, block->f32, values * sizeof(float));
-    } else {
-        dm_digest_add(&p->digest, index, block->f64, values * sizeof(double));
-    }
+    const size_t bytes = (size_t)(block->rows * s->rows->stored * s->rows->width);
+    const void *stored = block->f16 != NULL   ? (const void *)block->f16
+                         : block->f32 != NULL ? (const void *)block->f32
+                                              : (const void *)block->f64;
+    dm_digest_add(&p->digest, index, stored, bytes);
     if (block->w != NULL) dm_digest_add(&p->digest, ~index, block->w, (size_t)block->rows * sizeof(float));
 }
 
@@ -302,7 +315,7 @@ demarc_status dm_rows_scan(dm_rows *rows, const uint8_t *log1p_of, dm_scan *scan
 {
     demarc_status st = DEMARC_OK;
     dm_comm *comm = rows->o.comm;
-    scanner s = {.rows = rows, .log1p = log1p_of};
+    scanner s = {.rows = rows, .log1p = dm_rows_flags(rows, log1p_of)};
     int64_t first = 0;
     *scan = (dm_scan){0};
     DM_TRY(first_weighted_row(rows, &first));

@@ -130,6 +130,11 @@ static demarc_status read_part(dm_customers *c, dm_part part, int64_t begin, int
     return dm_column_read(&c->part[part], begin, end, target, out);
 }
 
+demarc_status dm_customers_features_f16(dm_customers *c, int64_t begin, int64_t end, uint16_t *out)
+{
+    return read_part(c, DM_PART_FEATURES, begin, end, DM_TARGET_F16, out);
+}
+
 demarc_status dm_customers_features_f32(dm_customers *c, int64_t begin, int64_t end, float *out)
 {
     return read_part(c, DM_PART_FEATURES, begin, end, DM_TARGET_F32, out);
@@ -138,6 +143,18 @@ demarc_status dm_customers_features_f32(dm_customers *c, int64_t begin, int64_t 
 demarc_status dm_customers_features_f64(dm_customers *c, int64_t begin, int64_t end, double *out)
 {
     return read_part(c, DM_PART_FEATURES, begin, end, DM_TARGET_F64, out);
+}
+
+bool dm_customers_features_are_direct(const dm_customers *c) { return dm_column_is_direct(&c->part[DM_PART_FEATURES]); }
+
+demarc_status dm_customers_features_direct(const dm_customers *c, int64_t begin, int64_t end, void *out)
+{
+    return dm_column_pread(&c->part[DM_PART_FEATURES], begin, end, out);
+}
+
+void dm_customers_features_expect(const dm_customers *c, int64_t begin, int64_t end)
+{
+    dm_column_expect(&c->part[DM_PART_FEATURES], begin, end);
 }
 
 demarc_status dm_customers_outcomes(dm_customers *c, int64_t begin, int64_t end, double *out)

@@ -20,6 +20,7 @@ typedef struct dm_schema {
     bool named;           /* feature_names present; otherwise names are f0, f1, ... */
     dm_strings feature;   /* [d] */
     bool exact_f32;       /* every stored value is exactly a float32 */
+    bool exact_f16;       /* and stored as a half */
     char stored_type[64]; /* for people: "float32", "int64", ... */
     char storage[96];     /* for people: "contiguous", "chunked 4096 x 32, deflate, shuffle" */
     int64_t chunk_rows;   /* 0 = contiguous */
@@ -46,9 +47,21 @@ const char *dm_customers_path(const dm_customers *c);
 const char *dm_customers_features_path(const dm_customers *c);
 const char *dm_customers_id_path(const dm_customers *c);
 
-/** Features of rows [begin, end) as float32 [rows, d] / double [rows, d]. Local. */
+/** Features of rows [begin, end) as halves (exact_f16 only), float32 or double [rows, d]. Local. */
+demarc_status dm_customers_features_f16(dm_customers *c, int64_t begin, int64_t end, uint16_t *out);
 demarc_status dm_customers_features_f32(dm_customers *c, int64_t begin, int64_t end, float *out);
 demarc_status dm_customers_features_f64(dm_customers *c, int64_t begin, int64_t end, double *out);
+
+/**
+ * Whether dm_customers_features_direct() serves: the values lie in one piece of the file as floats of this machine. It
+ * delivers rows [begin, end) as stored (halves where exact_f16, else float where exact_f32, else double) and makes no
+ * HDF5 call, so any number of threads may call it at a time, beside one that is inside HDF5. Local.
+ * @retval DEMARC_ERR_DATA  the file has become shorter
+ */
+bool dm_customers_features_are_direct(const dm_customers *c);
+demarc_status dm_customers_features_direct(const dm_customers *c, int64_t begin, int64_t end, void *out);
+/** Tell the system that these rows will be asked for soon; where features are direct only. Thread rule as above. */
+void dm_customers_features_expect(const dm_customers *c, int64_t begin, int64_t end);
 
 /** /weight [rows]; @retval DEMARC_ERR_DATA a negative or non-finite weight, row named. Local. */
 demarc_status dm_customers_weight(dm_customers *c, int64_t begin, int64_t end, float *out);

@@ -7,12 +7,12 @@
 
 /* One sentence a part: what belongs there, for error lines. */
 static const char *const expected[DM_PARTS] = {
-    [DM_PART_FEATURES] = "float32, float64, bool or integers as [customers, features]",
+    [DM_PART_FEATURES] = "float16, float32, float64, bool or integers as [customers, features]",
     [DM_PART_ID] = "integers or strings as [customers]",
     [DM_PART_WEIGHT] = "floats or integers as [customers]",
     [DM_PART_OUTCOMES] = "floats or integers as [customers, outcomes]",
     [DM_PART_ARM] = "integers as [customers]",
-    [DM_PART_PROPENSITY] = "float32 or float64 as [customers, arms]",
+    [DM_PART_PROPENSITY] = "floats as [customers, arms]",
     [DM_PART_REACHABLE] = "0 and 1 as uint8 or bool, [customers, channels]",
 };
 
@@ -170,7 +170,8 @@ static demarc_status describe_features(dm_customers *c)
     }
     s->n = f->rows;
     s->d = (int32_t)f->columns;
-    s->exact_f32 = f->kind == DM_VALUE_FLOAT ? f->bytes == 4 : f->kind == DM_VALUE_BOOL || f->bytes <= 2;
+    s->exact_f16 = f->kind == DM_VALUE_FLOAT && f->bytes == 2;
+    s->exact_f32 = f->kind == DM_VALUE_FLOAT ? f->bytes <= 4 : f->kind == DM_VALUE_BOOL || f->bytes <= 2;
     snprintf(s->stored_type, sizeof s->stored_type, "%s", f->type_text);
     snprintf(s->storage, sizeof s->storage, "%s", f->storage_text);
     s->chunk_rows = f->chunk_rows;

@@ -1,7 +1,12 @@
 #include "store/hdf5_column.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -102,6 +107,17 @@ static void note_integer(dm_column *c, hid_t type)
              order_text(type));
 }
 
+/* Half precision by its fields: HDF5 1.10 has no predefined type. bfloat16 has as many bytes, but other fields. */
+static bool is_half(hid_t type)
+{
+    size_t sign = 0, exponent = 0, exponent_bits = 0, fraction = 0, fraction_bits = 0;
+    const H5T_order_t order = H5Tget_order(type);
+    return H5Tget_size(type) == 2 && (order == H5T_ORDER_LE || order == H5T_ORDER_BE) && H5Tget_precision(type) == 16 &&
+           H5Tget_offset(type) == 0 && H5Tget_ebias(type) == 15 && H5Tget_norm(type) == H5T_NORM_IMPLIED &&
+           H5Tget_fields(type, &sign, &exponent, &exponent_bits, &fraction, &fraction_bits) >= 0 && sign == 15 &&
+           exponent == 10 && exponent_bits == 5 && fraction == 0 && fraction_bits == 10;
+}
+
 static void note_float(dm_column *c, hid_t type)
 {
     bool f32 = H5Tequal(type, H5T_IEEE_F32LE) > 0 || H5Tequal(type, H5T_IEEE_F32BE) > 0;
@@ -112,9 +128,16 @@ static void note_float(dm_column *c, hid_t type)
         c->bytes = c->stored_bytes;
         c->native = f32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE;
         c->convert = H5Tequal(type, c->native) <= 0;
+    } else if (is_half(type)) {
+        c->kind = DM_VALUE_FLOAT;
+        c->is_signed = true;
+        c->bytes = 2;
+        c->convert = H5Tget_order(type) != H5Tget_order(H5T_NATIVE_FLOAT);
     }
     snprintf(c->type_text, sizeof c->type_text, "float%d%s%s", (int)(8 * c->stored_bytes), order_text(type),
-             c->kind == DM_VALUE_OTHER && (c->stored_bytes == 4 || c->stored_bytes == 8) ? " (not IEEE 754)" : "");
+             c->kind == DM_VALUE_OTHER && (c->stored_bytes == 2 || c->stored_bytes == 4 || c->stored_bytes == 8)
+                 ? " (not IEEE 754)"
+                 : "");
 }
 
 static void note_string(dm_column *c)
@@ -298,7 +321,31 @@ static demarc_status note_chunks(dm_column *c, hid_t plist, hid_t access)
     return st != DEMARC_OK ? st : set_cache(c, access, chunk);
 }
 
-static demarc_status note_storage(dm_column *c, hid_t access)
+/*
+ * Where the values lie, if nothing but their bytes is between us and them. Whatever is unusual (another driver, a file
+ * behind an external link, values not all there) is left to HDF5 and its errors.
+ */
+static void note_place(dm_column *c, hid_t file)
+{
+    if (c->kind != DM_VALUE_FLOAT || c->convert || c->dimensions < 1 || c->dimensions > 2) return;
+    const haddr_t offset = H5Dget_offset(c->set);
+    const int64_t bytes = c->rows * c->columns * c->bytes;
+    H5O_info_t of_file, of_set;
+    hid_t access = H5Fget_access_plist(file);
+    void *handle = NULL;
+    struct stat info;
+    if (access >= 0 && H5Pget_driver(access) == H5FD_SEC2 && H5Oget_info2(file, &of_file, H5O_INFO_BASIC) >= 0 &&
+        H5Oget_info2(c->set, &of_set, H5O_INFO_BASIC) >= 0 && of_file.fileno == of_set.fileno &&
+        offset != HADDR_UNDEF && H5Dget_storage_size(c->set) == (hsize_t)bytes &&
+        H5Fget_vfd_handle(file, H5P_DEFAULT, &handle) >= 0 && handle != NULL && fstat(*(int *)handle, &info) == 0 &&
+        (int64_t)offset <= (int64_t)info.st_size - bytes) {
+        c->fd = *(int *)handle;
+        c->offset = (int64_t)offset;
+    }
+    dm_hdf5_close(&access);
+}
+
+static demarc_status note_storage(dm_column *c, hid_t file, hid_t access)
 {
     demarc_status st = DEMARC_OK;
     H5D_space_status_t allocated = H5D_SPACE_STATUS_NOT_ALLOCATED;
@@ -319,6 +366,7 @@ static demarc_status note_storage(dm_column *c, hid_t access)
         DM_TRY(note_chunks(c, plist, access));
     } else {
         snprintf(c->storage_text, sizeof c->storage_text, layout == H5D_COMPACT ? "compact" : "contiguous");
+        if (layout == H5D_CONTIGUOUS) note_place(c, file);
     }
 cleanup:
     dm_hdf5_close(&plist);
@@ -347,7 +395,9 @@ demarc_status dm_column_open(dm_column *c, hid_t file, const char *file_name, co
                      .set = DM_HDF5_NONE,
                      .stored = DM_HDF5_NONE,
                      .base = DM_HDF5_NONE,
-                     .native = DM_HDF5_NONE};
+                     .native = DM_HDF5_NONE,
+                     .fd = -1,
+                     .offset = -1};
     DM_TRY(open_set(c, file));
     c->stored = H5Dget_type(c->set);
     access = H5Pcreate(H5P_DATASET_ACCESS);
@@ -357,7 +407,7 @@ demarc_status dm_column_open(dm_column *c, hid_t file, const char *file_name, co
     }
     DM_TRY(note_type(c));
     DM_TRY(note_shape(c, list));
-    DM_TRY(note_storage(c, access));
+    DM_TRY(note_storage(c, file, access));
     int64_t width = c->bytes > c->stored_bytes ? c->bytes : c->stored_bytes;
     c->slab_rows = c->columns > 0 ? SLAB_BYTES / (width * c->columns) : 1;
     if (c->slab_rows < 1) c->slab_rows = 1;
@@ -465,10 +515,28 @@ static int64_t slab_end(const dm_column *c, int64_t row, int64_t end)
         break;                                                                                                         \
     }
 
+/* The value of a half; every one is a float. */
+static float half_to_float(uint16_t half)
+{
+    const int exponent = half >> 10 & 31, fraction = half & 1023;
+    const float size = exponent == 31  ? (fraction == 0 ? INFINITY : NAN)
+                       : exponent == 0 ? ldexpf((float)fraction, -24)
+                                       : ldexpf((float)(1024 + fraction), exponent - 25);
+    return half >> 15 != 0 ? -size : size;
+}
+
+#define CONVERT_HALVES()                                                                                               \
+    do {                                                                                                               \
+        const uint16_t *from = (const uint16_t *)in;                                                                   \
+        for (int64_t i = 0; i < count; i++) out[i] = half_to_float(from[i]);                                           \
+    } while (0)
+
 static void convert_to_f32(const dm_column *c, const void *in, int64_t count, float *out)
 {
     if (c->kind != DM_VALUE_FLOAT) {
         CONVERT_INTEGER(float);
+    } else if (c->bytes == 2) {
+        CONVERT_HALVES();
     } else if (c->bytes == 4) {
         CONVERT(float, float);
     } else {
@@ -480,6 +548,8 @@ static void convert_to_f64(const dm_column *c, const void *in, int64_t count, do
 {
     if (c->kind != DM_VALUE_FLOAT) {
         CONVERT_INTEGER(double);
+    } else if (c->bytes == 2) {
+        CONVERT_HALVES();
     } else if (c->bytes == 4) {
         CONVERT(float, double);
     } else {
@@ -492,18 +562,27 @@ static void convert_to_bits(const dm_column *c, const void *in, int64_t count, i
     CONVERT_INTEGER(int64_t);
 }
 
+static int64_t target_bytes(const dm_column *c, dm_target target)
+{
+    switch (target) {
+    case DM_TARGET_FIXED:
+        return c->bytes;
+    case DM_TARGET_F16:
+        return 2;
+    case DM_TARGET_F32:
+        return 4;
+    default:
+        return 8;
+    }
+}
+
 /* The native integer or float type of the stored one is what the target asks for: no slab, no conversion. */
 static bool is_direct(const dm_column *c, dm_target target)
 {
     if (target == DM_TARGET_FIXED) return true;
     if (c->convert || c->kind == DM_VALUE_BOOL) return false;
     if (target == DM_TARGET_BITS64) return c->bytes == 8;
-    return c->kind == DM_VALUE_FLOAT && c->bytes == (target == DM_TARGET_F32 ? 4 : 8);
-}
-
-static int64_t target_bytes(const dm_column *c, dm_target target)
-{
-    return target == DM_TARGET_FIXED ? c->bytes : target == DM_TARGET_F32 ? 4 : 8;
+    return c->kind == DM_VALUE_FLOAT && c->bytes == target_bytes(c, target);
 }
 
 static demarc_status check_request(const dm_column *c, int64_t begin, int64_t end, dm_target target)
@@ -511,6 +590,7 @@ static demarc_status check_request(const dm_column *c, int64_t begin, int64_t en
     bool integer = c->kind == DM_VALUE_INTEGER || c->kind == DM_VALUE_BOOL;
     bool fits = target == DM_TARGET_FIXED    ? c->kind == DM_VALUE_FIXED
                 : target == DM_TARGET_BITS64 ? integer
+                : target == DM_TARGET_F16    ? c->kind == DM_VALUE_FLOAT && c->bytes == 2
                                              : integer || c->kind == DM_VALUE_FLOAT;
     if (!fits || c->dimensions < 1 || c->dimensions > 2 || begin < 0 || end < begin || end > c->rows) {
         return dm_fail(DEMARC_ERR_ARG,
@@ -531,6 +611,11 @@ static demarc_status grow_slab(dm_column *c, int64_t bytes)
     return st;
 }
 
+static void swap_halves(uint16_t *half, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) half[i] = __builtin_bswap16(half[i]);
+}
+
 /* One slab through our buffer: read as stored, make byte order and width native in place, convert. */
 static demarc_status read_converted(dm_column *c, int64_t begin, int64_t end, dm_target target, void *out)
 {
@@ -540,9 +625,12 @@ static demarc_status read_converted(dm_column *c, int64_t begin, int64_t end, dm
     if (st != DEMARC_OK) return st;
     st = read_or_narrow(c, c->stored, begin, end, c->slab, c->columns * c->stored_bytes);
     if (st != DEMARC_OK) return st;
-    if (c->convert && H5Tconvert(c->base, c->native, (size_t)count, c->slab, NULL, H5P_DEFAULT) < 0) {
+    if (c->convert && c->kind == DM_VALUE_FLOAT && c->bytes == 2) {
+        swap_halves((uint16_t *)(void *)c->slab, count);
+    } else if (c->convert && H5Tconvert(c->base, c->native, (size_t)count, c->slab, NULL, H5P_DEFAULT) < 0) {
         return dm_hdf5_fail(DEMARC_ERR_SYSTEM, "cannot be converted: %s, %s from %s", c->file, c->path, c->type_text);
     }
+    if (target == DM_TARGET_F16) memcpy(out, c->slab, (size_t)count * 2);
     if (target == DM_TARGET_F32) convert_to_f32(c, c->slab, count, out);
     if (target == DM_TARGET_F64) convert_to_f64(c, c->slab, count, out);
     if (target == DM_TARGET_BITS64) convert_to_bits(c, c->slab, count, out);
@@ -567,6 +655,42 @@ demarc_status dm_column_read(dm_column *c, int64_t begin, int64_t end, dm_target
         }
     }
     return st;
+}
+
+bool dm_column_is_direct(const dm_column *c) { return c->offset >= 0; }
+
+demarc_status dm_column_pread(const dm_column *c, int64_t begin, int64_t end, void *out)
+{
+    const int64_t row_bytes = c->columns * c->bytes;
+    int64_t at = c->offset + begin * row_bytes, left = (end - begin) * row_bytes;
+    char *to = out;
+    while (left > 0) {
+        const ssize_t got = pread(c->fd, to, (size_t)left, at); /* gives 2 GiB at most */
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) {
+            char reason[128];
+            return dm_fail(DEMARC_ERR_IO, "cannot be read (%s): %s, %s, rows %lld to %lld: check the file system",
+                           strerror_r(errno, reason, sizeof reason), c->file, c->path, (long long)begin,
+                           (long long)end - 1);
+        }
+        if (got == 0) {
+            return dm_fail(DEMARC_ERR_DATA,
+                           "truncated while it was read: %s, %s, rows %lld to %lld: leave the file alone, copy or "
+                           "write it again",
+                           c->file, c->path, (long long)begin, (long long)end - 1);
+        }
+        to += got;
+        at += got;
+        left -= got;
+    }
+    return DEMARC_OK;
+}
+
+void dm_column_expect(const dm_column *c, int64_t begin, int64_t end)
+{
+    const int64_t row_bytes = c->columns * c->bytes;
+    /* Advice only: a file system that does not take it is read all the same. */
+    (void)posix_fadvise(c->fd, c->offset + begin * row_bytes, (end - begin) * row_bytes, POSIX_FADV_WILLNEED);
 }
 
 demarc_status dm_column_read_text(dm_column *c, int64_t begin, int64_t end, char **out)

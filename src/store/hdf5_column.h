@@ -4,6 +4,8 @@
  * Rows are read in the stored type and converted here, in slabs that end on chunk borders: HDF5 then needs no conversion
  * buffer, and our own is bounded. The chunk cache is sized so that a band of chunks (all column chunks over the same
  * rows) is decompressed once when rows are read in order in pieces of any size. Local.
+ *
+ * Floats that lie in one piece in this machine's format can be read past HDF5 too, by any number of threads at a time.
  */
 #ifndef DM_STORE_HDF5_COLUMN_H
 #define DM_STORE_HDF5_COLUMN_H
@@ -11,8 +13,8 @@
 #include "store/hdf5_util.h"
 
 typedef enum dm_value_kind {
-    DM_VALUE_OTHER,   /* a type we do not read: compound, float16, ... */
-    DM_VALUE_FLOAT,   /* IEEE float32 or float64, any byte order */
+    DM_VALUE_OTHER,   /* a type we do not read: compound, bfloat16, ... */
+    DM_VALUE_FLOAT,   /* IEEE float16, float32 or float64, any byte order */
     DM_VALUE_INTEGER, /* 1 to 8 bytes, any byte order */
     DM_VALUE_BOOL,    /* an enum of FALSE and TRUE, as h5py and hdf5r write */
     DM_VALUE_FIXED,   /* fixed-length strings */
@@ -21,6 +23,7 @@ typedef enum dm_value_kind {
 
 /** What dm_column_read() delivers. */
 typedef enum dm_target {
+    DM_TARGET_F16, /* halves as stored: their 16 bits in this machine's byte order */
     DM_TARGET_F32,
     DM_TARGET_F64,
     DM_TARGET_BITS64, /* integers and bool sign- or zero-extended to 64 bits, see is_signed */
@@ -43,12 +46,15 @@ typedef struct dm_column {
 
     hid_t set, stored;
     hid_t base;   /* the number type: `stored`, or the integer below a bool */
-    hid_t native; /* `base` in this machine's byte order and a width of 1, 2, 4 or 8 */
+    hid_t native; /* `base` in this machine's byte order and a width of 1, 2, 4 or 8; none for halves, which HDF5 1.10
+                     has no name for: their bytes are swapped here */
     bool convert; /* base and native differ: byte order, width or padding bits */
     int64_t stored_bytes;
     int64_t slab_rows;
     char *slab;
     int64_t slab_bytes;
+    int fd;         /* HDF5's own descriptor of the file the values lie in, -1 unless `offset` is known */
+    int64_t offset; /* where row 0 lies in it, when the values are there in this machine's format; else -1 */
 } dm_column;
 
 /**
@@ -69,6 +75,18 @@ void dm_column_close(dm_column *c);
  * @retval DEMARC_ERR_IO    the system could not read
  */
 demarc_status dm_column_read(dm_column *c, int64_t begin, int64_t end, dm_target target, void *out);
+
+/** True if dm_column_pread() serves: contiguous, unfiltered, wholly written, in this machine's byte order. */
+bool dm_column_is_direct(const dm_column *c);
+/**
+ * Rows [begin, end) of a direct column as stored (`bytes` per value) into out [rows, columns]. Makes no HDF5 call: any
+ * number of threads may call it, also while another thread is inside HDF5.
+ * @retval DEMARC_ERR_DATA  the file has become shorter
+ * @retval DEMARC_ERR_IO    the system could not read
+ */
+demarc_status dm_column_pread(const dm_column *c, int64_t begin, int64_t end, void *out);
+/** Tell the system that rows [begin, end) of a direct column will be read soon. Returns at once; thread rule as above. */
+void dm_column_expect(const dm_column *c, int64_t begin, int64_t end);
 
 /**
  * Variable-length strings of rows [begin, end) of a [n] dataset; entries may be NULL. `out` must hold NULLs before, and

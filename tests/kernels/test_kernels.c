@@ -122,6 +122,11 @@ static void registry(void **state)
         assert_non_null(t->add_deviations);
         assert_non_null(t->scale_rows);
         assert_non_null(t->add_moments);
+        assert_non_null(t->scale_rows_f32);
+        assert_non_null(t->add_moments_f32);
+        assert_non_null(t->widen_f16);
+        assert_non_null(t->scale_rows_f16);
+        assert_non_null(t->add_moments_f16);
         if (best < 0 && dmk_variant_supported(i)) best = i;
         for (int j = 0; j < i; j++) assert_ptr_not_equal(t->squared_distance, dmk_variant(j)->squared_distance);
     }
@@ -968,6 +973,55 @@ static double odd_value(void)
     }
 }
 
+/* A half by its definition: sign, five bits of exponent, ten of fraction. */
+static double half_value(uint16_t h)
+{
+    const int exponent = h >> 10 & 31, fraction = h & 1023;
+    const double size = exponent == 31  ? (fraction == 0 ? INFINITY : NAN)
+                        : exponent == 0 ? ldexp(fraction, -24)
+                                        : ldexp(1024 + fraction, exponent - 25);
+    return h >> 15 ? -size : size;
+}
+
+/* Any half, more often than by chance a zero, a subnormal, an infinity or NaN, of either sign. */
+static uint16_t odd_half(void)
+{
+    static const uint16_t odd[] = {0, 1, 0x3ff, 0x400, 0x7bff, 0x7c00, 0x7c01, 0x7e00, 0x7fff};
+    const uint16_t any = (uint16_t)random64();
+    return below(4) == 0 ? (uint16_t)(odd[below(9)] | (any & 0x8000)) : any;
+}
+
+/* All 65,536 of them, then every odd length. */
+static void check_widen(const dmk_table *t, const dmk_table *oracle)
+{
+    uint16_t *all = PLACE(0, uint16_t, 65536, 0);
+    double *out = PLACE(1, double, 65536, 0);
+    for (int i = 0; i < 65536; i++) all[i] = (uint16_t)i;
+    t->widen_f16(all, 65536, out);
+    for (int i = 0; i < 65536; i++) {
+        const double want = half_value((uint16_t)i);
+        if (isnan(want)) {
+            assert_true(isnan(out[i]));
+        } else {
+            assert_memory_equal(&out[i], &want, sizeof want);
+        }
+    }
+    for (int i = 0; i < SIZES; i++) {
+        const int64_t n = sizes[i];
+        uint16_t *h = PLACE(2, uint16_t, n, (size_t)i % 3);
+        double *got = PLACE(3, double, n, (size_t)i % 3), *want = PLACE(4, double, n, 0);
+        for (int64_t c = 0; c < n; c++) {
+            h[c] = odd_half() & 0xfbff; /* no NaN: its bits are free */
+            want[c] = half_value(h[c]);
+        }
+        if (oracle != NULL) oracle->widen_f16(h, n, want);
+        t->widen_f16(h, n, got);
+        same_bits("widen_f16", got, want, n, sizeof *got, n, 1);
+    }
+}
+
+static float narrow(double v) { return fabs(v) < (double)FLT_MAX || !isfinite(v) ? (float)v : 0.0f; }
+
 static void check_scale(const dmk_table *t, const dmk_table *oracle)
 {
     random_state = 5;
@@ -992,6 +1046,24 @@ static void check_scale(const dmk_table *t, const dmk_table *oracle)
             t->scale_rows(v, rows, d, origin, factor, out);
             same_bits("scale_rows", out, want, rows * d, sizeof *out, rows, d);
             for (int64_t c = 0; c < rows * d; c++) assert_true(!isnan(out[c]));
+            float *x = PLACE(5, float, rows *d, gap);
+            for (int64_t c = 0; c < rows * d; c++) {
+                x[c] = narrow(v[c]);
+                v[c] = (double)x[c];
+            }
+            (oracle != NULL ? oracle : t)->scale_rows(v, rows, d, origin, factor, want);
+            t->scale_rows_f32(x, rows, d, origin, factor, out);
+            same_bits("scale_rows_f32", out, want, rows * d, sizeof *out, rows, d);
+            t->scale_rows_f32(x, rows, d, origin, factor, x);
+            same_bits("scale_rows_f32 in place", x, want, rows * d, sizeof *out, rows, d);
+            uint16_t *h = PLACE(6, uint16_t, rows * d, gap);
+            for (int64_t c = 0; c < rows * d; c++) {
+                h[c] = odd_half();
+                v[c] = half_value(h[c]);
+            }
+            (oracle != NULL ? oracle : t)->scale_rows(v, rows, d, origin, factor, want);
+            t->scale_rows_f16(h, rows, d, origin, factor, out);
+            same_bits("scale_rows_f16", out, want, rows * d, sizeof *out, rows, d);
         }
     }
     /* A missing value becomes the origin: +0, nothing else. */
@@ -1069,6 +1141,34 @@ static void check_moments(const dmk_table *t, const dmk_table *oracle)
                     oracle->add_moments(v, weighted ? w : NULL, rows, d, shift, &m2);
                 }
                 for (int a = 0; a < 6; a++) same_bits(what[a], got.item[a], want.item[a], d, sizeof(double), rows, d);
+                float *x = PLACE(15, float, rows *d, gap);
+                for (int64_t c = 0; c < rows * d; c++) {
+                    x[c] = narrow(v[c]);
+                    v[c] = (double)x[c];
+                }
+                const moments got32 = fresh_moments(3, d, gap), want32 = fresh_moments(9, d, 0);
+                m = as_moments(&got32);
+                m2 = as_moments(&want32);
+                t->add_moments_f32(x, weighted ? w : NULL, half, d, shift, &m);
+                t->add_moments_f32(x + half * d, weighted ? w + half : NULL, rows - half, d, shift, &m);
+                (oracle != NULL ? oracle : t)->add_moments(v, weighted ? w : NULL, rows, d, shift, &m2);
+                for (int a = 0; a < 6; a++) {
+                    same_bits(what[a], got32.item[a], want32.item[a], d, sizeof(double), rows, d);
+                }
+                uint16_t *h = PLACE(15, uint16_t, rows * d, gap);
+                for (int64_t c = 0; c < rows * d; c++) {
+                    h[c] = odd_half();
+                    v[c] = half_value(h[c]);
+                }
+                const moments got16 = fresh_moments(3, d, gap), want16 = fresh_moments(9, d, 0);
+                m = as_moments(&got16);
+                m2 = as_moments(&want16);
+                t->add_moments_f16(h, weighted ? w : NULL, half, d, shift, &m);
+                t->add_moments_f16(h + half * d, weighted ? w + half : NULL, rows - half, d, shift, &m);
+                (oracle != NULL ? oracle : t)->add_moments(v, weighted ? w : NULL, rows, d, shift, &m2);
+                for (int a = 0; a < 6; a++) {
+                    same_bits(what[a], got16.item[a], want16.item[a], d, sizeof(double), rows, d);
+                }
             }
         }
     }
@@ -1109,6 +1209,7 @@ TEST_PAIR(gap)
 TEST_PAIR(expired)
 TEST_PAIR(move)
 TEST_PAIR(deviations)
+TEST_PAIR(widen)
 TEST_PAIR(scale)
 TEST_PAIR(moments)
 
@@ -1146,6 +1247,7 @@ int main(void)
         RUN(move),
         RUN(deviations),
         RUN(far_labels),
+        RUN(widen),
         RUN(scale),
         RUN(moments),
     };

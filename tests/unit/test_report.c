@@ -420,13 +420,14 @@ static void test_manifest_round_trip(void **state)
     json_t *o = parsed(manifest_text());
     check_keys(o, "format_version command command_line options paths input result versions layout started_utc "
                   "finished_utc seconds phases peak_memory_bytes_per_rank messages ");
-    check_keys(at(o, "options"), "data out force dry-run segments seed scale missing log1p feature-weights init "
+    check_keys(at(o, "options"), "data out force dry-run segments seed scale missing store log1p feature-weights init "
                                  "restarts algorithm batch-size max-epochs max-iterations tolerance polish "
                                  "min-segment-share ");
     check_text(o, "options.segments", "2:9");
     check_text(o, "options.seed", "18446744073709551615");
     check_text(o, "options.scale", "robust");
     check_text(o, "options.missing", "mean");
+    check_text(o, "options.store", "auto");
     check_text(o, "options.init", "kmeans||");
     check_text(o, "options.algorithm", "lloyd");
     check_integer(o, "options.batch-size", 4096);
@@ -436,6 +437,7 @@ static void test_manifest_round_trip(void **state)
     check_integer(o, "input.bytes", INT64_C(1) << 40);
     check_real(o, "result.objective", 0.30000000000000004);
     assert_true(json_is_null(at(o, "layout.memory_limit")));
+    assert_true(json_is_null(at(o, "layout.store"))); /* streamed: nothing is held */
     check_real(o, "phases.0.bytes_per_second", 50.0);
     check_real(o, "phases.1.bytes_per_second", INFINITY);
     check_integer(o, "peak_memory_bytes_per_rank.1", 500000000);
@@ -453,12 +455,15 @@ static void test_manifest_of_one_k(void **state)
     f.init = "caf\xe9.h5";
     m.options = &f;
     m.memory_limit = 5;
+    m.streamed = false;
+    m.store = DEMARC_STORE_F16;
     assert_int_equal(dm_manifest_json(&m, &text), DEMARC_OK);
     json_t *o = parsed(text);
     check_integer(o, "options.segments", 2);
     check_integer(o, "options.seed", INT64_MAX);
     check_text(o, "options.init", "caf\\xe9.h5");
     check_integer(o, "layout.memory_limit", 5);
+    check_text(o, "layout.store", "f16");
     json_decref(o);
 }
 
