@@ -5,7 +5,7 @@
  * most), or a given start; then LS++ swaps (Lattanzi & Sohler 2019: draw a point by D^2, exchange it for the centre whose
  * loss is least if that lowers the objective); then Lloyd. The number of trials and swaps follows a budget of arithmetic,
  * so that large k d stays a matter of a second. Rank 0 runs it alone; its threads share the trials, each of which has
- * random numbers of its own. Distances are single precision, lanes over points, the same bits with every kernel variant;
+ * random numbers of its own. Distances are single precision, of points about their mean, lanes over points, the same bits with every kernel variant;
  * Lloyd's labels are exact and its means double.
  */
 #include <float.h>
@@ -24,7 +24,9 @@
 /* What all trials share. */
 typedef struct problem {
     const dm_recluster_options *o;
-    const double *y, *w;
+    const double *w;
+    double *mean;        /* [d] of all points */
+    double *y;           /* [m, d] distances from it: what is left for rounding is small */
     float *row, *column; /* [m, d] and [d, m]: y rounded */
     int64_t m;
     int32_t d, k;
@@ -155,7 +157,7 @@ static void plus_plus(trial *t)
 static void given_start(trial *t)
 {
     const problem *p = t->p;
-    memcpy(t->c, p->o->start, (size_t)p->k * (size_t)p->d * sizeof *t->c);
+    for (int64_t i = 0; i < (int64_t)p->k * p->d; i++) t->c[i] = p->o->start[i] - p->mean[i % p->d];
     no_centers(t);
     for (int32_t j = 0; j < p->k; j++) {
         distances_to(t, t->c + (int64_t)j * p->d, t->fresh);
@@ -325,16 +327,27 @@ demarc_status dm_recluster(const dm_recluster_options *o, const double *y, const
                            int32_t k, double *centroids)
 {
     demarc_status st = DEMARC_OK;
-    problem p = {.o = o, .y = y, .w = w, .m = m, .d = d, .k = k};
+    problem p = {.o = o, .w = w, .m = m, .d = d, .k = k};
     const int64_t kd = (int64_t)k * d;
     trial *at = NULL; /* [threads] */
     double objective[MOST_TRIALS], *found = NULL;
     const int32_t trials = plan(&p);
     const int threads = o->threads < trials ? o->threads : trials;
+    DM_TRY(dm_alloc_zero(p.mean, d, "reclustering"));
+    DM_TRY(dm_alloc(p.y, m * d, "reclustering"));
     DM_TRY(dm_alloc(p.row, m * d, "reclustering"));
     DM_TRY(dm_alloc(p.column, m * d, "reclustering"));
+    double total = 0.0;
     for (int64_t i = 0; i < m; i++) {
-        for (int64_t f = 0; f < d; f++) p.row[i * d + f] = p.column[f * m + i] = (float)y[i * d + f];
+        total += w[i];
+        for (int64_t f = 0; f < d; f++) p.mean[f] += w[i] * y[i * d + f];
+    }
+    for (int64_t f = 0; f < d; f++) p.mean[f] /= total;
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t f = 0; f < d; f++) {
+            p.y[i * d + f] = y[i * d + f] - p.mean[f];
+            p.row[i * d + f] = p.column[f * m + i] = (float)p.y[i * d + f];
+        }
     }
     DM_TRY(dm_alloc_zero(at, threads, "reclustering"));
     DM_TRY(dm_alloc(found, trials * kd, "reclustering"));
@@ -349,11 +362,13 @@ demarc_status dm_recluster(const dm_recluster_options *o, const double *y, const
     for (int32_t number = 1; number < trials; number++) {
         if (objective[number] < objective[best]) best = number;
     }
-    memcpy(centroids, found + best * kd, (size_t)kd * sizeof *found);
+    for (int64_t i = 0; i < kd; i++) centroids[i] = found[best * kd + i] + p.mean[i % d];
 cleanup:
     for (int t = 0; t < threads && at != NULL; t++) trial_destroy(&at[t]);
     dm_free(at);
     dm_free(found);
+    dm_free(p.mean);
+    dm_free(p.y);
     dm_free(p.row);
     dm_free(p.column);
     return st;
