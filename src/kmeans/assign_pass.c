@@ -207,15 +207,17 @@ demarc_status dm_kmeans_remember(dm_kmeans *km, int32_t k)
 {
     const dm_rows_options *o = dm_rows_opened_with(km->rows);
     const int64_t rows = dm_kmeans_rows(km), shard = dm_rows_shard_bytes(km->rows);
+    km->state_of_sample = km->sample != NULL;
     if (km->sample != NULL) return dm_comm_agree(km->comm, dm_row_state_start(&km->state, rows, k, km->d, true));
     dm_row_state_destroy(&km->state);
-    /* A tenth of the shard and a bit are there for the asking, unless the user sets a limit. */
+    /* A tenth of the shard and a bit are there for the asking, unless the user sets a limit. All ranks decide alike. */
     const int64_t room =
         o->memory_limit > 0 ? o->memory_limit - shard - dm_rows_stream_bytes(km->rows) : shard / 10 + STATE_BYTES;
-    const bool labels = !dm_rows_streamed(km->rows) && rows * dm_row_state_bytes(false) <= room;
-    if (!labels) return dm_comm_agree(km->comm, DEMARC_OK);
-    return dm_comm_agree(km->comm,
-                         dm_row_state_start(&km->state, rows, k, km->d, rows * dm_row_state_bytes(true) <= room));
+    int64_t most = rows;
+    dm_comm_max_i64(km->comm, &most, 1);
+    if (dm_rows_streamed(km->rows) || most * dm_row_state_bytes(false) > room) return DEMARC_OK;
+    return dm_comm_agree(km->comm, dm_row_state_start(&km->state, rows, k, km->d,
+                                                      most * dm_row_state_bytes(true) <= room));
 }
 
 demarc_status dm_assign_pass(dm_kmeans *km, const dm_centers *c, dm_segment_sums *sums, double *objective)
@@ -225,7 +227,7 @@ demarc_status dm_assign_pass(dm_kmeans *km, const dm_centers *c, dm_segment_sums
     const bool first = isnan(km->sum_squares) && km->sample == NULL && objective != NULL;
     st = assigner_create(&a, km, c);
     a.sums = sums;
-    if (km->state.rows > 0 && km->state.k == c->k && km->state.rows == dm_kmeans_rows(km)) a.state = &km->state;
+    if (km->state.on && km->state.k == c->k && (km->sample != NULL) == km->state_of_sample) a.state = &km->state;
     if (first && st == DEMARC_OK) st = dm_alloc_zero(a.zero, (int64_t)SQUARE_ROWS * km->d, "assignment");
     DM_TRY_ALL(km->comm, st);
     dm_segment_sums_start(sums, c->k);

@@ -32,6 +32,7 @@ typedef struct dm_kmeans {
     double sum_squares;             /* sum of w ||x||^2, NaN until the first full pass */
     dm_row_sample *sample;          /* what passes go over while a large file is seeded and learnt; NULL = all rows */
     dm_row_state state;             /* of the rows passes go over */
+    bool state_of_sample; /* those are the sample's */
     int64_t settled;                /* rows settled in double precision so far, this rank */
     int64_t rows_passed, rows_seen; /* rows of all passes with a state, and those looked at; this rank */
     double seed_seconds, minibatch_seconds, polish_seconds;

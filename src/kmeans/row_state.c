@@ -38,6 +38,7 @@ demarc_status dm_row_state_start(dm_row_state *s, int64_t rows, int32_t k, int32
     }
     for (int64_t r = 0; r < rows; r++) s->label[r] = -1;
     dm_segment_sums_start(&s->sums, k);
+    s->on = true;
     s->any = false;
     s->use = DM_BOUNDS_OFF;
     s->wait = 0;

@@ -24,7 +24,8 @@
 typedef enum dm_bound_use { DM_BOUNDS_OFF, DM_BOUNDS_MAKE, DM_BOUNDS_USE } dm_bound_use;
 
 typedef struct dm_row_state {
-    int64_t rows; /* of this rank; 0 = nothing is remembered */
+    bool on;      /* something is remembered: the same on all ranks, also those without rows */
+    int64_t rows; /* of this rank */
     int32_t k, d;
     int32_t *label;       /* [rows] -1 = not in any sums */
     float *until;         /* [rows], or NULL: no room for bounds */
