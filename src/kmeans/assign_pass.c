@@ -216,8 +216,8 @@ demarc_status dm_kmeans_remember(dm_kmeans *km, int32_t k)
     int64_t most = rows;
     dm_comm_max_i64(km->comm, &most, 1);
     if (dm_rows_streamed(km->rows) || most * dm_row_state_bytes(false) > room) return DEMARC_OK;
-    return dm_comm_agree(km->comm, dm_row_state_start(&km->state, rows, k, km->d,
-                                                      most * dm_row_state_bytes(true) <= room));
+    return dm_comm_agree(km->comm,
+                         dm_row_state_start(&km->state, rows, k, km->d, most * dm_row_state_bytes(true) <= room));
 }
 
 demarc_status dm_assign_pass(dm_kmeans *km, const dm_centers *c, dm_segment_sums *sums, double *objective)

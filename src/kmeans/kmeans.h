@@ -27,12 +27,14 @@ typedef struct dm_kmeans {
     uint64_t seed;
     double total_weight;
     double mean_variance;           /* mean variance of the features that count: unit of the tolerance */
+    double square_total;            /* sum of w ||x||^2 by the scan: close, and the same on every layout */
+    double square_most;             /* bound of w ||x||^2 of any row */
     int64_t positive;               /* customers with weight > 0 */
     dm_sum_grid grid;               /* how segment sums are held */
     double sum_squares;             /* sum of w ||x||^2, NaN until the first full pass */
     dm_row_sample *sample;          /* what passes go over while a large file is seeded and learnt; NULL = all rows */
     dm_row_state state;             /* of the rows passes go over */
-    bool state_of_sample; /* those are the sample's */
+    bool state_of_sample;           /* those are the sample's */
     int64_t settled;                /* rows settled in double precision so far, this rank */
     int64_t rows_passed, rows_seen; /* rows of all passes with a state, and those looked at; this rank */
     double seed_seconds, minibatch_seconds, polish_seconds;
@@ -123,8 +125,8 @@ demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes
 demarc_status dm_refill_empty(dm_kmeans *km, const dm_centers *c, const dm_segment_sums *sums, double *next);
 
 /**
- * About m rows of km->sample's level 0 that stand for it (coreset.c): points y [count, d], weights w [count], dm_alloc'd, the
- * same on all ranks; the caller frees them (also after an error).
+ * Rows that stand for all (coreset.c): about m of km->sample's level 0 and the farthest of the file. Points y [count, d],
+ * weights w [count], dm_alloc'd, the same on all ranks; the caller frees them (also after an error). Collective.
  */
 demarc_status dm_coreset(const dm_kmeans *km, int32_t restart, int64_t m, double **y, double **w, int64_t *count);
 

@@ -8,7 +8,8 @@
  *   sum_j ||move_j||^2 <= GROW sum_j v / W_j,   v = objective per weight, W_j = weight of segment j
  *
  * (the right side is the expected squared error of the segment means). The last batch is left by the same rule; the
- * polish goes on from there with all customers. Sums are exact, so the centroids have the same bits on every layout.
+ * polish goes on from there with all customers. A segment without customers in the batch keeps its centroid: what it stands
+ * for may be too rare for the sample. Sums are exact, so the centroids have the same bits on every layout.
  */
 #include <math.h>
 #include <string.h>
@@ -114,7 +115,6 @@ demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o, double *ce
             memcpy(next, centroids, (size_t)kd * sizeof *next);
             for (int32_t j = 0; j < o->k; j++)
                 (void)dm_segment_sums_mean(&sums, &km->grid, j, next + (int64_t)j * km->d);
-            DM_TRY(dm_refill_empty(km, &centers, &sums, next));
             for (int64_t i = 0; i < kd; i++) shift += (next[i] - centroids[i]) * (next[i] - centroids[i]);
             memcpy(centroids, next, (size_t)kd * sizeof *next);
             more = shift > GROW * noise(km, &sums, objective);

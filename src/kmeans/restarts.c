@@ -31,6 +31,8 @@ demarc_status dm_kmeans_create(dm_kmeans *km, dm_rows *rows, const double *bound
         variance += scan->variance[f] * factor * factor;
     }
     km->mean_variance = variance / (counted > 0 ? counted : 1);
+    km->square_total = variance * scan->total_weight;
+    for (int32_t f = 0; f < km->d; f++) km->square_most += bound[f] * bound[f] * scan->weight_high;
     return dm_sum_grid_create(&km->grid, km->d, bound, dm_rows_weighted(rows), scan->weight_high);
 }
 
