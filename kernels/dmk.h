@@ -67,6 +67,13 @@ static inline int64_t dmk_packed_floats(int64_t k, int64_t d)
 typedef int64_t (*dmk_nearest_fn)(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
                                   int32_t *label, uint16_t *open, float *best, float *second);
 
+/**
+ * As dmk_nearest_fn, and runner[r] = the centroid of the second smallest score: a row is open unless both are certain.
+ * k >= 2.
+ */
+typedef int64_t (*dmk_nearest_two_fn)(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
+                                      int32_t *label, int32_t *runner, uint16_t *open);
+
 /** Integer sums of the rows of each segment; arrays are the caller's. */
 typedef struct dmk_sums {
     int64_t *sum;        /* [k, d] of w x on the grid */
@@ -81,6 +88,7 @@ typedef struct dmk_table {
 
     /** Fused search, NULL where this variant has none (then BLAS tiles serve). */
     dmk_nearest_fn nearest;
+    dmk_nearest_two_fn nearest_two; /* NULL where this variant has none */
 
     /**
      * Squared Euclidean distance of one row to one centroid, in double.

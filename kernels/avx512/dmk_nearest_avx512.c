@@ -19,7 +19,8 @@
 #include "dmk.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define STRIP 16 /* rows whose labels are found together */
+enum { LABEL, SCORES, RUNNER }; /* what is wanted: `want` is a constant in every function below */
+#define STRIP 16                /* rows whose labels are found together */
 
 typedef struct search {
     const dmk_targets *t;
@@ -38,24 +39,26 @@ INLINE two join(__m512 b0, __m512 b1, __m512 s0, __m512 s1)
 
 /* Halves of two registers beside each other: four shuffles of one kind for a (best, second) pair, or two. */
 #define JOIN_PS(p, q, want)                                                                                            \
-    ((want) ? join(_mm512_shuffle_ps((p).best, (q).best, 0x88), _mm512_shuffle_ps((p).best, (q).best, 0xdd),           \
-                   _mm512_shuffle_ps((p).second, (q).second, 0x88), _mm512_shuffle_ps((p).second, (q).second, 0xdd))   \
-            : (two){_mm512_max_ps(_mm512_shuffle_ps((p).best, (q).best, 0x88),                                         \
-                                  _mm512_shuffle_ps((p).best, (q).best, 0xdd)),                                        \
-                    (p).second})
+    ((want) != LABEL                                                                                                   \
+         ? join(_mm512_shuffle_ps((p).best, (q).best, 0x88), _mm512_shuffle_ps((p).best, (q).best, 0xdd),              \
+                _mm512_shuffle_ps((p).second, (q).second, 0x88), _mm512_shuffle_ps((p).second, (q).second, 0xdd))      \
+         : (two){_mm512_max_ps(_mm512_shuffle_ps((p).best, (q).best, 0x88),                                            \
+                               _mm512_shuffle_ps((p).best, (q).best, 0xdd)),                                           \
+                 (p).second})
 #define JOIN_LANES(p, q, want)                                                                                         \
-    ((want) ? join(_mm512_shuffle_f32x4((p).best, (q).best, 0x88), _mm512_shuffle_f32x4((p).best, (q).best, 0xdd),     \
-                   _mm512_shuffle_f32x4((p).second, (q).second, 0x88),                                                 \
-                   _mm512_shuffle_f32x4((p).second, (q).second, 0xdd))                                                 \
-            : (two){_mm512_max_ps(_mm512_shuffle_f32x4((p).best, (q).best, 0x88),                                      \
-                                  _mm512_shuffle_f32x4((p).best, (q).best, 0xdd)),                                     \
-                    (p).second})
+    ((want) != LABEL                                                                                                   \
+         ? join(_mm512_shuffle_f32x4((p).best, (q).best, 0x88), _mm512_shuffle_f32x4((p).best, (q).best, 0xdd),        \
+                _mm512_shuffle_f32x4((p).second, (q).second, 0x88),                                                    \
+                _mm512_shuffle_f32x4((p).second, (q).second, 0xdd))                                                    \
+         : (two){_mm512_max_ps(_mm512_shuffle_f32x4((p).best, (q).best, 0x88),                                         \
+                               _mm512_shuffle_f32x4((p).best, (q).best, 0xdd)),                                        \
+                 (p).second})
 
 /*
  * 16 registers of 16 scores each, or pairs of them, to the largest (two) of each row, rows in order. Three rounds bring
  * four rows into every quarter, two more bring the quarters together.
  */
-INLINE two best_of_16(const two *row, bool want)
+INLINE two best_of_16(const two *row, int want)
 {
     two a[8], b[4], c[2];
     for (int i = 0; i < 8; i++)
@@ -92,6 +95,17 @@ INLINE uint16_t finish(__m512i mask, float bound, int32_t *label)
     return (uint16_t)(_mm512_cmpneq_epi32_mask(mask, one) | _mm512_testn_epi32_mask(mask, mask));
 }
 
+/*
+ * Labels and runners-up: `near` are the centroids within the bound of the best, `both` those within the bound of the
+ * second best. Certain when they are one and two.
+ */
+INLINE uint16_t finish_two(__m512i near, __m512i both, float bound, int32_t *label, int32_t *runner)
+{
+    const uint16_t open = finish(near, bound, label);
+    const __m512i other = _mm512_andnot_si512(near, both);
+    return (uint16_t)(open | finish(other, bound, runner));
+}
+
 INLINE void keep(two v, float *best, float *second)
 {
     const __m512 zero = _mm512_setzero_ps();
@@ -101,7 +115,32 @@ INLINE void keep(two v, float *best, float *second)
 
 /* ---- k <= 8: 16 rows, 8 centroids x 2 features a register ---- */
 
-INLINE uint16_t strip_8(search *s, const float *x, int32_t *label, float *best, float *second, bool want)
+/* For each of 16 rows a mask of the 8 centroids whose score reaches the row's limit; sums as in strip_8. */
+INLINE __m512i masks_8(const __m512 *sum, __m512 limit)
+{
+    const __m512i spread = _mm512_setr_epi32(0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1);
+    uint16_t mask[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        const __m512 l = _mm512_permutexvar_ps(_mm512_add_epi32(spread, _mm512_set1_epi32(2 * i)), limit);
+        mask[i] = _mm512_cmp_ps_mask(sum[i], l, _CMP_GE_OQ);
+    }
+    /* Bits 4q, 4q + 1 of mask i belong to row 2i, bits 4q + 2, 4q + 3 to row 2i + 1: close the gaps. */
+    __m128i packed_mask;
+    memcpy(&packed_mask, mask, sizeof packed_mask);
+    const __m256i twice =
+        _mm256_set_m128i(_mm_unpackhi_epi16(packed_mask, packed_mask), _mm_unpacklo_epi16(packed_mask, packed_mask));
+    __m512i m = _mm512_cvtepu16_epi32(twice);
+    m = _mm512_srlv_epi32(m, _mm512_setr_epi32(0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2));
+    m = _mm512_and_si512(m, _mm512_set1_epi32(0x3333));
+    const __m512i high = _mm512_and_si512(m, _mm512_set1_epi32(0x3030));
+    m = _mm512_or_si512(_mm512_sub_epi32(m, high), _mm512_srli_epi32(high, 2)); /* 4 bits in each byte */
+    m = _mm512_or_si512(_mm512_and_si512(m, _mm512_set1_epi32(0x0f)), _mm512_srli_epi32(m, 4));
+    return _mm512_and_si512(m, _mm512_set1_epi32(0xff));
+}
+
+INLINE uint16_t strip_8(search *s, const float *x, int32_t *label, int32_t *runner, float *best, float *second,
+                        int want)
 {
     const dmk_targets *t = s->t;
     const int64_t d = t->d;
@@ -141,39 +180,32 @@ INLINE uint16_t strip_8(search *s, const float *x, int32_t *label, float *best, 
     for (int i = 0; i < 4; i++) {
         const __m512 p = _mm512_shuffle_ps(sum[2 * i], sum[2 * i + 1], 0x88),
                      q = _mm512_shuffle_ps(sum[2 * i], sum[2 * i + 1], 0xdd);
-        b[i] = (two){_mm512_max_ps(p, q), want ? _mm512_min_ps(p, q) : p};
+        b[i] = (two){_mm512_max_ps(p, q), want != LABEL ? _mm512_min_ps(p, q) : p};
     }
     for (int i = 0; i < 2; i++) e[i] = JOIN_LANES(b[2 * i], b[2 * i + 1], want);
     const two found = JOIN_LANES(e[0], e[1], want);
     const float bound = bound_of(t, x);
-    const __m512 limit = _mm512_sub_ps(found.best, _mm512_set1_ps(bound));
-    const __m512i spread = _mm512_setr_epi32(0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1);
-    uint16_t mask[8];
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) {
-        const __m512 l = _mm512_permutexvar_ps(_mm512_add_epi32(spread, _mm512_set1_epi32(2 * i)), limit);
-        mask[i] = _mm512_cmp_ps_mask(sum[i], l, _CMP_GE_OQ);
-    }
-    /* Bits 4q, 4q + 1 of mask i belong to row 2i, bits 4q + 2, 4q + 3 to row 2i + 1: close the gaps. */
-    __m128i packed_mask;
-    memcpy(&packed_mask, mask, sizeof packed_mask);
-    const __m256i twice =
-        _mm256_set_m128i(_mm_unpackhi_epi16(packed_mask, packed_mask), _mm_unpacklo_epi16(packed_mask, packed_mask));
-    __m512i m = _mm512_cvtepu16_epi32(twice);
-    m = _mm512_srlv_epi32(m, _mm512_setr_epi32(0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2));
-    m = _mm512_and_si512(m, _mm512_set1_epi32(0x3333));
-    const __m512i high = _mm512_and_si512(m, _mm512_set1_epi32(0x3030));
-    m = _mm512_or_si512(_mm512_sub_epi32(m, high), _mm512_srli_epi32(high, 2)); /* 4 bits in each byte */
-    m = _mm512_or_si512(_mm512_and_si512(m, _mm512_set1_epi32(0x0f)), _mm512_srli_epi32(m, 4)); /* 8 bits, and above */
-    m = _mm512_and_si512(m, _mm512_set1_epi32(0xff));
-    if (want) keep(found, best, second);
+    const __m512i m = masks_8(sum, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
     s->next += STRIP * s->pace;
-    return finish(m, bound, label);
+    if (want == SCORES) keep(found, best, second);
+    if (want != RUNNER) return finish(m, bound, label);
+    return finish_two(m, masks_8(sum, _mm512_sub_ps(found.second, _mm512_set1_ps(bound))), bound, label, runner);
 }
 
 /* ---- k <= 16: 16 rows, one panel ---- */
 
-INLINE uint16_t strip_16(search *s, const float *x, int32_t *label, float *best, float *second, bool want)
+INLINE __m512i masks_16(const __m512 *score, __m512 limits)
+{
+    float limit[STRIP];
+    uint16_t mask[STRIP];
+    _mm512_storeu_ps(limit, limits);
+#pragma GCC unroll 16
+    for (int i = 0; i < STRIP; i++) mask[i] = _mm512_cmp_ps_mask(score[i], _mm512_set1_ps(limit[i]), _CMP_GE_OQ);
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)mask));
+}
+
+INLINE uint16_t strip_16(search *s, const float *x, int32_t *label, int32_t *runner, float *best, float *second,
+                         int want)
 {
     const dmk_targets *t = s->t;
     const int64_t d = t->d;
@@ -193,14 +225,11 @@ INLINE uint16_t strip_16(search *s, const float *x, int32_t *label, float *best,
     for (int i = 0; i < STRIP; i++) row[i] = (two){acc[i], _mm512_set1_ps(-INFINITY)};
     const two found = best_of_16(row, want);
     const float bound = bound_of(t, x);
-    float limit[STRIP];
-    _mm512_storeu_ps(limit, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
-    uint16_t mask[STRIP];
-#pragma GCC unroll 16
-    for (int i = 0; i < STRIP; i++) mask[i] = _mm512_cmp_ps_mask(acc[i], _mm512_set1_ps(limit[i]), _CMP_GE_OQ);
-    if (want) keep(found, best, second);
     s->next += STRIP * s->pace;
-    return finish(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)mask)), bound, label);
+    if (want == SCORES) keep(found, best, second);
+    const __m512i m = masks_16(acc, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
+    if (want != RUNNER) return finish(m, bound, label);
+    return finish_two(m, masks_16(acc, _mm512_sub_ps(found.second, _mm512_set1_ps(bound))), bound, label, runner);
 }
 
 /* ---- two panels: 8 rows at a time ---- */
@@ -243,14 +272,14 @@ INLINE void eight_rows(search *s, const float *x, const float *c, const float *h
 }
 
 /* Eight rows to the largest (two) of each: quarters hold rows 0-3, 0-3, 4-7, 4-7. */
-INLINE two best_of_8(const two *row, bool want)
+INLINE two best_of_8(const two *row, int want)
 {
     two a[4], b[2];
     for (int i = 0; i < 4; i++) a[i] = JOIN_PS(row[2 * i], row[2 * i + 1], want);
     for (int i = 0; i < 2; i++) b[i] = JOIN_PS(a[2 * i], a[2 * i + 1], want);
     const two c = JOIN_LANES(b[0], b[1], want);
     const __m512 other = _mm512_shuffle_f32x4(c.best, c.best, 0xb1);
-    if (!want) return (two){_mm512_max_ps(c.best, other), c.best};
+    if (want == LABEL) return (two){_mm512_max_ps(c.best, other), c.best};
     return join(c.best, other, c.second, _mm512_shuffle_f32x4(c.second, c.second, 0xb1));
 }
 
@@ -265,35 +294,60 @@ INLINE void keep_8(two v, float *best, float *second)
     _mm256_storeu_ps(second, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, _mm512_sub_ps(zero, v.second))));
 }
 
-INLINE uint16_t strip_32(search *s, const float *x, int32_t *label, float *best, float *second, bool want)
+/* Masks of the 32 centroids whose score reaches the limit of its row; limits as best_of_8 has them. */
+INLINE void masks_32(const __m512 *a, const __m512 *b, __m512 limits, uint32_t *mask)
+{
+    float limit[16];
+    _mm512_storeu_ps(limit, limits);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        const __m512 l = _mm512_set1_ps(limit[PLACE_OF(i)]);
+        mask[i] = _mm512_cmp_ps_mask(a[i], l, _CMP_GE_OQ) | (uint32_t)_mm512_cmp_ps_mask(b[i], l, _CMP_GE_OQ) << 16;
+    }
+}
+
+INLINE uint16_t strip_32(search *s, const float *x, int32_t *label, int32_t *runner, float *best, float *second,
+                         int want)
 {
     const dmk_targets *t = s->t;
     const float bound = bound_of(t, x);
-    uint32_t mask[STRIP];
+    uint32_t mask[STRIP], both[STRIP];
     for (int half = 0; half < 2; half++) {
         __m512 a[8], b[8];
         two row[8];
         eight_rows(s, x + half * 8 * t->d, t->packed, t->h, a, b, s->pace * 16 / (t->d > 0 ? t->d : 1));
 #pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) row[i] = (two){_mm512_max_ps(a[i], b[i]), want ? _mm512_min_ps(a[i], b[i]) : a[i]};
+        for (int i = 0; i < 8; i++)
+            row[i] = (two){_mm512_max_ps(a[i], b[i]), want != LABEL ? _mm512_min_ps(a[i], b[i]) : a[i]};
         const two found = best_of_8(row, want);
-        float limit[16];
-        _mm512_storeu_ps(limit, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            const __m512 l = _mm512_set1_ps(limit[PLACE_OF(i)]);
-            mask[half * 8 + i] =
-                _mm512_cmp_ps_mask(a[i], l, _CMP_GE_OQ) | (uint32_t)_mm512_cmp_ps_mask(b[i], l, _CMP_GE_OQ) << 16;
-        }
-        if (want) keep_8(found, best + half * 8, second + half * 8);
+        masks_32(a, b, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)), mask + half * 8);
+        if (want == RUNNER) masks_32(a, b, _mm512_sub_ps(found.second, _mm512_set1_ps(bound)), both + half * 8);
+        if (want == SCORES) keep_8(found, best + half * 8, second + half * 8);
     }
-    return finish(_mm512_loadu_si512(mask), bound, label);
+    if (want != RUNNER) return finish(_mm512_loadu_si512(mask), bound, label);
+    return finish_two(_mm512_loadu_si512(mask), _mm512_loadu_si512(both), bound, label, runner);
 }
 
 /* ---- more panels: the scores of a strip wait in scratch until its best is known ---- */
 
-INLINE uint16_t strip_many(search *s, const float *x, float *scratch, int32_t *label, float *best, float *second,
-                           bool want)
+/* Number of scores that reach the limit; *first = the lowest of them but `except`. */
+INLINE int reaching(const float *score, int64_t panels, float limit, int64_t except, int64_t *first)
+{
+    const __m512 l = _mm512_set1_ps(limit);
+    int bits = 0;
+    for (int64_t p = panels - 2; p >= 0; p -= 2) {
+        uint32_t mask = _mm512_cmp_ps_mask(_mm512_loadu_ps(score + p * 16), l, _CMP_GE_OQ) |
+                        (uint32_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(score + p * 16 + 16), l, _CMP_GE_OQ) << 16;
+        if (mask == 0) continue;
+        bits += __builtin_popcount(mask);
+        if (except >= p * 16 && except < p * 16 + 32) mask &= ~(1u << (except - p * 16));
+        if (mask != 0) *first = p * 16 + __builtin_ctz(mask);
+    }
+    return bits;
+}
+
+INLINE uint16_t strip_many(search *s, const float *x, float *scratch, int32_t *label, int32_t *runner, float *best,
+                           float *second, int want)
 {
     const dmk_targets *t = s->t;
     const int64_t panels = dmk_packed_centroids(t->k) / 16;
@@ -317,95 +371,109 @@ INLINE uint16_t strip_many(search *s, const float *x, float *scratch, int32_t *l
                 _mm512_storeu_ps(score, a[i]);
                 _mm512_storeu_ps(score + 16, b[i]);
                 const __m512 high = _mm512_max_ps(a[i], b[i]);
-                if (want) *r = join(r->best, high, r->second, _mm512_min_ps(a[i], b[i]));
-                if (!want) r->best = _mm512_max_ps(r->best, high);
+                if (want != LABEL) *r = join(r->best, high, r->second, _mm512_min_ps(a[i], b[i]));
+                if (want == LABEL) r->best = _mm512_max_ps(r->best, high);
             }
         }
     }
     const two found = best_of_16(row, want);
-    float limit[STRIP];
+    float limit[STRIP], limit_two[STRIP];
     _mm512_storeu_ps(limit, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
+    _mm512_storeu_ps(limit_two, _mm512_sub_ps(found.second, _mm512_set1_ps(bound)));
     uint32_t open = bound < INFINITY ? 0 : 0xffff;
     for (int i = 0; i < STRIP; i++) {
-        const __m512 l = _mm512_set1_ps(limit[i]);
         const float *score = scratch + i * panels * 16;
-        int64_t first = 0;
-        int bits = 0;
-        for (int64_t p = panels - 2; p >= 0; p -= 2) {
-            const uint32_t mask = _mm512_cmp_ps_mask(_mm512_loadu_ps(score + p * 16), l, _CMP_GE_OQ) |
-                                  (uint32_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(score + p * 16 + 16), l, _CMP_GE_OQ)
-                                      << 16;
-            if (mask == 0) continue;
-            first = p * 16 + __builtin_ctz(mask);
-            bits += __builtin_popcount(mask);
-        }
-        label[i] = (int32_t)first;
+        int64_t other = 0;
+        const int bits = reaching(score, panels, limit[i], -1, &other);
+        label[i] = (int32_t)other;
         if (bits != 1) open |= 1u << i;
+        if (want != RUNNER) continue;
+        if (reaching(score, panels, limit_two[i], label[i], &other) != 2) open |= 1u << i;
+        runner[i] = (int32_t)other;
     }
-    if (want) keep(found, best, second);
+    if (want == SCORES) keep(found, best, second);
     return (uint16_t)open;
 }
 
 /* ---- all rows ---- */
 
-INLINE uint16_t strip_of(search *s, const float *x, float *scratch, int32_t *label, float *best, float *second,
-                         int kind, bool want)
+INLINE uint16_t strip_of(search *s, const float *x, float *scratch, int32_t *label, int32_t *runner, float *best,
+                         float *second, int kind, int want)
 {
-    return kind == 0   ? strip_8(s, x, label, best, second, want)
-           : kind == 1 ? strip_16(s, x, label, best, second, want)
-           : kind == 2 ? strip_32(s, x, label, best, second, want)
-                       : strip_many(s, x, scratch, label, best, second, want);
+    return kind == 0   ? strip_8(s, x, label, runner, best, second, want)
+           : kind == 1 ? strip_16(s, x, label, runner, best, second, want)
+           : kind == 2 ? strip_32(s, x, label, runner, best, second, want)
+                       : strip_many(s, x, scratch, label, runner, best, second, want);
 }
 
-INLINE int64_t all_rows(search *s, const float *x, int64_t rows, float *scratch, int32_t *label, uint16_t *open,
-                        float *best, float *second, int kind, bool want)
+INLINE int64_t all_rows(search *s, const float *x, int64_t rows, float *scratch, int32_t *label, int32_t *runner,
+                        uint16_t *open, float *best, float *second, int kind, int want)
 {
     const int64_t d = s->t->d;
     int64_t r = 0, count = 0;
     for (; r + STRIP <= rows; r += STRIP) {
-        open[r / STRIP] =
-            strip_of(s, x + r * d, scratch, label + r, want ? best + r : NULL, want ? second + r : NULL, kind, want);
+        open[r / STRIP] = strip_of(s, x + r * d, scratch, label + r, want == RUNNER ? runner + r : NULL,
+                                   want == SCORES ? best + r : NULL, want == SCORES ? second + r : NULL, kind, want);
         count += __builtin_popcount(open[r / STRIP]);
     }
     if (r == rows) return count;
     /* The last rows, as a strip padded with zeros; strip_many needs its scratch for scores. */
     const int64_t left = rows - r;
     float *padded = scratch + 16 * (kind == 3 ? dmk_packed_centroids(s->t->k) : 0), b[STRIP], e[STRIP];
-    int32_t l[STRIP];
+    int32_t l[STRIP], u[STRIP];
     memcpy(padded, x + r * d, (size_t)(left * d) * sizeof *x);
     memset(padded + left * d, 0, (size_t)((STRIP - left) * d) * sizeof *x);
     s->pace = 0;
-    open[r / STRIP] = (uint16_t)(strip_of(s, padded, scratch, l, b, e, kind, want) & ((1u << left) - 1u));
+    open[r / STRIP] = (uint16_t)(strip_of(s, padded, scratch, l, u, b, e, kind, want) & ((1u << left) - 1u));
     memcpy(label + r, l, (size_t)left * sizeof *l);
-    if (want) memcpy(best + r, b, (size_t)left * sizeof *b);
-    if (want) memcpy(second + r, e, (size_t)left * sizeof *e);
+    if (want == RUNNER) memcpy(runner + r, u, (size_t)left * sizeof *u);
+    if (want == SCORES) memcpy(best + r, b, (size_t)left * sizeof *b);
+    if (want == SCORES) memcpy(second + r, e, (size_t)left * sizeof *e);
     return count + __builtin_popcount(open[r / STRIP]);
 }
 
+typedef int64_t (*rows_fn)(search *s, const float *x, int64_t rows, float *scratch, int32_t *label, int32_t *runner,
+                           uint16_t *open, float *best, float *second);
+
 #define VARIANT(name, kind, want)                                                                                      \
     __attribute__((noinline)) static int64_t name(search *s, const float *x, int64_t rows, float *scratch,             \
-                                                  int32_t *label, uint16_t *open, float *best, float *second)          \
+                                                  int32_t *label, int32_t *runner, uint16_t *open, float *best,        \
+                                                  float *second)                                                       \
     {                                                                                                                  \
-        return all_rows(s, x, rows, scratch, label, open, best, second, kind, want);                                   \
+        return all_rows(s, x, rows, scratch, label, runner, open, best, second, kind, want);                           \
     }
-VARIANT(label_8, 0, false)
-VARIANT(label_16, 1, false)
-VARIANT(label_32, 2, false)
-VARIANT(label_many, 3, false)
-VARIANT(scores_8, 0, true)
-VARIANT(scores_16, 1, true)
-VARIANT(scores_32, 2, true)
-VARIANT(scores_many, 3, true)
+VARIANT(label_8, 0, LABEL)
+VARIANT(label_16, 1, LABEL)
+VARIANT(label_32, 2, LABEL)
+VARIANT(label_many, 3, LABEL)
+VARIANT(scores_8, 0, SCORES)
+VARIANT(scores_16, 1, SCORES)
+VARIANT(scores_32, 2, SCORES)
+VARIANT(scores_many, 3, SCORES)
+VARIANT(runner_8, 0, RUNNER)
+VARIANT(runner_16, 1, RUNNER)
+VARIANT(runner_32, 2, RUNNER)
+VARIANT(runner_many, 3, RUNNER)
+
+static int kind_of(int32_t k) { return k <= 8 ? 0 : k <= 16 ? 1 : k <= 32 ? 2 : 3; }
 
 int64_t dmk_nearest_avx512(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
                            int32_t *label, uint16_t *open, float *best, float *second);
 int64_t dmk_nearest_avx512(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
                            int32_t *label, uint16_t *open, float *best, float *second)
 {
+    static const rows_fn labels[4] = {label_8, label_16, label_32, label_many};
+    static const rows_fn scores[4] = {scores_8, scores_16, scores_32, scores_many};
     search s = {t, x + rows * t->d, ahead};
-    const bool want = best != NULL;
-    if (t->k <= 8) return (want ? scores_8 : label_8)(&s, x, rows, scratch, label, open, best, second);
-    if (t->k <= 16) return (want ? scores_16 : label_16)(&s, x, rows, scratch, label, open, best, second);
-    if (t->k <= 32) return (want ? scores_32 : label_32)(&s, x, rows, scratch, label, open, best, second);
-    return (want ? scores_many : label_many)(&s, x, rows, scratch, label, open, best, second);
+    return (best == NULL ? labels : scores)[kind_of(t->k)](&s, x, rows, scratch, label, NULL, open, best, second);
+}
+
+int64_t dmk_nearest_two_avx512(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
+                               int32_t *label, int32_t *runner, uint16_t *open);
+int64_t dmk_nearest_two_avx512(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
+                               int32_t *label, int32_t *runner, uint16_t *open)
+{
+    static const rows_fn runners[4] = {runner_8, runner_16, runner_32, runner_many};
+    search s = {t, x + rows * t->d, ahead};
+    return runners[kind_of(t->k)](&s, x, rows, scratch, label, runner, open, NULL, NULL);
 }

@@ -392,6 +392,10 @@ DMK_FOR_TYPE(, double, take_f64)
 DMK_FOR_TYPE(_f32, float, take_f32)
 DMK_FOR_TYPE(_f16, uint16_t, take_f16)
 
+#ifdef DMK_NEAREST_TWO
+int64_t DMK_NEAREST_TWO(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
+                        int32_t *label, int32_t *runner, uint16_t *open);
+#endif
 #ifdef DMK_NEAREST
 int64_t DMK_NEAREST(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch, int32_t *label,
                     uint16_t *open, float *best, float *second);
@@ -402,6 +406,9 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .name = DMK_TEXT(DMK_VARIANT),
 #ifdef DMK_NEAREST
     .nearest = DMK_NEAREST,
+#endif
+#ifdef DMK_NEAREST_TWO
+    .nearest_two = DMK_NEAREST_TWO,
 #endif
     .squared_distance = squared_distance,
     .distances_to = distances_to,

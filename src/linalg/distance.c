@@ -215,13 +215,19 @@ static two_best settle(const dmk_table *kernel, const dm_centers *c, const float
     return found;
 }
 
+/* Products of one row with all centroids into t->g, and its norm. */
+static void products_of(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *row, float *norm)
+{
+    kernel->row_norms(row, 1, c->d, norm);
+    cblas_sgemv(CblasRowMajor, CblasNoTrans, c->k, c->d, 1.0f, c->single, c->d, row, 1, 0.0f, t->g, 1);
+    t->settled++;
+}
+
 /* The exact nearest of a row that the fused search left open. */
 static int32_t settle_open(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *row)
 {
     float norm = 0.0f;
-    kernel->row_norms(row, 1, c->d, &norm);
-    cblas_sgemv(CblasRowMajor, CblasNoTrans, c->k, c->d, 1.0f, c->single, c->d, row, 1, 0.0f, t->g, 1);
-    t->settled++;
+    products_of(kernel, c, t, row, &norm);
     return settle(kernel, c, row, norm, t->g, 1, 1).j1;
 }
 
@@ -231,7 +237,7 @@ int64_t dm_tile_rows(int32_t d)
     return rows < 16 ? 16 : rows > 1024 ? 1024 : rows;
 }
 
-/* One tile: labels, and where wanted the two scores (best, second NULL or both). Returns true if open bits were set. */
+/* One tile: labels, and where wanted the two scores (best, second NULL or both). */
 static void search_tile(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
                         int32_t *label, float *best, float *second)
 {
@@ -308,20 +314,57 @@ void dm_nearest_distance(const dmk_table *kernel, const dm_centers *c, dm_tile *
     }
 }
 
+/* Where a row's label, runner-up and exact quantities go. */
+typedef struct two_out {
+    int32_t *label, *runner;
+    double *squared, *q_own, *q_runner;
+} two_out;
+
+static void put(const two_out *o, int64_t r, two_best found)
+{
+    o->label[r] = found.j1;
+    o->runner[r] = found.j2;
+    o->squared[r] = found.squared1;
+    o->q_own[r] = found.q1;
+    o->q_runner[r] = found.q2;
+}
+
+/* The fused search says which two; only their distances are left, and the rows that it left open. */
+static void two_fused(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t at,
+                      int64_t rows, const two_out *o)
+{
+    const int64_t ahead = t->ahead < c->d ? t->ahead : c->d;
+    const float *tile = x + at * c->d;
+    (void)kernel->nearest_two(&c->targets, tile, rows, ahead, t->scratch, o->label + at, o->runner + at, t->open);
+    for (int64_t i = 0; i < rows; i++) {
+        const float *row = tile + i * c->d;
+        const int64_t r = at + i;
+        if ((t->open[i / 16] >> (i % 16) & 1) != 0) {
+            products_of(kernel, c, t, row, &t->norm[0]);
+            put(o, r, settle(kernel, c, row, t->norm[0], t->g, 1, 2));
+            continue;
+        }
+        const int32_t own = o->label[r], other = o->runner[r];
+        o->squared[r] = kernel->squared_distance(row, c->c + (int64_t)own * c->d, c->d);
+        o->q_own[r] = o->squared[r] - c->b[own];
+        o->q_runner[r] = kernel->squared_distance(row, c->c + (int64_t)other * c->d, c->d) - c->b[other];
+    }
+}
+
 void dm_nearest_two(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
                     int32_t *label, int32_t *runner, double *squared, double *q_own, double *q_runner)
 {
+    const two_out o = {label, runner, squared, q_own, q_runner};
+    const bool fused = is_fused(kernel, c) && kernel->nearest_two != NULL && c->k > 1;
     for (int64_t at = 0, n = 0; at < rows; at += n) {
-        const float *tile = x + at * c->d;
-        n = tile_rows(t, c, false, rows - at);
-        tile_products(kernel, c, t, tile, n);
+        n = tile_rows(t, c, fused, rows - at);
+        if (fused) {
+            two_fused(kernel, c, t, x, at, n, &o);
+            continue;
+        }
+        tile_products(kernel, c, t, x + at * c->d, n);
         for (int64_t r = 0; r < n; r++) {
-            two_best found = settle(kernel, c, tile + r * c->d, t->norm[r], t->g + r, n, 2);
-            label[at + r] = found.j1;
-            runner[at + r] = found.j2;
-            squared[at + r] = found.squared1;
-            q_own[at + r] = found.q1;
-            q_runner[at + r] = found.q2;
+            put(&o, at + r, settle(kernel, c, x + (at + r) * c->d, t->norm[r], t->g + r, n, 2));
         }
     }
 }
