@@ -42,6 +42,10 @@ class Float16(t.Case):
                   if k not in ("attrs", "diagnostics")}
         return answer | {"digest": manifest["result"]["digest"]}, manifest
 
+    def differences(self, answer, want):
+        """Names of what differs: the contents are far too long to be shown."""
+        return sorted(k for k in answer.keys() | want.keys() if answer.get(k) != want.get(k))
+
     def same(self, x, *options, **columns):
         """Every way to store and hold x gives the answer of the float32 file; returns the manifests' inputs."""
         want, first = self.fit(self.store(x, "float32", **columns), *options)
@@ -54,7 +58,7 @@ class Float16(t.Case):
                 ranks, threads = layouts[(i + 2 * j) % 6]
                 answer, manifest = self.fit(data, "--store", store, *limit, *options, ranks=ranks, threads=threads)
                 with self.subTest(way=way, store=store, limit=limit, ranks=ranks, threads=threads):
-                    self.assertEqual(answer, want)
+                    self.assertEqual(self.differences(answer, want), [])
                     self.assertEqual(manifest["options"]["store"], store)
                     self.assertEqual(manifest["layout"]["store"],
                                      None if limit else "f32" if store == "f32" else "f16")
@@ -85,7 +89,7 @@ class Float16(t.Case):
             for threads in (1, 2):
                 for kernel in ("ref", "auto"):
                     answer, _ = self.fit(data, "--kernel", kernel, ranks=ranks, threads=threads)
-                    self.assertEqual(answer, want, (ranks, threads, kernel))
+                    self.assertEqual(self.differences(answer, want), [], (ranks, threads, kernel))
 
     def test_other_commands(self):
         x = customers()
