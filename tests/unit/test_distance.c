@@ -596,6 +596,32 @@ static void gaps_of_outliers(void **state)
     }
 }
 
+/* Rows far out on the plane between two centroids: their norm, not the centroids', makes the error of the scores. */
+static void near_ties_far_out(void **state)
+{
+    (void)state;
+    random_state = 15;
+    for (int t = 0; t < 60; t++) {
+        problem p = new_problem(64, 2 + below(20), 2 + below(20));
+        fill_random(&p, 1.0);
+        for (int64_t r = 0; r < p.rows; r++) {
+            const double *a = p.c, *b = p.c + p.d, away = pow(10.0, 1 + below(6));
+            double v[32], along = 0.0, square = 0.0;
+            for (int32_t f = 0; f < p.d; f++) {
+                v[f] = uniform();
+                along += v[f] * (a[f] - b[f]);
+                square += (a[f] - b[f]) * (a[f] - b[f]);
+            }
+            for (int32_t f = 0; f < p.d; f++) {
+                const double side = v[f] - along / square * (a[f] - b[f]);
+                p.x[r * p.d + f] = (float)(0.5 * (a[f] + b[f]) + away * side);
+            }
+        }
+        check(&p);
+        free_problem(&p);
+    }
+}
+
 /* A model's centroids may be any finite doubles: where q overflows, infinities tie and the lowest wins as ever. */
 static void distances_beyond_double(void **state)
 {
@@ -717,6 +743,7 @@ int main(void)
         cmocka_unit_test(clear_cases_need_no_settling),
         cmocka_unit_test(gaps_are_useful),
         cmocka_unit_test(gaps_of_outliers),
+        cmocka_unit_test(near_ties_far_out),
         cmocka_unit_test(distances_beyond_double),
         cmocka_unit_test(centers_can_be_set_again),
     };
