@@ -464,6 +464,55 @@ static void growing_sample(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------------------------ ranks apart */
+
+/* A rank that holds no rows must end a pass with the same sums as the others: what all remember, and what has changed. */
+static void a_rank_without_rows(void **state)
+{
+    (void)state;
+    random_state = 33;
+    const int32_t k = 3, d = 2;
+    fit f = new_fit(100, k, d, false, next_variant(), 1, 1.0, 0);
+    f.rows.range = (dm_row_range){0, 0};
+    f.km.rows = &f.rows;
+    assert_int_equal(dm_kmeans_remember(&f.km, k), DEMARC_OK);
+    for (int32_t i = 0; i < k * (d + 1); i++) f.km.state.sums.total[i] = 100 + i; /* the other ranks' rows, so far */
+    for (int32_t j = 0; j < k; j++) f.km.state.sums.count[j] = 10 + j;
+    for (int pass = 0; pass < 4; pass++) {
+        dm_centers_set(&f.c, k, f.walk, NULL);
+        assert_int_equal(dm_assign_pass(&f.km, &f.c, &f.sums, NULL), DEMARC_OK);
+        for (int32_t i = 0; i < k * (d + 1); i++) assert_true(f.sums.total[i] == 100 + i);
+        for (int32_t j = 0; j < k; j++) assert_true(f.sums.count[j] == 10 + j);
+    }
+    free_fit(&f);
+}
+
+/* Ranks hold unequal numbers of blocks, and all remember labels or none: sums of changes and of all rows do not mix. */
+static void all_ranks_remember_or_none(void **state)
+{
+    (void)state;
+    random_state = 34;
+    const int32_t k = 2, d = 2;
+    const dm_row_range part[2] = {{0, DM_BLOCK_ROWS}, {DM_BLOCK_ROWS, MOST_ROWS}};
+    bool some = false, none_at_all = false;
+    for (int64_t room = 0; room < INT64_C(40) * DM_BLOCK_ROWS; room += DM_BLOCK_ROWS / 2) {
+        bool remembers[2];
+        for (int rank = 0; rank < 2; rank++) {
+            fit f = new_fit(MOST_ROWS, k, d, false, next_variant(), 1, 1.0, 0);
+            f.rows.range = part[rank];
+            f.rows.o.memory_limit = dm_rows_shard_bytes(&f.rows) + dm_rows_stream_bytes(&f.rows) + room;
+            f.km.rows = &f.rows;
+            assert_int_equal(dm_kmeans_remember(&f.km, k), DEMARC_OK);
+            remembers[rank] = f.km.state.label != NULL;
+            free_fit(&f);
+        }
+        assert_int_equal(remembers[0], remembers[1]);
+        some = some || remembers[0];
+        none_at_all = none_at_all || !remembers[0];
+    }
+    assert_true(some && none_at_all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +528,8 @@ int main(void)
         cmocka_unit_test(limits_add_up),
         cmocka_unit_test(starting_and_growing),
         cmocka_unit_test(growing_sample),
+        cmocka_unit_test(a_rank_without_rows),
+        cmocka_unit_test(all_ranks_remember_or_none),
     };
     return cmocka_run_group_tests(tests, create, destroy);
 }
