@@ -80,6 +80,7 @@ typedef struct dmk_sums {
     int64_t *weight;     /* [k] of w on the grid */
     int64_t *count;      /* [k] rows of positive weight */
     const double *scale; /* [d] powers of two */
+    const float *single; /* [d] the same, or NULL where single precision cannot hold one of them */
     double weight_scale; /* a power of two; 1 without weights */
 } dmk_sums;
 
@@ -138,10 +139,10 @@ typedef struct dmk_table {
      * Rows change segment: for every row with from[r] != to[r], rint(w[r] * x[r, f] * scale[f]) is added to the sums of
      * segment to[r] and taken off those of from[r] (either may be -1: none), likewise rint(w[r] * weight_scale) and the
      * count. w == NULL means 1. The scales bound every term by 2^40 (base/fixed_sum.h), so the integers are exact for
-     * 2^22 rows after they were 0. Prefetches `ahead` floats per row as the search does, from the end of the rows.
+     * 2^22 rows after they were 0.
      */
     void (*move)(const float *x, const float *w, const int32_t *from, const int32_t *to, int64_t rows, int64_t d,
-                 int64_t ahead, const dmk_sums *s);
+                 const dmk_sums *s);
 
     /**
      * Sums of deviations and of their squares, rows in order: with u = x[r, f] - center[label[r] * d + f],

@@ -2,7 +2,7 @@
  * One full Lloyd pass (exact labels + exact segment sums) over rows in memory, beside the machine's limits measured in
  * the same run: read bandwidth, fused multiply-add peak by a register loop, sgemm through OpenBLAS.
  *
- * usage: lloyd_pass [--rounds N] [--threads T] [--workload NAME:ROWS:FEATURES:SEGMENTS]...
+ * usage: lloyd_pass [--rounds N] [--threads T] [--kernel NAME] [--workload NAME:ROWS:FEATURES:SEGMENTS]...
  *
  * floor = max(bytes / bandwidth, 2 n d k flops / FMA peak). Variants run interleaved, one pass each a round; minimum,
  * median and maximum are printed, and the objective, so that no speed goes without correctness. Data: 1.5 k Gaussian
@@ -190,12 +190,11 @@ static double run_pass(bench *b, const dmk_table *kernel)
                       rows = left < DM_BLOCK_ROWS ? left : DM_BLOCK_ROWS;
         int32_t *label = b->label + (int64_t)t * DM_BLOCK_ROWS;
         const float *x = b->x + from * b->w->d;
-        const int64_t d = b->w->d, most = dm_tile_rows(b->w->d), ahead = d * 3 / 8;
-        b->tile[t].ahead = d - ahead;
+        const int64_t d = b->w->d, most = dm_tile_rows(b->w->d);
         for (int64_t at = 0; at < rows; at += most) {
             const int64_t n = rows - at < most ? rows - at : most;
             dm_nearest(kernel, &b->centers, &b->tile[t], x + at * d, n, label);
-            dm_segment_sums_move(&b->sums, &b->grid, kernel, t, x + at * d, NULL, b->none, label, n, ahead);
+            dm_segment_sums_move(&b->sums, &b->grid, kernel, t, x + at * d, NULL, b->none, label, n);
         }
     }
     MUST(dm_segment_sums_reduce(&b->sums, b->comm));
@@ -235,7 +234,13 @@ static void print_row(const workload *w, int threads, const char *kernel, int ro
     json_decref(o);
 }
 
-static void run_workload(const workload *w, int threads, int rounds)
+/* Variant i takes part: this CPU has it and the user wants it. */
+static bool takes_part(int i, const char *only)
+{
+    return dmk_variant_supported(i) && (only == NULL || strcmp(dmk_variant(i)->name, only) == 0);
+}
+
+static void run_workload(const workload *w, int threads, int rounds, const char *only)
 {
     bench b = {.w = w, .threads = threads};
     float *x = NULL;
@@ -261,7 +266,7 @@ static void run_workload(const workload *w, int threads, int rounds)
         const double once = read_once(x, w->n * w->d, threads);
         if (round >= 0) read[round] = once;
         for (int v = 0; v < variants; v++) {
-            const double s = dmk_variant_supported(v) ? run_pass(&b, dmk_variant(v)) : 0.0;
+            const double s = takes_part(v, only) ? run_pass(&b, dmk_variant(v)) : 0.0;
             if (round >= 0) seconds[v][round] = s;
         }
     }
@@ -269,7 +274,7 @@ static void run_workload(const workload *w, int threads, int rounds)
     printf("limits with %d threads: read %.1f GB/s, FMA %.0f GFLOP/s, sgemm %.0f GFLOP/s (core type %s)\n", threads,
            l.bandwidth * 1e-9, l.fma * 1e-9, l.sgemm * 1e-9, dm_blas_core());
     for (int v = 0; v < variants; v++) {
-        if (!dmk_variant_supported(v)) continue;
+        if (!takes_part(v, only)) continue;
         const char *name = dmk_variant(v)->nearest == NULL ? "ref + sgemm" : dmk_variant(v)->name;
         print_row(w, threads, name, rounds, seconds[v], &l, objective_of(&b, dmk_variant(v)));
     }
@@ -289,10 +294,12 @@ static void run_workload(const workload *w, int threads, int rounds)
 int main(int argc, char **argv)
 {
     workload list[16] = {{"W1", 2000000, 32, 8}, {"W2", 2000000, 64, 32}, {"W3", 500000, 128, 256}};
+    const char *only = NULL;
     int count = 3, given = 0, rounds = 9, threads = omp_get_max_threads();
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--rounds") == 0) rounds = (int)strtol(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--threads") == 0) threads = (int)strtol(argv[i + 1], NULL, 10);
+        if (strcmp(argv[i], "--kernel") == 0) only = argv[i + 1];
         if (strcmp(argv[i], "--workload") == 0 && given < 16) {
             workload *w = &list[given];
             long long n = 0;
@@ -309,6 +316,6 @@ int main(int argc, char **argv)
     printf("| workload | threads | kernel | seconds a pass, median (min-max) | GB/s | GFLOP/s | floor | of floor | "
            "objective |\n"
            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
-    for (int i = 0; i < count; i++) run_workload(&list[i], threads, rounds);
+    for (int i = 0; i < count; i++) run_workload(&list[i], threads, rounds, only);
     return 0;
 }

@@ -32,6 +32,25 @@ typedef struct two {
     __m512 best, second;
 } two;
 
+/*
+ * Element f of row i, in registers: one pointer for four rows, which an addressing mode reaches by 0, 1, 2 strides and a
+ * register of 3. Sixteen pointers would be spilled, and reloading them costs as many loads as the rows themselves.
+ */
+typedef struct rows_at {
+    const float *p[STRIP / 4];
+    int64_t d, d3;
+} rows_at;
+
+INLINE rows_at rows_from(const float *x, int64_t d)
+{
+    rows_at a = {.d = d, .d3 = 3 * d};
+    for (int i = 0; i < STRIP / 4; i++) a.p[i] = x + 4 * i * d;
+    return a;
+}
+#define AT(a, i, f) ((a).p[(i) / 4] + ((i) % 4 == 3 ? (a).d3 : (i) % 4 * (a).d) + (f))
+#define STEP(a, n, floats)                                                                                             \
+    for (int step_ = 0; step_ < (n) / 4; step_++) (a).p[step_] += (floats)
+
 INLINE two join(__m512 b0, __m512 b1, __m512 s0, __m512 s1)
 {
     return (two){_mm512_max_ps(b0, b1), _mm512_max_ps(_mm512_min_ps(b0, b1), _mm512_max_ps(s0, s1))};
@@ -72,15 +91,22 @@ INLINE two best_of_16(const two *row, int want)
 INLINE float bound_of(const dmk_targets *t, const float *x)
 {
     /* The norm of all rows together is at least that of each, and costs one reduction for the strip. */
-    __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+    __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
     int64_t i = 0;
-    for (; i + 32 <= STRIP * t->d; i += 32) {
-        const __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
+    for (; i + 64 <= STRIP * t->d; i += 64) {
+        const __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16), c = _mm512_loadu_ps(x + i + 32),
+                     e = _mm512_loadu_ps(x + i + 48);
         s0 = _mm512_fmadd_ps(a, a, s0);
         s1 = _mm512_fmadd_ps(b, b, s1);
+        s2 = _mm512_fmadd_ps(c, c, s2);
+        s3 = _mm512_fmadd_ps(e, e, s3);
     }
-    if (i < STRIP * t->d) s0 = _mm512_fmadd_ps(_mm512_loadu_ps(x + i), _mm512_loadu_ps(x + i), s0);
-    const float norm = 1.01f * _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(_mm512_reduce_add_ps(_mm512_add_ps(s0, s1)))));
+    for (; i < STRIP * t->d; i += 16) {
+        const __m512 a = _mm512_loadu_ps(x + i);
+        s0 = _mm512_fmadd_ps(a, a, s0);
+    }
+    s0 = _mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3));
+    const float norm = 1.01f * _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(_mm512_reduce_add_ps(s0))));
     const float all = norm + t->reach;
     return norm < t->norm_limit ? t->linear * norm + t->constant + t->square * (all * all) : INFINITY;
 }
@@ -90,8 +116,11 @@ INLINE uint16_t finish(__m512i mask, float bound, int32_t *label)
 {
     const __m512i one = _mm512_and_si512(mask, _mm512_sub_epi32(_mm512_setzero_si512(), mask));
     const __m512i bit = _mm512_sub_epi32(_mm512_set1_epi32(31), _mm512_lzcnt_epi32(one));
+    if (!(bound < INFINITY)) { /* scores may be NaN */
+        _mm512_storeu_si512(label, _mm512_setzero_si512());
+        return 0xffff;
+    }
     _mm512_storeu_si512(label, _mm512_max_epi32(bit, _mm512_setzero_si512()));
-    if (!(bound < INFINITY)) return 0xffff;
     return (uint16_t)(_mm512_cmpneq_epi32_mask(mask, one) | _mm512_testn_epi32_mask(mask, mask));
 }
 
@@ -151,19 +180,21 @@ INLINE uint16_t strip_8(search *s, const float *x, int32_t *label, int32_t *runn
     __m512 acc[STRIP];
     for (int i = 0; i < STRIP; i++) acc[i] = start;
     const float *c = t->packed, *next = s->next;
+    const int64_t step = 2 * STRIP * s->pace / (d > 0 ? d : 1);
+    rows_at at = rows_from(x, d);
     int64_t f = 0;
-#pragma GCC unroll 2
     for (; f + 2 <= d; f += 2, c += 16) {
         const __m512 v = _mm512_loadu_ps(c);
         __builtin_prefetch(next, 0, 3); /* two features of 16 rows are two lines of the cache */
         __builtin_prefetch(next + 16, 0, 3);
-        next += 2 * s->pace;
+        next += step;
 #pragma GCC unroll 16
         for (int i = 0; i < STRIP; i++) {
             double pair;
-            memcpy(&pair, x + i * d + f, sizeof pair);
+            memcpy(&pair, AT(at, i, 0), sizeof pair);
             acc[i] = _mm512_fmadd_ps(_mm512_castpd_ps(_mm512_set1_pd(pair)), v, acc[i]);
         }
+        STEP(at, STRIP, 2);
     }
     if (f < d) {
         const __m512 v = _mm512_loadu_ps(c); /* the second of each pair is 0 */
@@ -213,13 +244,15 @@ INLINE uint16_t strip_16(search *s, const float *x, int32_t *label, int32_t *run
     __m512 acc[STRIP];
     for (int i = 0; i < STRIP; i++) acc[i] = start;
     const float *next = s->next;
-#pragma GCC unroll 2
+    const int64_t step = STRIP * s->pace / (d > 0 ? d : 1);
+    rows_at at = rows_from(x, d);
     for (int64_t f = 0; f < d; f++) {
         const __m512 v = _mm512_loadu_ps(t->packed + f * 16);
         __builtin_prefetch(next, 0, 3);
-        next += s->pace;
+        next += step;
 #pragma GCC unroll 16
-        for (int i = 0; i < STRIP; i++) acc[i] = _mm512_fmadd_ps(_mm512_set1_ps(x[i * d + f]), v, acc[i]);
+        for (int i = 0; i < STRIP; i++) acc[i] = _mm512_fmadd_ps(_mm512_set1_ps(*AT(at, i, 0)), v, acc[i]);
+        STEP(at, STRIP, 1);
     }
     two row[STRIP];
     for (int i = 0; i < STRIP; i++) row[i] = (two){acc[i], _mm512_set1_ps(-INFINITY)};
@@ -244,26 +277,30 @@ INLINE void eight_rows(search *s, const float *x, const float *c, const float *h
         b[i] = start1;
     }
     const float *c0 = c, *c1 = c + d * 16, *next = s->next;
+    rows_at at = rows_from(x, d);
     int64_t f = 0;
     for (; f + 2 <= d; f += 2) {
         __builtin_prefetch(next, 0, 3); /* two features of 8 rows are a line */
         next += pace;
 #pragma GCC unroll 2
-        for (int64_t g = f; g < f + 2; g++) {
+        for (int g = 0; g < 2; g++) {
             const __m512 v0 = _mm512_loadu_ps(c0 + g * 16), v1 = _mm512_loadu_ps(c1 + g * 16);
 #pragma GCC unroll 8
             for (int i = 0; i < 8; i++) {
-                const __m512 v = _mm512_set1_ps(x[i * d + g]);
+                const __m512 v = _mm512_set1_ps(*AT(at, i, g));
                 a[i] = _mm512_fmadd_ps(v, v0, a[i]);
                 b[i] = _mm512_fmadd_ps(v, v1, b[i]);
             }
         }
+        c0 += 32;
+        c1 += 32;
+        STEP(at, 8, 2);
     }
     if (f < d) {
-        const __m512 v0 = _mm512_loadu_ps(c0 + f * 16), v1 = _mm512_loadu_ps(c1 + f * 16);
+        const __m512 v0 = _mm512_loadu_ps(c0), v1 = _mm512_loadu_ps(c1);
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++) {
-            const __m512 v = _mm512_set1_ps(x[i * d + f]);
+            const __m512 v = _mm512_set1_ps(*AT(at, i, 0));
             a[i] = _mm512_fmadd_ps(v, v0, a[i]);
             b[i] = _mm512_fmadd_ps(v, v1, b[i]);
         }
@@ -385,11 +422,11 @@ INLINE uint16_t strip_many(search *s, const float *x, float *scratch, int32_t *l
         const float *score = scratch + i * panels * 16;
         int64_t other = 0;
         const int bits = reaching(score, panels, limit[i], -1, &other);
-        label[i] = (int32_t)other;
+        label[i] = bound < INFINITY ? (int32_t)other : 0;
         if (bits != 1) open |= 1u << i;
         if (want != RUNNER) continue;
         if (reaching(score, panels, limit_two[i], label[i], &other) != 2) open |= 1u << i;
-        runner[i] = (int32_t)other;
+        runner[i] = bound < INFINITY ? (int32_t)other : 0;
     }
     if (want == SCORES) keep(found, best, second);
     return (uint16_t)open;

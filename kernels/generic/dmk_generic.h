@@ -152,6 +152,7 @@ static int64_t expired(const float *restrict until, const int32_t *restrict labe
     return count;
 }
 
+#ifndef DMK_MOVE
 /* Adding 1.5 x 2^52 to a double below 2^51 leaves it rounded to nearest even as an integer in the low bits. */
 #define ROUNDER 0x1.8p52
 #define ROUNDER_BITS INT64_C(0x4338000000000000)
@@ -182,12 +183,9 @@ static inline void move_row(const float *restrict v, double w, int64_t d, const 
 }
 
 static void move(const float *restrict x, const float *restrict w, const int32_t *restrict from,
-                 const int32_t *restrict to, int64_t rows, int64_t d, int64_t ahead, const dmk_sums *s)
+                 const int32_t *restrict to, int64_t rows, int64_t d, const dmk_sums *s)
 {
-    const float *next = x + rows * d;
     for (int64_t r = 0; r < rows; r++) {
-        for (int64_t i = 0; i < ahead; i += 16) __builtin_prefetch(next + i, 0, 3);
-        next += ahead;
         const int64_t a = from[r], b = to[r];
         if (a == b) continue;
         const double wr = w == NULL ? 1.0 : (double)w[r];
@@ -203,6 +201,7 @@ static void move(const float *restrict x, const float *restrict w, const int32_t
         }
     }
 }
+#endif
 
 static void add_deviations(const float *restrict x, const float *restrict w, const int32_t *restrict label,
                            int64_t rows, int64_t d, const double *restrict center, double *restrict first,
@@ -392,6 +391,10 @@ DMK_FOR_TYPE(, double, take_f64)
 DMK_FOR_TYPE(_f32, float, take_f32)
 DMK_FOR_TYPE(_f16, uint16_t, take_f16)
 
+#ifdef DMK_MOVE
+void DMK_MOVE(const float *x, const float *w, const int32_t *from, const int32_t *to, int64_t rows, int64_t d,
+              const dmk_sums *s);
+#endif
 #ifdef DMK_NEAREST_TWO
 int64_t DMK_NEAREST_TWO(const dmk_targets *t, const float *x, int64_t rows, int64_t ahead, float *scratch,
                         int32_t *label, int32_t *runner, uint16_t *open);
@@ -417,7 +420,11 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .uncertain = uncertain,
     .gap = gap,
     .expired = expired,
+#ifdef DMK_MOVE
+    .move = DMK_MOVE,
+#else
     .move = move,
+#endif
     .add_deviations = add_deviations,
     .scale_rows = scale_rows,
     .scale_rows_f32 = scale_rows_f32,

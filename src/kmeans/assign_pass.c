@@ -7,7 +7,6 @@
 #include "kmeans/kmeans.h"
 
 #define MOST_EXPIRED 0.5 /* a block of which more rows need a look is looked at as a whole */
-#define MOVE_AHEAD 3     /* of 8 parts of the memory traffic fall to the sums when every row is added to them */
 #define SQUARE_ROWS 16
 #define STATE_BYTES (INT64_C(200) << 20)
 
@@ -120,9 +119,8 @@ static void assign_all(assigner *a, int thread, int64_t local, int64_t rows, con
     assign_part *p = &a->part[thread];
     const int64_t d = km->d, most = dm_tile_rows(km->d);
     int32_t *from = a->state == NULL ? p->from : a->state->label + local;
-    const bool bounds = a->state != NULL && a->state->use != DM_BOUNDS_OFF, fresh = from[0] < 0;
-    const int64_t ahead = fresh ? d * MOVE_AHEAD / 8 : 0;
-    p->tile.ahead = d - ahead;
+    const bool bounds = a->state != NULL && a->state->use != DM_BOUNDS_OFF;
+    p->tile.ahead = d;
     for (int64_t at = 0; at < rows; at += most) {
         const int64_t n = rows - at < most ? rows - at : most;
         const float *tile = x + at * d;
@@ -134,7 +132,7 @@ static void assign_all(assigner *a, int thread, int64_t local, int64_t rows, con
             dm_nearest(km->kernel, a->c, &p->tile, tile, n, p->to);
         }
         dm_segment_sums_move(a->sums, &km->grid, km->kernel, thread, tile, w == NULL ? NULL : w + at, from + at, p->to,
-                             n, ahead);
+                             n);
         if (a->state == NULL) continue;
         int64_t changed = 0;
         for (int64_t r = 0; r < n; r++) changed += from[at + r] != p->to[r];
@@ -161,8 +159,7 @@ static void assign_some(assigner *a, int thread, int64_t local, int64_t count, c
             p->from[i] = s->label[local + index[i]];
         }
         dm_nearest_gap(km->kernel, a->c, &p->tile, p->x, n, p->to, p->gap);
-        dm_segment_sums_move(a->sums, &km->grid, km->kernel, thread, p->x, w == NULL ? NULL : p->w, p->from, p->to, n,
-                             0);
+        dm_segment_sums_move(a->sums, &km->grid, km->kernel, thread, p->x, w == NULL ? NULL : p->w, p->from, p->to, n);
         for (int64_t i = 0; i < n; i++) {
             p->changed += p->from[i] != p->to[i];
             s->label[local + index[i]] = p->to[i];

@@ -1,22 +1,36 @@
 #include "kmeans/segment_sums.h"
 
+#include <float.h>
 #include <string.h>
 
 #include "base/memory.h"
 
 demarc_status dm_sum_grid_create(dm_sum_grid *g, int32_t d, const double *bound, bool weighted, double weight_high)
 {
+    demarc_status st = DEMARC_OK;
     *g = (dm_sum_grid){.d = d, .weighted = weighted, .weight_scale = 1.0};
-    demarc_status st = dm_alloc(g->scale, d, "sum grid");
-    if (st != DEMARC_OK) return st;
+    DM_TRY(dm_alloc(g->scale, d, "sum grid"));
+    DM_TRY(dm_alloc(g->single, d, "sum grid"));
     if (weighted) g->weight_scale = dm_fixed_scale(weight_high);
-    for (int32_t f = 0; f < d; f++) g->scale[f] = dm_fixed_scale(weighted ? bound[f] * weight_high : bound[f]);
-    return DEMARC_OK;
+    bool fits = true;
+    for (int32_t f = 0; f < d; f++) {
+        g->scale[f] = dm_fixed_scale(weighted ? bound[f] * weight_high : bound[f]);
+        g->single[f] = (float)g->scale[f];
+        fits = fits && g->scale[f] >= (double)FLT_MIN && g->scale[f] <= (double)FLT_MAX;
+    }
+    if (!fits) {
+        dm_free(g->single);
+        g->single = NULL;
+    }
+cleanup:
+    if (st != DEMARC_OK) dm_sum_grid_destroy(g);
+    return st;
 }
 
 void dm_sum_grid_destroy(dm_sum_grid *g)
 {
     dm_free(g->scale);
+    dm_free(g->single);
     *g = (dm_sum_grid){0};
 }
 
@@ -61,16 +75,17 @@ static void flush(dm_segment_sums *s, int thread)
 }
 
 void dm_segment_sums_move(dm_segment_sums *s, const dm_sum_grid *g, const dmk_table *kernel, int thread, const float *x,
-                          const float *w, const int32_t *from, const int32_t *to, int64_t rows, int64_t ahead)
+                          const float *w, const int32_t *from, const int32_t *to, int64_t rows)
 {
     int64_t *part = s->part + thread * room(s);
     const dmk_sums sums = {.sum = part,
                            .weight = part + (int64_t)s->k * s->d,
                            .count = s->count + (int64_t)thread * s->capacity,
                            .scale = g->scale,
+                           .single = g->single,
                            .weight_scale = g->weight_scale};
     if (s->pending[thread] + rows > DM_FIXED_TERMS) flush(s, thread);
-    kernel->move(x, w, from, to, rows, s->d, ahead, &sums);
+    kernel->move(x, w, from, to, rows, s->d, &sums);
     s->pending[thread] += rows;
 }
 

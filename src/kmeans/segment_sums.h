@@ -11,6 +11,7 @@
 typedef struct dm_sum_grid {
     int32_t d;
     double *scale; /* [d] powers of two */
+    float *single; /* [d] the same, or NULL where single precision cannot hold one of them */
     double weight_scale;
     bool weighted;
 } dm_sum_grid;
@@ -31,12 +32,9 @@ demarc_status dm_segment_sums_create(dm_segment_sums *s, int32_t capacity, int32
 void dm_segment_sums_destroy(dm_segment_sums *s);
 /** Zero everything for k <= capacity segments. Local. */
 void dm_segment_sums_start(dm_segment_sums *s, int32_t k);
-/**
- * At most DM_BLOCK_ROWS rows go from segment from[r] to segment to[r] (-1 = none) on behalf of `thread`. Local.
- * @param[in] ahead  floats per row to ask memory for on the way (dmk_table.move), 0 = none
- */
+/** At most DM_BLOCK_ROWS rows go from segment from[r] to segment to[r] (-1 = none) on behalf of `thread`. Local. */
 void dm_segment_sums_move(dm_segment_sums *s, const dm_sum_grid *g, const dmk_table *kernel, int thread, const float *x,
-                          const float *w, const int32_t *from, const int32_t *to, int64_t rows, int64_t ahead);
+                          const float *w, const int32_t *from, const int32_t *to, int64_t rows);
 /** Sum over threads and ranks. Collective. */
 demarc_status dm_segment_sums_reduce(dm_segment_sums *s, dm_comm *comm);
 /** a += b (reduced values, equal k). */

@@ -10,7 +10,7 @@
 #define UNIT 0x1p-24        /* unit roundoff of float */
 #define TILE_BYTES 262144   /* of g: stays in a core's second-level cache beside the rows */
 #define NORM_LIMIT 0x1p50f  /* beyond it single precision could overflow */
-#define SEARCH_BYTES 32768  /* of rows searched at a time: most of a core's first-level cache */
+#define SEARCH_BYTES 16384  /* of rows searched at a time: they and the next ones fit a core's first-level cache */
 #define FUSED_FLOATS 262144 /* packed centroids up to a MiB stream from the second-level cache; more is sgemm's */
 
 demarc_status dm_centers_create(dm_centers *c, int32_t capacity, int32_t d)

@@ -69,7 +69,7 @@ void dm_nearest(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const 
 
 /**
  * As dm_nearest, and gap[r] <= (distance to the nearest other centroid) - (distance to the own one), with room to spare
- * for the rounding of the double-precision definition (kmeans/row_bounds.h); 0 where nothing is known. Offsets must be 0.
+ * for the rounding of the double-precision definition (kmeans/row_state.h); 0 where nothing is known. Offsets must be 0.
  */
 void dm_nearest_gap(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows,
                     int32_t *label, float *gap);

@@ -836,12 +836,11 @@ static void check_move_case(const dmk_table *t, const dmk_table *oracle, int64_t
             naive_put(&want, from[r], -1, x + r * d, wr, d);
         }
     } else {
-        oracle->move(x, weighted ? w : NULL, from, to, rows, d, 0, &want);
+        oracle->move(x, weighted ? w : NULL, from, to, rows, d, &want);
     }
-    const int64_t ahead = below(2) == 0 ? 0 : below((int)(2 * d + 20)); /* the memory there is forbidden */
-    t->move(x, weighted ? w : NULL, from, to, rows, d, ahead, &got);
+    t->move(x, weighted ? w : NULL, from, to, rows, d, &got);
     same_sums(&got, &want, k, rows, d);
-    t->move(x, weighted ? w : NULL, to, from, rows, d, ahead, &got);
+    t->move(x, weighted ? w : NULL, to, from, rows, d, &got);
     same_sums(&got, &start, k, rows, d);
 }
 
@@ -868,8 +867,8 @@ static void check_move(const dmk_table *t, const dmk_table *oracle)
         x[2 * r] = 0x1p11f; /* 2^11 x 2^-1 x 2^30 = 2^40 */
         x[2 * r + 1] = -0x1.fffffep45f;
     }
-    const dmk_sums s = {sum, &weight, &count, scale, 0x1p41};
-    for (int i = 0; i < (1 << 22) / ROWS; i++) t->move(x, w, none, zero, ROWS, 2, 0, &s);
+    const dmk_sums s = {.sum = sum, .weight = &weight, .count = &count, .scale = scale, .weight_scale = 0x1p41};
+    for (int i = 0; i < (1 << 22) / ROWS; i++) t->move(x, w, none, zero, ROWS, 2, &s);
     assert_true(sum[0] == INT64_C(1) << 62 && sum[1] == -(INT64_C(0xffffff) << 38));
     assert_true(weight == INT64_C(1) << 62 && count == 1 << 22);
 }
@@ -939,8 +938,9 @@ static void check_far_labels(const dmk_table *t)
     const float x[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, w[] = {1, 2, 3, 4};
     const int32_t from[] = {-1, -1, k - 1, -1}, to[] = {k - 1, 0, middle, k - 1};
     const double scale[] = {1, 1, 1};
-    const dmk_sums s = {sum, sum + k * d, sum + k * (d + 1), scale, 1.0};
-    t->move(x, w, from, to, 4, d, 0, &s);
+    const dmk_sums s = {
+        .sum = sum, .weight = sum + k * d, .count = sum + k * (d + 1), .scale = scale, .weight_scale = 1.0};
+    t->move(x, w, from, to, 4, d, &s);
     for (int64_t f = 0; f < d; f++) {
         assert_true(sum[f] == 2 * (4 + f) && sum[middle * d + f] == 3 * (7 + f));
         assert_true(sum[(k - 1) * d + f] == (1 + f) + 4 * (10 + f) - 3 * (7 + f));

@@ -71,7 +71,7 @@ static fit new_fit(int64_t n, int32_t k, int32_t d, bool weighted, const dmk_tab
                       .range = {0, n},
                       .d = d,
                       .stored = d,
-                      .single = true,
+                      .width = 4,
                       .weighted = weighted,
                       .have_scaled = true,
                       .shard = data_x,
@@ -125,7 +125,7 @@ static void pass_and_check(fit *f, int32_t k, const float *x, const float *w, in
     for (int64_t at = 0; at < n; at += DM_BLOCK_ROWS) {
         const int64_t rows = n - at < DM_BLOCK_ROWS ? n - at : DM_BLOCK_ROWS;
         dm_segment_sums_move(&anew, &km->grid, km->kernel, 0, x + at * d, w == NULL ? NULL : w + at, none, label + at,
-                             rows, 0);
+                             rows);
     }
     assert_int_equal(dm_segment_sums_reduce(&anew, comm), DEMARC_OK);
     assert_true(dm_segment_sums_equal(&f->sums, &anew));

@@ -88,7 +88,7 @@ static dm_segment_sums add_all(const dm_sum_grid *g, const dmk_table *kernel, in
         rows = most == DM_BLOCK_ROWS ? most : 1 + below(most);
         if (rows > N - at) rows = N - at;
         dm_segment_sums_move(&s, g, kernel, below(threads), data.x + at * D, weighted ? data.w + at : NULL, none,
-                             data.label + at, rows, below(2 * D));
+                             data.label + at, rows);
     }
     assert_int_equal(dm_segment_sums_reduce(&s, data.comm), DEMARC_OK);
     return s;
@@ -206,8 +206,8 @@ static void weights_are_repetitions(void **state)
     dm_segment_sums a, b;
     assert_int_equal(dm_segment_sums_create(&a, K, D, 1), DEMARC_OK);
     assert_int_equal(dm_segment_sums_create(&b, K, D, 1), DEMARC_OK);
-    dm_segment_sums_move(&a, &g, kernel_of("auto"), 0, data.x, w, none, data.label, M, 0);
-    dm_segment_sums_move(&b, &g, kernel_of("auto"), 0, twice, ones, none, label, rows, 0);
+    dm_segment_sums_move(&a, &g, kernel_of("auto"), 0, data.x, w, none, data.label, M);
+    dm_segment_sums_move(&b, &g, kernel_of("auto"), 0, twice, ones, none, label, rows);
     assert_int_equal(dm_segment_sums_reduce(&a, data.comm), DEMARC_OK);
     assert_int_equal(dm_segment_sums_reduce(&b, data.comm), DEMARC_OK);
     for (int j = 0; j < K; j++) {
@@ -232,7 +232,7 @@ static void starting_again(void **state)
     dm_segment_sums_start(&s, 2); /* fewer segments than before */
     for (int t = 0; t < 3; t++) {
         const int32_t label[2] = {1, 0};
-        dm_segment_sums_move(&s, &g, kernel_of("auto"), t, data.x + t * 2 * D, NULL, none, label, 2, 0);
+        dm_segment_sums_move(&s, &g, kernel_of("auto"), t, data.x + t * 2 * D, NULL, none, label, 2);
     }
     assert_int_equal(dm_segment_sums_reduce(&s, data.comm), DEMARC_OK);
     for (int j = 0; j < 2; j++) {
@@ -259,7 +259,7 @@ static void threads_keep_to_themselves(void **state)
     dm_segment_sums s;
     assert_int_equal(dm_segment_sums_create(&s, K, D, THREADS), DEMARC_OK);
     for (int t = THREADS - 1; t >= 0; t--) {
-        dm_segment_sums_move(&s, &g, kernel_of("auto"), t, data.x, data.w, none, data.label, 100, 0);
+        dm_segment_sums_move(&s, &g, kernel_of("auto"), t, data.x, data.w, none, data.label, 100);
         for (int other = 0; other < THREADS; other++) {
             int64_t held = 0;
             bool any = false;
@@ -285,7 +285,7 @@ static dm_segment_sums from_scratch(const dm_sum_grid *g, const float *w, const 
     for (int at = 0; at < N; at += DM_BLOCK_ROWS) {
         const int rows = N - at < DM_BLOCK_ROWS ? N - at : DM_BLOCK_ROWS;
         dm_segment_sums_move(&s, g, kernel_of("ref"), 0, data.x + at * D, w == NULL ? NULL : w + at, none, label + at,
-                             rows, 0);
+                             rows);
     }
     assert_int_equal(dm_segment_sums_reduce(&s, data.comm), DEMARC_OK);
     return s;
@@ -319,7 +319,7 @@ static void moved_rows_are_as_if_added_anew(void **state)
                     rows = 1 + below(DM_BLOCK_ROWS);
                     if (rows > N - at) rows = N - at;
                     dm_segment_sums_move(&change, &g, dmk_variant(v), below(threads), data.x + at * D,
-                                         w == NULL ? NULL : w + at, old + at, new + at, rows, below(D));
+                                         w == NULL ? NULL : w + at, old + at, new + at, rows);
                 }
                 assert_int_equal(dm_segment_sums_reduce(&change, data.comm), DEMARC_OK);
                 dm_segment_sums_add(&change, &all);
@@ -354,7 +354,7 @@ static void more_rows_than_an_int64_holds(void **state)
         dm_segment_sums_start(&s, 1);
         for (int i = 0; i < CALLS; i++) {
             dm_segment_sums_move(&s, &g, kernel_of("auto"), 0, x, NULL, sign > 0 ? none : zero, sign > 0 ? zero : none,
-                                 ROWS, 0);
+                                 ROWS);
             assert_true(s.pending[0] <= DM_FIXED_TERMS);
         }
         assert_int_equal(dm_segment_sums_reduce(&s, data.comm), DEMARC_OK);
