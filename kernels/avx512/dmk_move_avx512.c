@@ -56,6 +56,7 @@ static void add_rows(const float *x, const int32_t *to, int64_t rows, int64_t d,
     const __mmask16 rest = (__mmask16)((1u << (d % 16)) - 1u);
     for (int64_t r = 0; r < rows; r++, x += d) {
         const int64_t b = to[r];
+        if (b < 0) continue;
         int64_t *sum = s->sum + b * d;
         int64_t f = 0;
         for (; f + 16 <= d; f += 16) {

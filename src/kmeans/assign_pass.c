@@ -210,8 +210,8 @@ demarc_status dm_kmeans_remember(dm_kmeans *km, int32_t k)
     /* A tenth of the shard and a bit are there for the asking, unless the user sets a limit. All ranks decide alike. */
     const int64_t room =
         o->memory_limit > 0 ? o->memory_limit - shard - dm_rows_stream_bytes(km->rows) : shard / 10 + STATE_BYTES;
-    int64_t most = rows;
-    dm_comm_max_i64(km->comm, &most, 1);
+    const int size = dm_comm_size(km->comm);
+    const int64_t blocks = (dm_block_count(km->n) + size - 1) / size, most = blocks * DM_BLOCK_ROWS; /* of any rank */
     if (dm_rows_streamed(km->rows) || most * dm_row_state_bytes(false) > room) return DEMARC_OK;
     return dm_comm_agree(km->comm,
                          dm_row_state_start(&km->state, rows, k, km->d, most * dm_row_state_bytes(true) <= room));
