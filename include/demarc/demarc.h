@@ -70,7 +70,7 @@ typedef struct demarc_runtime {
     demarc_io io;         /**< parallel results: every rank writes (mpio) or rank 0 writes (funnel) */
     demarc_verbosity verbosity;
     demarc_progress progress;
-    const char *kernel; /**< kernel variant to force ("ref", "avx2", "avx512"), NULL or "auto" = best */
+    const char *kernel; /**< kernel variant to force ("ref", "avx2", "avx512", "blas"), NULL or "auto" = best */
     FILE *log;          /**< NULL = stderr */
 } demarc_runtime;
 

@@ -9,7 +9,7 @@
 /* In the order of demarc_progress and demarc_io. */
 static const char *const progress_words[] = {"auto", "always", "never", NULL};
 static const char *const io_words[] = {"mpio", "funnel", NULL};
-static const char *const kernel_words[] = {"auto", "ref", "avx2", "avx512", NULL};
+static const char *const kernel_words[] = {"auto", "ref", "avx2", "avx512", "blas", NULL};
 
 void cli_common_begin(cli_common *c)
 {
@@ -32,7 +32,9 @@ void cli_common_add(cli_common *c, cli_line *line)
         CLI_OPTION(COMMON, "io", "HOW", CLI_CHOICE, &rt->io, "who writes: mpio = all ranks, funnel = rank 0",
                    .word = io_words, .show_default = true),
         CLI_OPTION(COMMON, "kernel", "NAME", CLI_WORD, &rt->kernel,
-                   "code for the inner loops: auto, ref, avx2 or avx512 (default auto); only speed depends on it",
+                   "code for the inner loops: auto, ref, avx2, avx512, or blas to search by OpenBLAS (default auto); "
+                   "only speed "
+                   "depends on it",
                    .word = kernel_words),
         CLI_OPTION(COMMON, "json", NULL, CLI_FLAG, &c->json, "results as JSON"),
         CLI_OPTION(COMMON, "quiet", NULL, CLI_FLAG, &c->quiet, "no log, only results and errors"),

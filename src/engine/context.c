@@ -35,11 +35,12 @@ static demarc_status choose_kernel(demarc_context *ctx)
         const char *forced = getenv("DEMARC_KERNEL");
         if (forced != NULL && forced[0] != 0) name = forced;
     }
-    const bool automatic = name == NULL || strcmp(name, "auto") == 0;
-    int64_t index = dmk_variant_find(name);
+    const bool blas = name != NULL && strcmp(name, "blas") == 0;
+    const bool automatic = blas || name == NULL || strcmp(name, "auto") == 0;
+    int64_t index = dmk_variant_find(automatic ? NULL : name);
     demarc_status st = DEMARC_OK;
     if (index < 0) {
-        st = dm_fail(DEMARC_ERR_USAGE, "unknown kernel '%s': --kernel: use auto, ref, avx2 or avx512", name);
+        st = dm_fail(DEMARC_ERR_USAGE, "unknown kernel '%s': --kernel: use auto, ref, avx2, avx512 or blas", name);
     } else if (!dmk_variant_supported((int)index)) {
         st = dm_fail(DEMARC_ERR_USAGE, "kernel %s needs a CPU feature that is missing here: --kernel: use auto", name);
     }
@@ -47,6 +48,13 @@ static demarc_status choose_kernel(demarc_context *ctx)
     /* Variants are listed best first: the largest index is one that the weakest CPU supports too. */
     if (automatic) dm_comm_max_i64(ctx->comm, &index, 1);
     ctx->kernel = dmk_variant((int)index);
+    if (blas) {
+        ctx->blas = *ctx->kernel;
+        ctx->blas.name = "blas";
+        ctx->blas.nearest = NULL;
+        ctx->blas.nearest_two = NULL;
+        ctx->kernel = &ctx->blas;
+    }
     return DEMARC_OK;
 }
 
@@ -122,9 +130,6 @@ const char *demarc_version_text(void)
         used += snprintf(text + used, sizeof text - (size_t)used, " %s%s", dmk_variant(i)->name,
                          dmk_variant_supported(i) ? "" : " (not on this CPU)");
     }
-    if (used > 0 && used < (int)sizeof text - 1) {
-        text[used] = '\n';
-        text[used + 1] = 0;
-    }
+    if (used > 0 && used < (int)sizeof text) (void)snprintf(text + used, sizeof text - (size_t)used, " blas\n");
     return text;
 }

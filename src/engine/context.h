@@ -12,6 +12,7 @@ struct demarc_context {
     dm_log log;
     demarc_runtime runtime;
     const dmk_table *kernel;
+    dmk_table blas; /* --kernel blas: the best variant but for its fused search */
     int threads;
 };
 

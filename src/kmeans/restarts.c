@@ -5,8 +5,8 @@
 #include "base/memory.h"
 #include "kmeans/kmeans.h"
 
-#define SPLITS 10                         /* attempts to enlarge a too small segment */
-#define SAMPLE_BYTES (INT64_C(128) << 20) /* of the largest mini-batch, over all ranks */
+#define SPLITS 10                        /* attempts to enlarge a too small segment */
+#define SAMPLE_BYTES (INT64_C(48) << 20) /* of the largest mini-batch, over all ranks */
 
 demarc_status dm_kmeans_create(dm_kmeans *km, dm_rows *rows, const double *bound, const dm_scan *scan,
                                const dm_transform *transform, uint64_t seed)

@@ -309,7 +309,7 @@ class Layout(t.Case):
         missing += [f"OpenBLAS core {c}" for c in BLAS_CORES if c not in FACTORS["core"]]
         if missing:
             self.skipTest("this CPU cannot run: " + ", ".join(missing))
-        self.assertEqual(set(FACTORS["kernel"]), {"ref", "avx2", "avx512"})
+        self.assertEqual(set(FACTORS["kernel"]), {"ref", "avx2", "avx512", "blas"})
 
     def test_answers_are_not_trivial(self):
         """Other seeds give other answers: equal digests above are not equal for want of sensitivity."""
