@@ -190,7 +190,7 @@ static double run_pass(bench *b, const dmk_table *kernel)
                       rows = left < DM_BLOCK_ROWS ? left : DM_BLOCK_ROWS;
         int32_t *label = b->label + (int64_t)t * DM_BLOCK_ROWS;
         const float *x = b->x + from * b->w->d;
-        const int64_t d = b->w->d, most = dm_tile_rows(b->w->d);
+        const int64_t d = b->w->d, most = dm_tile_rows(b->w->k, b->w->d);
         for (int64_t at = 0; at < rows; at += most) {
             const int64_t n = rows - at < most ? rows - at : most;
             dm_nearest(kernel, &b->centers, &b->tile[t], x + at * d, n, label);

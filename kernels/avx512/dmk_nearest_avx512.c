@@ -87,10 +87,23 @@ INLINE two best_of_16(const two *row, int want)
     return JOIN_LANES(c[0], c[1], want);
 }
 
-/* Bound within which scores of these 16 rows cannot be told apart; +infinity: no row is certain. */
-INLINE float bound_of(const dmk_targets *t, const float *x)
+/* Bounds within which scores of 16 rows cannot be told apart, by sums of squares; +infinity: the row is never certain. */
+INLINE __m512 bounds_by(const dmk_targets *t, __m512 squares)
 {
-    /* The norm of all rows together is at least that of each, and costs one reduction for the strip. */
+    const __m512 norm = _mm512_mul_ps(_mm512_set1_ps(1.01f), _mm512_sqrt_ps(squares));
+    const __m512 all = _mm512_add_ps(norm, _mm512_set1_ps(t->reach));
+    __m512 bound = _mm512_fmadd_ps(_mm512_set1_ps(t->linear), norm, _mm512_set1_ps(t->constant));
+    bound = _mm512_fmadd_ps(_mm512_set1_ps(t->square), _mm512_mul_ps(all, all), bound);
+    const __mmask16 sound = _mm512_cmp_ps_mask(norm, _mm512_set1_ps(t->norm_limit), _CMP_LT_OQ);
+    return _mm512_mask_mov_ps(_mm512_set1_ps(INFINITY), sound, bound);
+}
+
+/*
+ * For few centroids (k <= 32): the norm of all 16 rows together is at least that of each, and costs one reduction; a tenth
+ * of the pass less than the norm of each at k = 32. It leaves more rows open, which then cost little.
+ */
+INLINE __m512 shared_bound(const dmk_targets *t, const float *x)
+{
     __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
     int64_t i = 0;
     for (; i + 64 <= STRIP * t->d; i += 64) {
@@ -106,33 +119,52 @@ INLINE float bound_of(const dmk_targets *t, const float *x)
         s0 = _mm512_fmadd_ps(a, a, s0);
     }
     s0 = _mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3));
-    const float norm = 1.01f * _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(_mm512_reduce_add_ps(s0))));
-    const float all = norm + t->reach;
-    return norm < t->norm_limit ? t->linear * norm + t->constant + t->square * (all * all) : INFINITY;
+    return bounds_by(t, _mm512_set1_ps(_mm512_reduce_add_ps(s0)));
 }
 
+/* For more: the norm of each row. */
+INLINE __m512 own_bounds(const dmk_targets *t, const float *x)
+{
+    const int64_t d = t->d;
+    const __mmask16 rest = (__mmask16)((1u << (d % 16)) - 1u);
+    __m512 v[STRIP];
+    for (int i = 0; i < STRIP; i++) {
+        const float *row = x + i * d;
+        __m512 sum = _mm512_setzero_ps();
+        int64_t f = 0;
+        for (; f + 16 <= d; f += 16) sum = _mm512_fmadd_ps(_mm512_loadu_ps(row + f), _mm512_loadu_ps(row + f), sum);
+        const __m512 last = _mm512_maskz_loadu_ps(rest, row + f);
+        v[i] = _mm512_fmadd_ps(last, last, sum);
+    }
+#define PAIR_SUM(p, q) _mm512_add_ps(_mm512_shuffle_ps((p), (q), 0x88), _mm512_shuffle_ps((p), (q), 0xdd))
+#define LANE_SUM(p, q) _mm512_add_ps(_mm512_shuffle_f32x4((p), (q), 0x88), _mm512_shuffle_f32x4((p), (q), 0xdd))
+    for (int i = 0; i < 8; i++) v[i] = PAIR_SUM(v[2 * i], v[2 * i + 1]);
+    for (int i = 0; i < 4; i++) v[i] = PAIR_SUM(v[2 * i], v[2 * i + 1]);
+    for (int i = 0; i < 2; i++) v[i] = LANE_SUM(v[2 * i], v[2 * i + 1]);
+    return bounds_by(t, LANE_SUM(v[0], v[1]));
+}
+
+/* Rows that may overflow, whose scores may be NaN. */
+INLINE __mmask16 beyond(__m512 bounds) { return _mm512_cmp_ps_mask(bounds, _mm512_set1_ps(INFINITY), _CMP_EQ_OQ); }
+
 /* Labels from masks of 16 or 32 bits, 16 rows: the lowest bit; rows whose mask has not exactly one bit. */
-INLINE uint16_t finish(__m512i mask, float bound, int32_t *label)
+INLINE uint16_t finish(__m512i mask, __mmask16 never, int32_t *label)
 {
     const __m512i one = _mm512_and_si512(mask, _mm512_sub_epi32(_mm512_setzero_si512(), mask));
     const __m512i bit = _mm512_sub_epi32(_mm512_set1_epi32(31), _mm512_lzcnt_epi32(one));
-    if (!(bound < INFINITY)) { /* scores may be NaN */
-        _mm512_storeu_si512(label, _mm512_setzero_si512());
-        return 0xffff;
-    }
-    _mm512_storeu_si512(label, _mm512_max_epi32(bit, _mm512_setzero_si512()));
-    return (uint16_t)(_mm512_cmpneq_epi32_mask(mask, one) | _mm512_testn_epi32_mask(mask, mask));
+    _mm512_storeu_si512(label, _mm512_maskz_max_epi32((__mmask16)~never, bit, _mm512_setzero_si512()));
+    return (uint16_t)(_mm512_cmpneq_epi32_mask(mask, one) | _mm512_testn_epi32_mask(mask, mask) | never);
 }
 
 /*
  * Labels and runners-up: `near` are the centroids within the bound of the best, `both` those within the bound of the
  * second best. Certain when they are one and two.
  */
-INLINE uint16_t finish_two(__m512i near, __m512i both, float bound, int32_t *label, int32_t *runner)
+INLINE uint16_t finish_two(__m512i near, __m512i both, __mmask16 never, int32_t *label, int32_t *runner)
 {
-    const uint16_t open = finish(near, bound, label);
+    const uint16_t open = finish(near, never, label);
     const __m512i other = _mm512_andnot_si512(near, both);
-    return (uint16_t)(open | finish(other, bound, runner));
+    return (uint16_t)(open | finish(other, never, runner));
 }
 
 INLINE void keep(two v, float *best, float *second)
@@ -215,12 +247,12 @@ INLINE uint16_t strip_8(search *s, const float *x, int32_t *label, int32_t *runn
     }
     for (int i = 0; i < 2; i++) e[i] = JOIN_LANES(b[2 * i], b[2 * i + 1], want);
     const two found = JOIN_LANES(e[0], e[1], want);
-    const float bound = bound_of(t, x);
-    const __m512i m = masks_8(sum, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
+    const __m512 bound = shared_bound(t, x);
+    const __m512i m = masks_8(sum, _mm512_sub_ps(found.best, bound));
     s->next += STRIP * s->pace;
     if (want == SCORES) keep(found, best, second);
-    if (want != RUNNER) return finish(m, bound, label);
-    return finish_two(m, masks_8(sum, _mm512_sub_ps(found.second, _mm512_set1_ps(bound))), bound, label, runner);
+    if (want != RUNNER) return finish(m, beyond(bound), label);
+    return finish_two(m, masks_8(sum, _mm512_sub_ps(found.second, bound)), beyond(bound), label, runner);
 }
 
 /* ---- k <= 16: 16 rows, one panel ---- */
@@ -257,12 +289,12 @@ INLINE uint16_t strip_16(search *s, const float *x, int32_t *label, int32_t *run
     two row[STRIP];
     for (int i = 0; i < STRIP; i++) row[i] = (two){acc[i], _mm512_set1_ps(-INFINITY)};
     const two found = best_of_16(row, want);
-    const float bound = bound_of(t, x);
+    const __m512 bound = shared_bound(t, x);
     s->next += STRIP * s->pace;
     if (want == SCORES) keep(found, best, second);
-    const __m512i m = masks_16(acc, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
-    if (want != RUNNER) return finish(m, bound, label);
-    return finish_two(m, masks_16(acc, _mm512_sub_ps(found.second, _mm512_set1_ps(bound))), bound, label, runner);
+    const __m512i m = masks_16(acc, _mm512_sub_ps(found.best, bound));
+    if (want != RUNNER) return finish(m, beyond(bound), label);
+    return finish_two(m, masks_16(acc, _mm512_sub_ps(found.second, bound)), beyond(bound), label, runner);
 }
 
 /* ---- two panels: 8 rows at a time ---- */
@@ -347,7 +379,7 @@ INLINE uint16_t strip_32(search *s, const float *x, int32_t *label, int32_t *run
                          int want)
 {
     const dmk_targets *t = s->t;
-    const float bound = bound_of(t, x);
+    const __m512 bound = shared_bound(t, x);
     uint32_t mask[STRIP], both[STRIP];
     for (int half = 0; half < 2; half++) {
         __m512 a[8], b[8];
@@ -357,12 +389,12 @@ INLINE uint16_t strip_32(search *s, const float *x, int32_t *label, int32_t *run
         for (int i = 0; i < 8; i++)
             row[i] = (two){_mm512_max_ps(a[i], b[i]), want != LABEL ? _mm512_min_ps(a[i], b[i]) : a[i]};
         const two found = best_of_8(row, want);
-        masks_32(a, b, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)), mask + half * 8);
-        if (want == RUNNER) masks_32(a, b, _mm512_sub_ps(found.second, _mm512_set1_ps(bound)), both + half * 8);
+        masks_32(a, b, _mm512_sub_ps(found.best, bound), mask + half * 8);
+        if (want == RUNNER) masks_32(a, b, _mm512_sub_ps(found.second, bound), both + half * 8);
         if (want == SCORES) keep_8(found, best + half * 8, second + half * 8);
     }
-    if (want != RUNNER) return finish(_mm512_loadu_si512(mask), bound, label);
-    return finish_two(_mm512_loadu_si512(mask), _mm512_loadu_si512(both), bound, label, runner);
+    if (want != RUNNER) return finish(_mm512_loadu_si512(mask), beyond(bound), label);
+    return finish_two(_mm512_loadu_si512(mask), _mm512_loadu_si512(both), beyond(bound), label, runner);
 }
 
 /* ---- more panels: the scores of a strip wait in scratch until its best is known ---- */
@@ -388,7 +420,7 @@ INLINE uint16_t strip_many(search *s, const float *x, float *scratch, int32_t *l
 {
     const dmk_targets *t = s->t;
     const int64_t panels = dmk_packed_centroids(t->k) / 16;
-    const float bound = bound_of(t, x);
+    const __m512 bound = own_bounds(t, x);
     two row[STRIP];
     for (int i = 0; i < STRIP; i++) row[i] = (two){_mm512_set1_ps(-INFINITY), _mm512_set1_ps(-INFINITY)};
     /* The rows to come are asked for evenly over all panels; with very many of them over the first. */
@@ -415,18 +447,19 @@ INLINE uint16_t strip_many(search *s, const float *x, float *scratch, int32_t *l
     }
     const two found = best_of_16(row, want);
     float limit[STRIP], limit_two[STRIP];
-    _mm512_storeu_ps(limit, _mm512_sub_ps(found.best, _mm512_set1_ps(bound)));
-    _mm512_storeu_ps(limit_two, _mm512_sub_ps(found.second, _mm512_set1_ps(bound)));
-    uint32_t open = bound < INFINITY ? 0 : 0xffff;
+    _mm512_storeu_ps(limit, _mm512_sub_ps(found.best, bound));
+    _mm512_storeu_ps(limit_two, _mm512_sub_ps(found.second, bound));
+    const uint32_t never = beyond(bound);
+    uint32_t open = never;
     for (int i = 0; i < STRIP; i++) {
         const float *score = scratch + i * panels * 16;
         int64_t other = 0;
         const int bits = reaching(score, panels, limit[i], -1, &other);
-        label[i] = bound < INFINITY ? (int32_t)other : 0;
+        label[i] = (never >> i & 1) == 0 ? (int32_t)other : 0;
         if (bits != 1) open |= 1u << i;
         if (want != RUNNER) continue;
         if (reaching(score, panels, limit_two[i], label[i], &other) != 2) open |= 1u << i;
-        runner[i] = bound < INFINITY ? (int32_t)other : 0;
+        runner[i] = (never >> i & 1) == 0 ? (int32_t)other : 0;
     }
     if (want == SCORES) keep(found, best, second);
     return (uint16_t)open;

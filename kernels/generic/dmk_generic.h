@@ -69,9 +69,9 @@ static void row_norms(const float *x, int64_t rows, int64_t d, float *norm)
             for (int l = 0; l < 16; l++) s[l] += v[f + l] * v[f + l];
         }
         for (int l = 0; f < d; f++, l++) s[l] += v[f] * v[f];
-        float sum = 0.0f;
-        for (int l = 0; l < 16; l++) sum += s[l];
-        norm[r] = sqrtf(sum);
+        for (int l = 0; l < 8; l++) s[l] += s[l + 8];
+        for (int l = 0; l < 4; l++) s[l] += s[l + 4];
+        norm[r] = sqrtf((s[0] + s[2]) + (s[1] + s[3]));
     }
 }
 

@@ -8,6 +8,7 @@
 
 #define MOST_EXPIRED 0.5 /* a block of which more rows need a look is looked at as a whole */
 #define SQUARE_ROWS 16
+#define AHEAD 16 /* rows asked for before they are copied */
 #define STATE_BYTES (INT64_C(200) << 20)
 
 /* Per thread. */
@@ -86,8 +87,8 @@ static demarc_status assigner_create(assigner *a, dm_kmeans *km, const dm_center
         DM_TRY(dm_alloc(p->to, DM_BLOCK_ROWS, "assignment"));
         DM_TRY(dm_alloc(p->index, DM_BLOCK_ROWS, "assignment"));
         DM_TRY(dm_alloc(p->gap, DM_BLOCK_ROWS, "assignment"));
-        DM_TRY(dm_alloc(p->x, dm_tile_rows(km->d) * km->d, "assignment"));
-        DM_TRY(dm_alloc(p->w, dm_tile_rows(km->d), "assignment"));
+        DM_TRY(dm_alloc(p->x, dm_tile_rows(a->c->k, km->d) * km->d, "assignment"));
+        DM_TRY(dm_alloc(p->w, dm_tile_rows(a->c->k, km->d), "assignment"));
         for (int64_t r = 0; r < DM_BLOCK_ROWS; r++) p->from[r] = -1;
     }
 cleanup:
@@ -117,7 +118,7 @@ static void assign_all(assigner *a, int thread, int64_t local, int64_t rows, con
 {
     const dm_kmeans *km = a->km;
     assign_part *p = &a->part[thread];
-    const int64_t d = km->d, most = dm_tile_rows(km->d);
+    const int64_t d = km->d, most = dm_tile_rows(a->c->k, km->d);
     int32_t *from = a->state == NULL ? p->from : a->state->label + local;
     const bool bounds = a->state != NULL && a->state->use != DM_BOUNDS_OFF;
     p->tile.ahead = d;
@@ -148,13 +149,16 @@ static void assign_some(assigner *a, int thread, int64_t local, int64_t count, c
     const dm_kmeans *km = a->km;
     dm_row_state *s = a->state;
     assign_part *p = &a->part[thread];
-    const int64_t d = km->d, most = dm_tile_rows(km->d);
+    const int64_t d = km->d, most = dm_tile_rows(a->c->k, km->d);
     p->tile.ahead = 0;
     for (int64_t at = 0; at < count; at += most) {
         const int64_t n = count - at < most ? count - at : most;
         const int32_t *index = p->index + at;
         for (int64_t i = 0; i < n; i++) {
-            memcpy(p->x + i * d, x + index[i] * d, (size_t)d * sizeof *x);
+            const float *row = x + index[i] * d, *ahead = x + index[i + AHEAD < n ? i + AHEAD : n - 1] * d;
+            float *to = p->x + i * d;
+            for (int64_t f = 0; f < d; f += 16) __builtin_prefetch(ahead + f, 0, 3);
+            for (int64_t f = 0; f < d; f++) to[f] = row[f];
             if (w != NULL) p->w[i] = w[index[i]];
             p->from[i] = s->label[local + index[i]];
         }

@@ -84,6 +84,8 @@ demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes
     trace->converged = false;
     for (int32_t pass = 0; pass < passes; pass++) {
         double now = 0.0, shift = 0.0;
+        const double began = dm_clock();
+        const int64_t passed_before = km->rows_passed, seen_before = km->rows_seen;
         dm_centers_set(&centers, o->k, centroids, NULL);
         DM_TRY(dm_assign_pass(km, &centers, sums, &now));
         *objective = objective_at_means(km, sums);
@@ -96,7 +98,10 @@ demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes
         memcpy(centroids, next, (size_t)kd * sizeof *next);
         trace->iterations++;
         DM_TRY_ALL(km->comm, dm_trace_add(trace, "lloyd", trace->iterations, now, shift));
-        dm_log_detail(km->log, "pass %d: objective %.9g, squared shift %.3g", (int)trace->iterations, now, shift);
+        const int64_t passed = km->rows_passed - passed_before, seen = km->rows_seen - seen_before;
+        dm_log_detail(km->log, "pass %d: objective %.9g, squared shift %.3g, %.1f%% of rows looked at, %.4f s",
+                      (int)trace->iterations, now, shift, passed > 0 ? 100.0 * (double)seen / (double)passed : 100.0,
+                      dm_clock() - began);
         dm_log_progress(km->log, "lloyd", pass + 1, 0, start);
         if (same || (!refilled && shift <= o->tolerance * km->mean_variance)) {
             trace->converged = true;

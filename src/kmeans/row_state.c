@@ -5,8 +5,8 @@
 
 #include "base/memory.h"
 
-#define TRY_SHARE 0.05 /* bounds are made once fewer labels than this change in a pass */
-#define GIVE_UP 0.75   /* and given up when more rows than this have to be looked at all the same */
+#define TRY_SHARE 0.01 /* bounds are made once fewer labels than this change in a pass */
+#define GIVE_UP 0.4    /* and given up when more rows than this have to be looked at all the same */
 #define PATIENCE 2     /* passes until the next attempt, doubled each time up to */
 #define MOST_PATIENCE 16
 

@@ -10,7 +10,8 @@
 #define UNIT 0x1p-24        /* unit roundoff of float */
 #define TILE_BYTES 262144   /* of g: stays in a core's second-level cache beside the rows */
 #define NORM_LIMIT 0x1p50f  /* beyond it single precision could overflow */
-#define SEARCH_BYTES 16384  /* of rows searched at a time: they and the next ones fit a core's first-level cache */
+#define SEARCH_BYTES 32768  /* of rows searched at a time: most of a core's first-level cache, */
+#define MANY_BYTES 8192     /* less where many centroids pass through it, too */
 #define FUSED_FLOATS 262144 /* packed centroids up to a MiB stream from the second-level cache; more is sgemm's */
 
 demarc_status dm_centers_create(dm_centers *c, int32_t capacity, int32_t d)
@@ -231,9 +232,9 @@ static int32_t settle_open(const dmk_table *kernel, const dm_centers *c, dm_tile
     return settle(kernel, c, row, norm, t->g, 1, 1).j1;
 }
 
-int64_t dm_tile_rows(int32_t d)
+int64_t dm_tile_rows(int32_t k, int32_t d)
 {
-    const int64_t rows = SEARCH_BYTES / 4 / (d < 1 ? 1 : d) / 16 * 16;
+    const int64_t rows = (k <= 32 ? SEARCH_BYTES : MANY_BYTES) / 4 / (d < 1 ? 1 : d) / 16 * 16;
     return rows < 16 ? 16 : rows > 1024 ? 1024 : rows;
 }
 
@@ -271,7 +272,7 @@ static void sgemm_tile(const dmk_table *kernel, const dm_centers *c, dm_tile *t,
 
 static int64_t tile_rows(const dm_tile *t, const dm_centers *c, bool fused, int64_t left)
 {
-    int64_t rows = fused ? dm_tile_rows(c->d) : t->rows;
+    int64_t rows = fused ? dm_tile_rows(c->k, c->d) : t->rows;
     if (rows > t->rows) rows = t->rows;
     return left < rows ? left : rows;
 }

@@ -62,7 +62,7 @@ demarc_status dm_tile_create(dm_tile *t, int32_t k);
 void dm_tile_destroy(dm_tile *t);
 
 /** Rows worth searching at a time, a multiple of 16, so that they are still in the first cache when they are used again. */
-int64_t dm_tile_rows(int32_t d);
+int64_t dm_tile_rows(int32_t k, int32_t d);
 
 /** label[rows] = nearest centroid. Any number of rows. */
 void dm_nearest(const dmk_table *kernel, const dm_centers *c, dm_tile *t, const float *x, int64_t rows, int32_t *label);
