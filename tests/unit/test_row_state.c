@@ -299,15 +299,15 @@ static void when_bounds_are_used(void **state)
     for (int round = 0; round < 3; round++) {
         for (waited[round] = 0; s.use == DM_BOUNDS_OFF; waited[round]++) {
             assert_true(waited[round] < 1000);
-            dm_row_state_end(&s, 10, 1000);
+            dm_row_state_end(&s, 5, 1000);
         }
         assert_int_equal(s.use, DM_BOUNDS_MAKE);
-        dm_row_state_end(&s, 10, 1000);
+        dm_row_state_end(&s, 5, 1000);
         for (int i = 0; i < 5; i++) {
             assert_int_equal(s.use, DM_BOUNDS_USE);
-            dm_row_state_end(&s, 10, 100);
+            dm_row_state_end(&s, 5, 100);
         }
-        dm_row_state_end(&s, 10, 900);
+        dm_row_state_end(&s, 5, 900);
         assert_int_equal(s.use, DM_BOUNDS_OFF);
     }
     assert_true(waited[0] == 1 && waited[1] > waited[0] && waited[2] > waited[1]);
