@@ -82,6 +82,28 @@ static demarc_status measure(dm_kmeans *km, int32_t k, double *centroids, dm_seg
     return st;
 }
 
+static bool any_empty(const dm_segment_sums *sums)
+{
+    for (int32_t j = 0; j < sums->k; j++) {
+        if (dm_segment_sums_count(sums, j) == 0) return true;
+    }
+    return false;
+}
+
+/*
+ * Measures, and fills what is empty, until nothing is: a filled segment can take the last customers of another. Every
+ * round lowers the objective, or finds that there are fewer distinct customers than segments.
+ */
+static demarc_status fill_all(dm_kmeans *km, int32_t k, double *centroids, dm_segment_sums *sums, double *objective)
+{
+    demarc_status st = DEMARC_OK;
+    do {
+        DM_TRY(measure(km, k, centroids, sums, objective, true));
+    } while (any_empty(sums));
+cleanup:
+    return st;
+}
+
 static demarc_status polish(dm_kmeans *km, const dm_kmeans_options *o, double *centroids, dm_trace *trace,
                             double *objective)
 {
@@ -94,8 +116,9 @@ static demarc_status polish(dm_kmeans *km, const dm_kmeans_options *o, double *c
     *objective = INFINITY;
     if (passes > 0) {
         DM_TRY(dm_lloyd(km, o, passes, centroids, trace, objective, &sums));
+        if (any_empty(&sums)) DM_TRY(fill_all(km, o->k, centroids, &sums, objective));
     } else { /* restarts are compared by their objective, and no segment is left empty */
-        DM_TRY(measure(km, o->k, centroids, &sums, objective, true));
+        DM_TRY(fill_all(km, o->k, centroids, &sums, objective));
     }
     for (int attempt = 0; o->min_segment_share > 0.0; attempt++) {
         DM_TRY(measure(km, o->k, centroids, &sums, NULL, false));
