@@ -298,32 +298,6 @@ cleanup:
     return st;
 }
 
-/* As read_pass for chosen blocks, which the threads read themselves. */
-static demarc_status read_blocks(dm_rows *rows, const int64_t *block, int64_t count, dm_raw_fn fn, void *context)
-{
-    pass p;
-    const double start = dm_clock();
-    const int64_t end = rows->range.end, ahead = rows_in(rows, AHEAD_BYTES) / DM_BLOCK_ROWS;
-    int64_t done = 0;
-    double work = 0.0;
-    demarc_status st = pass_create(&p, rows, rows->range.begin, end, fn, context);
-    if (st != DEMARC_OK) return st;
-    for (int64_t i = 0; i < ahead && i < count; i++) expect_block(&p, block[i] * DM_BLOCK_ROWS, end);
-#pragma omp parallel for schedule(dynamic) num_threads(rows->o.threads) reduction(+ : work, done)
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t begin = block[i] * DM_BLOCK_ROWS, n = end - begin < DM_BLOCK_ROWS ? end - begin : DM_BLOCK_ROWS;
-        if (i + ahead < count) expect_block(&p, block[i + ahead] * DM_BLOCK_ROWS, end);
-        work += give_block(&p, 0, begin, begin, n);
-        done += n;
-    }
-    st = p.failed;
-    if (st != DEMARC_OK) dm_error_set(p.line);
-    rows->bytes_read += done * rows->stored * rows->width;
-    rows->read_seconds += fmax(dm_clock() - start - work / rows->o.threads, 0.0);
-    pass_clear(&p);
-    return st;
-}
-
 demarc_status dm_rows_raw_pass(dm_rows *rows, int64_t begin, int64_t end, dm_raw_fn fn, void *context)
 {
     demarc_status st = load_weights(rows);
@@ -500,31 +474,6 @@ static void give_scaled(const dm_rows *rows, int64_t from, int64_t end, dm_block
        rows->weight == NULL ? NULL : rows->weight + local);
 }
 
-/* Not scaled in memory: rows [begin, end), or the blocks block[begin, end) when there is a list. */
-static demarc_status scaled_pass(dm_rows *rows, const int64_t *block, int64_t begin, int64_t end, dm_block_fn fn,
-                                 void *context)
-{
-    demarc_status st = DEMARC_OK;
-    dm_scaler *s = rows->scaler;
-    s->fn = fn;
-    s->context = context;
-    if (block == NULL) return dm_rows_raw_pass(rows, begin, end, scale_and_give, s);
-    if (rows->have_raw) {
-#pragma omp parallel for schedule(dynamic) num_threads(rows->o.threads)
-        for (int64_t i = begin; i < end; i++) {
-            const dm_raw_block raw = kept_block(rows, block[i] * DM_BLOCK_ROWS, rows->range.end);
-            scale_and_give(s, omp_get_thread_num(), &raw);
-        }
-        return DEMARC_OK;
-    }
-    if (rows->direct && !rows->weighted) return read_blocks(rows, block + begin, end - begin, scale_and_give, s);
-    for (int64_t i = begin; i < end && st == DEMARC_OK; i++) { /* HDF5 reads for one thread at a time */
-        const int64_t from = block[i] * DM_BLOCK_ROWS, stop = from + DM_BLOCK_ROWS;
-        st = dm_rows_raw_pass(rows, from, stop < rows->range.end ? stop : rows->range.end, scale_and_give, s);
-    }
-    return st;
-}
-
 demarc_status dm_rows_pass_range(dm_rows *rows, int64_t begin, int64_t end, dm_block_fn fn, void *context)
 {
     if (rows->have_scaled) {
@@ -535,22 +484,14 @@ demarc_status dm_rows_pass_range(dm_rows *rows, int64_t begin, int64_t end, dm_b
         }
         return DEMARC_OK;
     }
-    return scaled_pass(rows, NULL, begin, end, fn, context);
+    rows->scaler->fn = fn;
+    rows->scaler->context = context;
+    return dm_rows_raw_pass(rows, begin, end, scale_and_give, rows->scaler);
 }
 
 demarc_status dm_rows_pass(dm_rows *rows, dm_block_fn fn, void *context)
 {
     return dm_rows_pass_range(rows, rows->range.begin, rows->range.end, fn, context);
-}
-
-demarc_status dm_rows_pass_blocks(dm_rows *rows, const int64_t *block, int64_t count, dm_block_fn fn, void *context)
-{
-    if (rows->have_scaled) {
-#pragma omp parallel for schedule(dynamic) num_threads(rows->o.threads)
-        for (int64_t i = 0; i < count; i++) give_scaled(rows, block[i] * DM_BLOCK_ROWS, rows->range.end, fn, context);
-        return DEMARC_OK;
-    }
-    return scaled_pass(rows, block, 0, count, fn, context);
 }
 
 /* Gathering: each block copies the wanted rows that fall into it. */

@@ -112,9 +112,6 @@ demarc_status dm_rows_pass(dm_rows *rows, dm_block_fn fn, void *context);
 /** As dm_rows_pass for the blocks within [begin, end), which are multiples of DM_BLOCK_ROWS (or the end of the data). */
 demarc_status dm_rows_pass_range(dm_rows *rows, int64_t begin, int64_t end, dm_block_fn fn, void *context);
 
-/** As dm_rows_pass for `count` blocks of this rank, named by their global index in ascending order. */
-demarc_status dm_rows_pass_blocks(dm_rows *rows, const int64_t *block, int64_t count, dm_block_fn fn, void *context);
-
 /**
  * Copy chosen rows of this rank: x [count, d] and, when weighted, w [count]. Local; streamed rows cost a pass.
  * @param[in] row  [count] global rows in ascending order (repeats allowed), all in this rank's range
