@@ -8,7 +8,7 @@
 typedef struct dm_pass_record {
     const char *phase; /* "seed", "minibatch", "lloyd" (static strings) */
     int32_t iteration;
-    double objective; /* mini-batch: mean over the batch x total weight */
+    double objective; /* mini-batch: its objective x total weight / its weight */
     double shift;     /* squared centroid shift, NaN where undefined */
 } dm_pass_record;
 

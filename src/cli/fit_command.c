@@ -51,7 +51,7 @@ static void add_options(cli_line *line, demarc_fit_options *o)
                    "rows of the first mini-batch (each holds the one before and as many again); 0 = automatic",
                    .min = 0, .max = 1e12, .show_default = true),
         CLI_OPTION(SEARCH, "max-epochs", "N", CLI_INT32, &o->max_epochs,
-                   "mini-batches draw at most N times the number of customers", .min = 1, .max = 1e6,
+                   "mini-batches go over at most N times as many rows as there are customers", .min = 1, .max = 1e6,
                    .show_default = true),
         CLI_OPTION(SEARCH, "polish", "N", CLI_INT32, &o->polish,
                    "full passes after the mini-batches; -1 = until converged", .min = -1, .max = 1e6,
