@@ -116,6 +116,11 @@ demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o, double *ce
 demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes, double *centroids, dm_trace *trace,
                        double *objective, dm_segment_sums *sums);
 
+/** next [k, d] = the segments' means; the old centroid of a segment without weight. Local. */
+void dm_means_of(const dm_kmeans *km, const dm_segment_sums *sums, const double *centroids, double *next);
+/** centroids [k, d] = next; returns the squared shift of all together. Local. */
+double dm_adopt(const dm_kmeans *km, int32_t k, const double *next, double *centroids);
+
 /**
  * Give each segment that holds no customer the row farthest from its centroid, in place; nothing to do when none is empty.
  * @param[in] c     the centroids that `sums` were taken with

@@ -50,6 +50,22 @@ cleanup:
     return st;
 }
 
+void dm_means_of(const dm_kmeans *km, const dm_segment_sums *sums, const double *centroids, double *next)
+{
+    memcpy(next, centroids, (size_t)sums->k * (size_t)km->d * sizeof *next);
+    for (int32_t j = 0; j < sums->k; j++) (void)dm_segment_sums_mean(sums, &km->grid, j, next + (int64_t)j * km->d);
+}
+
+double dm_adopt(const dm_kmeans *km, int32_t k, const double *next, double *centroids)
+{
+    double shift = 0.0;
+    for (int64_t i = 0; i < (int64_t)k * km->d; i++) {
+        shift += (next[i] - centroids[i]) * (next[i] - centroids[i]);
+        centroids[i] = next[i];
+    }
+    return shift;
+}
+
 /* sum_squares - sum_j ||S_j||^2 / W_j: the objective of these labels with each centroid at its segment's mean. */
 static double objective_at_means(const dm_kmeans *km, const dm_segment_sums *sums)
 {
@@ -89,13 +105,11 @@ demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes
         dm_centers_set(&centers, o->k, centroids, NULL);
         DM_TRY(dm_assign_pass(km, &centers, sums, &now));
         *objective = objective_at_means(km, sums);
-        memcpy(next, centroids, (size_t)kd * sizeof *next);
-        for (int32_t j = 0; j < o->k; j++) (void)dm_segment_sums_mean(sums, &km->grid, j, next + (int64_t)j * km->d);
+        dm_means_of(km, sums, centroids, next);
         const bool refilled = count_empty(sums) > 0;
         DM_TRY(dm_refill_empty(km, &centers, sums, next));
-        for (int64_t i = 0; i < kd; i++) shift += (next[i] - centroids[i]) * (next[i] - centroids[i]);
+        shift = dm_adopt(km, o->k, next, centroids);
         const bool same = pass > 0 && !refilled && dm_segment_sums_equal(&before, sums);
-        memcpy(centroids, next, (size_t)kd * sizeof *next);
         trace->iterations++;
         DM_TRY_ALL(km->comm, dm_trace_add(trace, "lloyd", trace->iterations, now, shift));
         const int64_t passed = km->rows_passed - passed_before, seen = km->rows_seen - seen_before;

@@ -112,11 +112,8 @@ demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o, double *ce
             double objective = 0.0, shift = 0.0;
             dm_centers_set(&centers, o->k, centroids, NULL);
             DM_TRY(dm_assign_pass(km, &centers, &sums, &objective));
-            memcpy(next, centroids, (size_t)kd * sizeof *next);
-            for (int32_t j = 0; j < o->k; j++)
-                (void)dm_segment_sums_mean(&sums, &km->grid, j, next + (int64_t)j * km->d);
-            for (int64_t i = 0; i < kd; i++) shift += (next[i] - centroids[i]) * (next[i] - centroids[i]);
-            memcpy(centroids, next, (size_t)kd * sizeof *next);
+            dm_means_of(km, &sums, centroids, next);
+            shift = dm_adopt(km, o->k, next, centroids);
             more = shift > GROW * noise(km, &sums, objective);
             passed += (double)sample->total[level];
             trace->batches++;
