@@ -4,7 +4,7 @@
     scripts/check-layers.py [TOP]       check the source tree (default: the one this script is in); exit 1 on a finding
     scripts/check-layers.py --self-test plant one violation of each rule in a small tree and demand that each is found
 
-Rules, for src/ROOM/*.[ch]:
+Rules, for src/ROOM/*.[ch] and .cpp:
   - a room includes only itself and rooms below it (ROOMS), some rooms less than that (ONLY);
   - a library's header is included by its owner alone (OWNERS); a library without an owner is a finding;
   - of kernels/ only dmk.h, and only by the rooms in KERNEL_USERS.
@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 
-ROOMS = "base comm stats store linalg rows kmeans report ingest engine cli".split()
+ROOMS = "base comm stats store linalg rows kmeans report boundary ingest engine cli".split()
 # Rooms that may use less than all that is below them (themselves apart).
 ONLY = {
     "report": {"base", "stats"},
@@ -33,9 +33,11 @@ OWNERS = [
     (r"(xxhash|xxh3|xxh_x86dispatch)\.h", {"stats"}),
     (r"(.*/)?Random123/.*", {"base"}),
     (r"popt\.h", {"cli"}),
-    (r"omp\.h", {"rows", "kmeans", "engine", "ingest", "linalg"}),
+    (r"boost/.*", {"stats"}),
+    (r"omp\.h", {"rows", "kmeans", "boundary", "engine", "ingest", "linalg"}),
 ]
-KERNEL_USERS = {"linalg", "kmeans", "rows", "engine"}
+KERNEL_USERS = {"linalg", "kmeans", "rows", "boundary", "engine"}
+CPP_ROOMS = {"stats"}  # behind an extern "C" header, for Boost.Math
 INTRINSICS = r"(\w*intrin|arm_neon|arm_sve|cpuid)\.h"
 C_STANDARD = {
     f"{name}.h" for name in
@@ -50,7 +52,7 @@ POSIX = {
 KERNEL_FORBIDDEN = re.compile(
     r"\b(malloc|calloc|realloc|aligned_alloc|posix_memalign|free|alloca|strdup|mmap"
     r"|f?printf|puts|fputs|putchar|fopen|fread|fwrite|fclose|exit|abort)\s*\(")
-SOURCE_ENDINGS = {".c", ".h", ".py", ".sh"}
+SOURCE_ENDINGS = {".c", ".h", ".cpp", ".py", ".sh"}
 TREES = ("src", "kernels", "bench", "tests", "scripts")
 
 # A string or character literal is kept, a comment is not: whichever starts first wins.
@@ -145,7 +147,7 @@ def check_kernel_code(code):
 
 
 def c_files(folder):
-    return sorted(p for p in folder.rglob("*") if p.suffix in (".c", ".h"))
+    return sorted(p for p in folder.rglob("*") if p.suffix in (".c", ".h", ".cpp"))
 
 
 def check_c_file(top, path, check_include):
@@ -167,6 +169,8 @@ def check_includes(top):
         if len(parts) < 2 or room not in ROOMS:
             yield f"{path.relative_to(top)}: in no known room: add it to ROOMS of scripts/check-layers.py"
             continue
+        if path.suffix == ".cpp" and room not in CPP_ROOMS:
+            yield f"{path.relative_to(top)}: C++ serves a C++ library only, in {' '.join(sorted(CPP_ROOMS))}"
         yield from check_c_file(top, path, lambda h, q: check_src_include(top, path, room, h, q))
     for path in c_files(top / "kernels"):
         yield from check_c_file(top, path, lambda h, q: check_kernel_include(top, path, h))
@@ -244,6 +248,9 @@ PLANTED = [
      "belongs to store"),
     ("src/cli/comments.c", '/*\n#include <mpi.h>\n*/\nint x; // #include <hdf5.h>\nchar c = \'"\';\n', None),
     ("src/attic/old.c", "", "in no known room"),
+    ("src/stats/special.cpp", "#include <boost/math/distributions.hpp>\n", None),
+    ("src/boundary/special_use.c", "#include <boost/math/distributions.hpp>\n", "belongs to stats"),
+    ("src/boundary/other.cpp", "", "C++ serves"),
     ("kernels/dmk.h", "#include <stdint.h>\n", None),
     ("kernels/ref/inner_kernel.h", '#include "dmk.h"\n', None),
     ("kernels/ref/fast.c", '#include "ref/inner_kernel.h"\n#include <immintrin.h>\n#pragma omp simd\n', None),

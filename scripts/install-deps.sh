@@ -20,13 +20,13 @@ for argument in "$@"; do
 done
 
 # Tools count by their command, wherever it comes from. COMMAND:PACKAGE
-tools="gcc:gcc make:make cmake:cmake pkg-config:pkg-config git:git mpirun:openmpi-bin"
+tools="gcc:gcc g++:g++ make:make cmake:cmake pkg-config:pkg-config git:git mpirun:openmpi-bin"
 # Libraries count by their package. libc6-dev is only recommended by gcc.
 libraries="libc6-dev libopenmpi-dev libhdf5-openmpi-dev libopenblas-openmp-dev libjansson-dev libcsv-dev libxxhash-dev
-    librandom123-dev libpopt-dev"
+    librandom123-dev libpopt-dev libboost-math-dev"
 # The same libraries where there is no dpkg: pkg-config modules and headers.
 modules="hdf5-openmpi openblas jansson libxxhash popt"
-headers="csv.h Random123/philox.h"
+headers="csv.h Random123/philox.h boost/math/distributions.hpp"
 imports=
 if [ $tests = yes ]; then
     tools="$tools xz:xz-utils"
@@ -65,7 +65,7 @@ if ! has dpkg-query; then
         pkg-config --exists "$module" 2>/dev/null || missing="$missing $module(pkg-config)"
     done
     for header in $headers; do
-        echo "#include <$header>" | gcc -E - >/dev/null 2>&1 || missing="$missing $header(header)"
+        echo "#include <$header>" | g++ -x c++ -E - >/dev/null 2>&1 || missing="$missing $header(header)"
     done
     for import in $imports; do
         /usr/bin/python3 -c "import $import" 2>/dev/null || missing="$missing $import(python3)"

@@ -253,6 +253,105 @@ DEMARC_API void demarc_verify_options_default(demarc_verify_options *o);
  */
 DEMARC_API demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o, demarc_verify_result *r);
 
+/* ------------------------------------------------------------------------------------------------ boundary tests */
+
+/*
+ * Boundary tests over a frozen model. Common rules: collective; the customer file is read, never changed; results are one
+ * JSON document (rank 0: malloc'd, the caller frees; NULL elsewhere) whose bytes do not depend on the layout.
+ * Errors of all: DEMARC_ERR_USAGE an option is out of range, DEMARC_ERR_EXISTS an output exists and force is false,
+ * DEMARC_ERR_DATA a file is unreadable, holds bad values, or does not fit the model (other width, missing features, another
+ * model's digest), DEMARC_ERR_IO reading or writing failed; then nothing is left behind.
+ */
+
+typedef enum demarc_adjust { DEMARC_ADJUST_HOLM, DEMARC_ADJUST_BH } demarc_adjust;
+
+typedef struct demarc_sweep_options {
+    const char *data; /**< customer file with /outcomes (without: members and objective only) */
+    demarc_paths paths;
+    const char *model;  /**< model.h5 */
+    const char *shifts; /**< comma-separated shares, each > -1, not 0; NULL = -0.2,-0.1,-0.05,0.05,0.1,0.2 */
+    int32_t replicates; /**< Poisson-bootstrap replicates, >= 0; 0 = no intervals and no verdicts */
+    double alpha;       /**< family-wise level, also of the intervals: 1 - alpha; (0, 1) */
+    demarc_adjust adjust;
+    int64_t min_cell; /**< fewer movers than this: "not enough data" */
+    uint64_t seed;
+    const char *out;   /**< HDF5 file of /id, /segment, /critical_offset [n, k]; NULL = none */
+    const char *apply; /**< model.h5 to write with segment apply_segment moved by apply_shift; NULL = none */
+    int32_t apply_segment;
+    double apply_shift;
+    bool force, dry_run;
+} demarc_sweep_options;
+
+DEMARC_API void demarc_sweep_options_default(demarc_sweep_options *o);
+/** What would change if each segment held more or fewer customers. Observational. */
+DEMARC_API demarc_status demarc_boundary_sweep(demarc_context *ctx, const demarc_sweep_options *o, char **json);
+
+typedef struct demarc_replay_options {
+    const char *data; /**< customer file with /outcomes and /arm */
+    demarc_paths paths;
+    const char *model;
+    const char *shifts;  /**< as in a sweep */
+    const char *outcome; /**< comma-separated names; NULL = all */
+    const char *arms;    /**< arms that the policy may give, comma-separated names or numbers; NULL = all */
+    const char *control; /**< name or number of the control arm, "none"; NULL = as the file says, else arm 0 */
+    const char
+        *arm_shares; /**< shares that the campaign was designed with, comma-separated; NULL = equal (or /propensity) */
+    double alpha;
+    demarc_adjust adjust;
+    double srm_alpha;  /**< a sample-ratio p-value below this stops the verdicts */
+    int64_t min_cell;  /**< customers per segment and arm needed for a number */
+    uint64_t seed;     /**< of the halves */
+    const char *apply; /**< model.h5 to write with the one boundary moved that gains most; NULL = none */
+    bool force, dry_run;
+} demarc_replay_options;
+
+DEMARC_API void demarc_replay_options_default(demarc_replay_options *o);
+/** Value of giving each segment its arm, and of moving boundaries, from a past randomised campaign. */
+DEMARC_API demarc_status demarc_boundary_replay(demarc_context *ctx, const demarc_replay_options *o, char **json);
+
+typedef struct demarc_plan_options {
+    const char *data;
+    demarc_paths paths;
+    const char *model;
+    const char *out;         /**< directory to create: experiment.h5, plan.json */
+    const char *boundaries;  /**< A-B,...: pairs of segments; NULL = all that have customers in the band */
+    double band;             /**< largest margin of a customer in the experiment, scaled units; 0 = by band_share */
+    double band_share;       /**< share of the two segments' customers that share the facet, nearest first; (0, 1] */
+    int32_t distance_strata; /**< quantiles of the margin per boundary and side, >= 1 */
+    double switch_share;     /**< probability to be switched, (0, 1) */
+    const char *salt;        /**< key of the hash that assigns; NULL = drawn from the model's digest and the seed */
+    const char *outcome;     /**< /outcomes column whose spread sizes the test; NULL = the first */
+    double outcome_sd;       /**< its standard deviation where there is no such column; 0 = from the column */
+    double effect;           /**< smallest effect worth finding, in units of the outcome; 0 = 0.1 standard deviations */
+    double alpha, power;
+    int64_t min_cell;
+    uint64_t seed;
+    bool force, dry_run; /**< force also accepts a design below `power` */
+} demarc_plan_options;
+
+DEMARC_API void demarc_plan_options_default(demarc_plan_options *o);
+/** Design a randomised experiment around boundaries. @retval DEMARC_ERR_IMPOSSIBLE  underpowered and not forced */
+DEMARC_API demarc_status demarc_boundary_plan(demarc_context *ctx, const demarc_plan_options *o, char **json);
+
+typedef struct demarc_analyze_options {
+    const char *experiment; /**< experiment.h5 of a plan */
+    const char *results;    /**< HDF5 file with /id and /outcomes of the customers in it; further rows are an error */
+    demarc_paths paths;     /**< in `results` */
+    const char *model;      /**< the frozen model; NULL allowed without apply */
+    const char *outcome;    /**< column to analyse; NULL = the plan's */
+    const char *pre;        /**< pre-period column for CUPED; NULL = none */
+    double alpha;           /**< 0 = the plan's */
+    demarc_adjust adjust;
+    double srm_alpha, max_attrition;
+    int64_t min_cell;
+    const char *apply; /**< model.h5 to write with the moved offsets; NULL = none */
+    bool force, dry_run;
+} demarc_analyze_options;
+
+DEMARC_API void demarc_analyze_options_default(demarc_analyze_options *o);
+/** Effect of switching per boundary, where it crosses zero, and what to do. */
+DEMARC_API demarc_status demarc_boundary_analyze(demarc_context *ctx, const demarc_analyze_options *o, char **json);
+
 /* ------------------------------------------------------------------------------------------------ info */
 
 typedef struct demarc_info_options {

@@ -17,8 +17,9 @@ typedef enum dm_purpose {
     DM_PURPOSE_SEED_RANDOM = 4,
     DM_PURPOSE_MINIBATCH = 5, /* drew Sculley's batches once; not to be used for anything else */
     DM_PURPOSE_GENERATE = 6,
-    DM_PURPOSE_SEED_SAMPLE = 7, /* strips of the sample that a large file is seeded from */
-    DM_PURPOSE_SEED_CORESET = 8 /* rows of it that stand for it */
+    DM_PURPOSE_SEED_SAMPLE = 7,  /* strips of the sample that a large file is seeded from */
+    DM_PURPOSE_SEED_CORESET = 8, /* rows of it that stand for it */
+    DM_PURPOSE_BOOTSTRAP = 9     /* Poisson weights of a replicate */
 } dm_purpose;
 
 typedef struct dm_random4 {

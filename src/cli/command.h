@@ -16,6 +16,9 @@ struct cli_command {
     demarc_status (*run)(const cli_command *command, int argc, char *const *argv);
 };
 
-extern const cli_command cli_generate, cli_import, cli_info, cli_fit, cli_assign, cli_verify;
+extern const cli_command cli_generate, cli_import, cli_info, cli_fit, cli_assign, cli_verify, cli_boundary;
+
+/** The commands behind `demarc boundary`, NULL-terminated (boundary_command.c). */
+extern const cli_command *const cli_boundary_tests[];
 
 #endif

@@ -15,9 +15,9 @@
 #include "cli/usage.h"
 #include "cli/values.h"
 
-enum { COMMANDS = 6 };
-static const cli_command *const commands[COMMANDS + 1] = {&cli_generate, &cli_import, &cli_info, &cli_fit,
-                                                          &cli_assign,   &cli_verify, NULL};
+enum { COMMANDS = 7 };
+static const cli_command *const commands[COMMANDS + 1] = {&cli_generate, &cli_import,   &cli_info,   &cli_fit,
+                                                          &cli_assign,   &cli_boundary, &cli_verify, NULL};
 
 /*
  * OpenBLAS picks its kernels when it is loaded, by a list of CPUs that is older than many CPUs: on one it does not know
@@ -85,16 +85,16 @@ static demarc_status run_help(int argc, char **argv)
     const cli_command *c = find_command(argv[2]);
     if (c == NULL) return demarc_mpi_agree(unknown_command(argv[2]));
     char option[] = "--help";
-    char *help[] = {argv[2], option, NULL};
-    return c->run(c, 2, help);
+    char *help[] = {argv[2], argc > 3 ? argv[3] : option, option, NULL};
+    return c->run(c, argc > 3 ? 3 : 2, help);
 }
 
 static demarc_status run(int argc, char **argv)
 {
     if (argc < 2) {
         return demarc_mpi_agree(dm_fail(DEMARC_ERR_USAGE,
-                                        "missing command: demarc: give generate, import, info, fit, assign "
-                                        "or verify (see demarc --help)"));
+                                        "missing command: demarc: give generate, import, info, fit, assign, "
+                                        "boundary or verify (see demarc --help)"));
     }
     if (is_word(argv[1], "--help", "-h") || strcmp(argv[1], "help") == 0) return run_help(argc, argv);
     if (strcmp(argv[1], "--version") == 0) {

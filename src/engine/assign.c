@@ -6,49 +6,8 @@
 #include "base/memory.h"
 #include "engine/context.h"
 #include "engine/final_pass.h"
-#include "engine/match_features.h"
-#include "rows/scaling.h"
+#include "engine/frozen_model.h"
 #include "store/output.h"
-
-#define ID_CHECK_BYTES (INT64_C(64) << 20)
-
-/* A customer file seen through a model. */
-typedef struct labelling {
-    dm_model model;
-    dm_customers *customers;
-    dm_rows *rows;
-    int32_t *column;
-    dm_scan scan;
-} labelling;
-
-static void labelling_close(labelling *l)
-{
-    dm_rows_close(&l->rows);
-    dm_customers_close(&l->customers);
-    dm_scan_destroy(&l->scan);
-    dm_free(l->column);
-    dm_model_destroy(&l->model);
-}
-
-static demarc_status labelling_open(labelling *l, demarc_context *ctx, const char *model, const char *data,
-                                    const demarc_paths *paths, demarc_status contradiction)
-{
-    demarc_status st = DEMARC_OK;
-    bool identity = false;
-    DM_TRY(dm_model_read(ctx->comm, &l->model, model, contradiction));
-    DM_TRY(dm_customers_open(&l->customers, ctx->comm, data, paths));
-    DM_TRY_ALL(ctx->comm, dm_alloc(l->column, l->model.d, "features"));
-    DM_TRY_ALL(ctx->comm, dm_match_features(l->customers, &l->model, l->column, &identity));
-    DM_TRY(dm_customers_check_ids(l->customers, ctx->comm, ctx->threads, ID_CHECK_BYTES));
-    DM_TRY(
-        dm_context_rows(ctx, l->customers, l->model.d, identity ? NULL : l->column, true, DEMARC_STORE_AUTO, &l->rows));
-    DM_TRY(dm_rows_scan(l->rows, l->model.transform.log1p, &l->scan));
-    DM_TRY_ALL(ctx->comm, dm_scaling_check_values(l->rows, &l->scan, l->model.transform.impute));
-    DM_TRY_ALL(ctx->comm, dm_scaling_check_range(l->rows, &l->scan, &l->model.transform));
-    DM_TRY(dm_rows_scale(l->rows, &l->model.transform));
-cleanup:
-    return st;
-}
 
 void demarc_assign_options_default(demarc_assign_options *o) { *o = (demarc_assign_options){0}; }
 
@@ -61,7 +20,7 @@ void demarc_assign_result_clear(demarc_assign_result *r)
 demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o, demarc_assign_result *r)
 {
     demarc_status st = DEMARC_OK;
-    labelling l = {0};
+    dm_frozen_model l = {0};
     dm_output output = {0};
     dm_assignments_writer writer = {0};
     dm_diagnostics g = {0};
@@ -72,7 +31,7 @@ demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o,
     DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->data));
     DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->model));
     if (!o->dry_run) DM_TRY(dm_output_begin(&output, ctx->comm, o->out, DM_OUTPUT_FILE, o->force));
-    DM_TRY(labelling_open(&l, ctx, o->model, o->data, &o->paths, DEMARC_ERR_DATA));
+    DM_TRY(dm_frozen_model_open(&l, ctx, o->model, o->data, &o->paths, true, DEMARC_ERR_DATA));
     if (o->dry_run) {
         dm_log_line(&ctx->log, "plan: %lld customers to %d segments, streamed by %d ranks x %d threads",
                     (long long)dm_rows_global(l.rows), (int)l.model.k, dm_comm_size(ctx->comm), ctx->threads);
@@ -102,7 +61,7 @@ cleanup:
     dm_diagnostics_clear(&g);
     dm_assignments_discard(&writer);
     dm_output_abandon(&output, ctx->comm);
-    labelling_close(&l);
+    dm_frozen_model_close(&l);
     return st;
 }
 
@@ -176,7 +135,7 @@ static demarc_status check_diagnostics(demarc_context *ctx, const char *path, do
 demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o, demarc_verify_result *r)
 {
     demarc_status st = DEMARC_OK;
-    labelling l = {0};
+    dm_frozen_model l = {0};
     dm_assignments *stored = NULL;
     dm_manifest_facts facts = {0};
     dm_diagnostics g = {0};
@@ -188,8 +147,8 @@ demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o,
     DM_TRY(join(manifest, sizeof manifest, o->run, "manifest.json"));
     DM_TRY(join(diagnostics, sizeof diagnostics, o->run, "diagnostics.json"));
     DM_TRY(share_manifest(ctx, manifest, &facts));
-    DM_TRY(
-        labelling_open(&l, ctx, model, o->data != NULL ? o->data : facts.input_path, &facts.paths, DEMARC_ERR_VERIFY));
+    DM_TRY(dm_frozen_model_open(&l, ctx, model, o->data != NULL ? o->data : facts.input_path, &facts.paths, true,
+                                DEMARC_ERR_VERIFY));
     DM_TRY(dm_assignments_open(&stored, ctx->comm, assignments, &n));
     if (n != dm_rows_global(l.rows)) {
         DM_TRY(dm_fail(DEMARC_ERR_VERIFY,
@@ -224,6 +183,6 @@ cleanup:
     dm_diagnostics_clear(&g);
     dm_assignments_shut(&stored);
     dm_manifest_facts_clear(&facts);
-    labelling_close(&l);
+    dm_frozen_model_close(&l);
     return st;
 }

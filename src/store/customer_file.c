@@ -9,7 +9,8 @@
 #include "store/customer_internal.h"
 #include "store/hdf5_read.h"
 
-#define PIECE_ROWS 65536 /* rows that are checked at a time */
+#define PIECE_ROWS 65536      /* rows that are checked at a time */
+#define PROPENSITY_SLACK 1e-5 /* probabilities kept as float32 sum to 1 within this */
 
 /* ------------------------------------------------------------------------------------------------ open */
 
@@ -160,6 +161,27 @@ void dm_customers_features_expect(const dm_customers *c, int64_t begin, int64_t 
 demarc_status dm_customers_outcomes(dm_customers *c, int64_t begin, int64_t end, double *out)
 {
     return read_part(c, DM_PART_OUTCOMES, begin, end, DM_TARGET_F64, out);
+}
+
+demarc_status dm_customers_propensity(dm_customers *c, int64_t begin, int64_t end, double *out)
+{
+    const int32_t arms = c->schema.propensity;
+    demarc_status st = read_part(c, DM_PART_PROPENSITY, begin, end, DM_TARGET_F64, out);
+    for (int64_t row = begin; row < end && st == DEMARC_OK; row++) {
+        const double *p = out + (row - begin) * arms;
+        double sum = 0.0;
+        bool fine = true;
+        for (int32_t a = 0; a < arms; a++) {
+            fine = fine && p[a] >= 0.0 && p[a] <= 1.0;
+            sum += p[a];
+        }
+        if (fine && sum > 1.0 - PROPENSITY_SLACK && sum < 1.0 + PROPENSITY_SLACK) continue;
+        st = dm_fail(
+            DEMARC_ERR_DATA,
+            "bad propensities: %s, %s, row %lld: they sum to %g: store a probability for each arm that sum to 1",
+            c->path, c->name[DM_PART_PROPENSITY], (long long)row, sum);
+    }
+    return st;
 }
 
 static int64_t piece_end(int64_t row, int64_t end) { return end - row < PIECE_ROWS ? end : row + PIECE_ROWS; }

@@ -67,6 +67,8 @@ void dm_customers_features_expect(const dm_customers *c, int64_t begin, int64_t 
 demarc_status dm_customers_weight(dm_customers *c, int64_t begin, int64_t end, float *out);
 /** /outcomes [rows, m] as double (NaN = missing). Local. */
 demarc_status dm_customers_outcomes(dm_customers *c, int64_t begin, int64_t end, double *out);
+/** /propensity [rows, arms]; @retval DEMARC_ERR_DATA not within [0, 1], or a row does not sum to 1. Local. */
+demarc_status dm_customers_propensity(dm_customers *c, int64_t begin, int64_t end, double *out);
 /** /arm [rows]. Local. */
 demarc_status dm_customers_arm(dm_customers *c, int64_t begin, int64_t end, int32_t *out);
 /** /reachable [rows, c]. Local. */

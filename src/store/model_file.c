@@ -115,6 +115,8 @@ static demarc_status write_objects(dm_writer *w, const dm_model *m, const double
     DM_TRY(dm_writer_attribute_u64(w, "/", "seed", m->seed));
     DM_TRY(dm_writer_attribute_i64(w, "/", "iterations", 1, &iterations));
     DM_TRY(dm_writer_attribute_text(w, "/", "created_utc", m->created_utc));
+    /* Rank 0's model decides: the call is collective, and every rank holds the same model. */
+    if (m->moved_from[0] != 0) DM_TRY(dm_writer_attribute_text(w, "/", "moved_from", m->moved_from));
 cleanup:
     return st;
 }
@@ -170,6 +172,17 @@ static demarc_status read_text(hid_t object, const char *path, const char *where
         st = dm_fail(DEMARC_ERR_DATA, "not a model: %s has no attribute %s: " REMEDY, path, name);
     }
     if (st == DEMARC_OK) snprintf(buf, size, "%s", s.item[0]);
+    dm_strings_clear(&s);
+    return st;
+}
+
+/* "" where there is no such attribute. */
+static demarc_status read_optional_text(hid_t object, const char *path, const char *name, char *buf, size_t size)
+{
+    dm_strings s = {0};
+    bool present = false;
+    demarc_status st = dm_hdf5_attribute_texts(object, path, "/", name, &s, &present);
+    if (st == DEMARC_OK) snprintf(buf, size, "%s", present && s.count == 1 ? s.item[0] : "");
     dm_strings_clear(&s);
     return st;
 }
@@ -301,6 +314,7 @@ static demarc_status read_local(dm_model *m, const char *path, demarc_status con
     m->iterations = (int32_t)iterations;
     DM_TRY(read_text(file, path, "/", "digest", m->digest, sizeof m->digest));
     DM_TRY(read_text(file, path, "/", "created_utc", m->created_utc, sizeof m->created_utc));
+    DM_TRY(read_optional_text(file, path, "moved_from", m->moved_from, sizeof m->moved_from));
 cleanup:
     dm_strings_clear(&feature);
     dm_free(size);
@@ -363,6 +377,7 @@ demarc_status dm_model_read(dm_comm *comm, dm_model *m, const char *path, demarc
     dm_comm_bcast(comm, &m->seed, sizeof m->seed, 0);
     dm_comm_bcast(comm, &m->iterations, sizeof m->iterations, 0);
     dm_comm_bcast(comm, m->created_utc, sizeof m->created_utc, 0);
+    dm_comm_bcast(comm, m->moved_from, sizeof m->moved_from, 0);
 cleanup:
     if (st != DEMARC_OK) dm_model_destroy(m);
     return st;

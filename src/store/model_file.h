@@ -46,6 +46,8 @@ typedef struct dm_model {
     uint64_t seed;
     int32_t iterations;
     char created_utc[32];
+    char
+        moved_from[40]; /* digest of the model whose offsets were moved to make this one; "" = it is as it was fitted */
 } dm_model;
 
 demarc_status dm_model_create(dm_model *m, int32_t k, int32_t d);

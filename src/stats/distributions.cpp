@@ -1,0 +1,33 @@
+#include "stats/distributions.h"
+
+#include <boost/math/distributions.hpp>
+
+namespace {
+
+using namespace boost::math::policies;
+using quiet = policy<domain_error<ignore_error>, pole_error<ignore_error>, overflow_error<ignore_error>,
+                     underflow_error<ignore_error>, denorm_error<ignore_error>, rounding_error<ignore_error>,
+                     evaluation_error<ignore_error>, indeterminate_result_error<ignore_error>, promote_double<false>>;
+using normal = boost::math::normal_distribution<double, quiet>;
+using student = boost::math::students_t_distribution<double, quiet>;
+using chi_squared = boost::math::chi_squared_distribution<double, quiet>;
+using poisson = boost::math::poisson_distribution<double, quiet>;
+
+double magnitude(double v) { return v < 0.0 ? -v : v; }
+
+} // namespace
+
+extern "C" {
+
+double dm_normal_cdf(double z) { return cdf(normal(), z); }
+double dm_normal_sf(double z) { return cdf(complement(normal(), z)); }
+double dm_normal_quantile(double p) { return quantile(normal(), p); }
+double dm_normal_two_sided(double z) { return 2.0 * cdf(complement(normal(), magnitude(z))); }
+
+double dm_student_quantile(double p, double freedom) { return quantile(student(freedom), p); }
+double dm_student_two_sided(double t, double freedom) { return 2.0 * cdf(complement(student(freedom), magnitude(t))); }
+
+double dm_chi_squared_sf(double x, double freedom) { return cdf(complement(chi_squared(freedom), x)); }
+
+double dm_poisson_cdf(double mean, double count) { return cdf(poisson(mean), count); }
+}

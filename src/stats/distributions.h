@@ -1,0 +1,34 @@
+/*
+ * Distribution functions and quantiles, by Boost.Math. Sole owner of boost/. Local, thread-safe, double precision only (no
+ * promotion to long double), so that every machine of one instruction set computes the same bits.
+ *
+ * Arguments outside the domain give NaN; nothing is thrown.
+ */
+#ifndef DM_STATS_DISTRIBUTIONS_H
+#define DM_STATS_DISTRIBUTIONS_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Standard normal: P(Z <= z), P(Z > z), and the z with P(Z <= z) = p, 0 < p < 1. */
+double dm_normal_cdf(double z);
+double dm_normal_sf(double z);
+double dm_normal_quantile(double p);
+/** P(|Z| >= |z|): the two-sided p-value of a z-statistic. */
+double dm_normal_two_sided(double z);
+
+/** Student's t with `freedom` > 0 degrees: the quantile, and P(|T| >= |t|). */
+double dm_student_quantile(double p, double freedom);
+double dm_student_two_sided(double t, double freedom);
+
+/** Chi-squared with `freedom` > 0 degrees: P(X > x). */
+double dm_chi_squared_sf(double x, double freedom);
+
+/** P(X <= count) of a Poisson variable of mean `mean`. */
+double dm_poisson_cdf(double mean, double count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
