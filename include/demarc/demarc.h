@@ -343,7 +343,7 @@ typedef struct demarc_analyze_options {
     double alpha;           /**< 0 = the plan's */
     demarc_adjust adjust;
     double srm_alpha, max_attrition;
-    int64_t min_cell;
+    int64_t min_cell, min_events;
     const char *apply; /**< model.h5 to write with the moved offsets; NULL = none */
     bool force, dry_run;
 } demarc_analyze_options;
