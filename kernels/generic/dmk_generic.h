@@ -256,9 +256,9 @@ INLINE float widen_one(uint16_t half)
     return half & 0x8000 ? -value : value;
 }
 
-INLINE void widen_lanes(const uint16_t v[LANES], float x[LANES])
+INLINE void widen_lanes(const uint16_t v[LANES], double t[LANES])
 {
-    for (int l = 0; l < LANES; l++) x[l] = widen_one(v[l]);
+    for (int l = 0; l < LANES; l++) t[l] = (double)widen_one(v[l]);
 }
 #define DMK_WIDEN_F16 widen_lanes
 #endif
@@ -266,13 +266,11 @@ INLINE void widen_lanes(const uint16_t v[LANES], float x[LANES])
 INLINE void take_f16(const uint16_t *v, int64_t n, double t[LANES])
 {
     uint16_t few[LANES] = {0};
-    float x[LANES];
     if (n < LANES) {
         for (int64_t l = 0; l < n; l++) few[l] = v[l];
         v = few;
     }
-    DMK_WIDEN_F16(v, x);
-    for (int l = 0; l < LANES; l++) t[l] = (double)x[l];
+    DMK_WIDEN_F16(v, t);
 }
 
 static void widen_f16(const uint16_t *v, int64_t n, double *out)
@@ -287,6 +285,7 @@ static void widen_f16(const uint16_t *v, int64_t n, double *out)
 
 INLINE void scale_lanes(const double t[LANES], int64_t n, const double *origin, const double *factor, float *out)
 {
+#pragma GCC unroll 1 /* unrolled it would not be vectorised any more */
     for (int l = 0; l < n; l++) {
         const double u = (t[l] - origin[l]) * factor[l];
         out[l] = u == u ? (float)u : 0.0f;
