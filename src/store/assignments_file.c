@@ -11,36 +11,13 @@
 #define REMEDY "give the assignments.h5 of a results directory"
 #define ID_ROWS 65536 /* ids looked at together */
 
-/* Longest variable-length id of the file. Collective. */
-static demarc_status longest_id(dm_comm *comm, dm_customers *customers, int64_t *longest)
-{
-    demarc_status st = DEMARC_OK;
-    const dm_row_range range =
-        dm_row_range_of(dm_customers_schema(customers)->n, dm_comm_rank(comm), dm_comm_size(comm));
-    *longest = 1;
-    for (int64_t at = range.begin; at < range.end && st == DEMARC_OK; at += ID_ROWS) {
-        dm_ids ids = {0};
-        st = dm_customers_ids(customers, at, at + ID_ROWS < range.end ? at + ID_ROWS : range.end, &ids);
-        for (int64_t i = 0; i < ids.count && st == DEMARC_OK; i++) {
-            const int64_t length = ids.variable[i] == NULL ? 0 : (int64_t)strlen(ids.variable[i]);
-            if (length > *longest) *longest = length;
-        }
-        dm_ids_clear(&ids);
-    }
-    DM_TRY_ALL(comm, st);
-    dm_comm_max_i64(comm, longest, 1);
-cleanup:
-    return st;
-}
-
 demarc_status dm_assignments_create(dm_assignments_writer *a, dm_comm *comm, demarc_io io, dm_customers *customers,
                                     const char *path)
 {
     demarc_status st = DEMARC_OK;
     const dm_schema *schema = dm_customers_schema(customers);
-    *a = (dm_assignments_writer){.comm = comm, .customers = customers, .kind = schema->id, .id_bytes = 8};
-    if (a->kind == DM_ID_FIXED) a->id_bytes = schema->id_size;
-    if (a->kind == DM_ID_VARIABLE) DM_TRY(longest_id(comm, customers, &a->id_bytes));
+    *a = (dm_assignments_writer){.comm = comm, .customers = customers, .kind = schema->id};
+    DM_TRY(dm_customers_id_bytes(customers, comm, &a->id_bytes));
     const bool text = a->kind == DM_ID_FIXED || a->kind == DM_ID_VARIABLE;
     const dm_type id_type = text ? DM_TYPE_STRING : a->kind == DM_ID_U64 ? DM_TYPE_U64 : DM_TYPE_I64;
     DM_TRY(dm_writer_create(&a->file, comm, io, path));

@@ -85,6 +85,8 @@ typedef struct dm_ids {
 } dm_ids;
 demarc_status dm_customers_ids(dm_customers *c, int64_t begin, int64_t end, dm_ids *out);
 void dm_ids_clear(dm_ids *ids);
+/** Bytes that hold any id of the file: 8 for integers and row numbers, else those of the longest string, at least 1. Collective. */
+demarc_status dm_customers_id_bytes(dm_customers *c, dm_comm *comm, int64_t *bytes);
 /** Text of one id into buf, for messages. */
 void dm_ids_text(const dm_ids *ids, int64_t i, char *buf, size_t buf_size);
 

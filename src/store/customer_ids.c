@@ -2,7 +2,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/row_blocks.h"
 #include "store/customer_internal.h"
+
+#define ID_ROWS 65536 /* ids looked at together */
 
 static demarc_status read_ids(dm_customers *c, int64_t begin, int64_t end, dm_ids *ids)
 {
@@ -41,6 +44,28 @@ demarc_status dm_customers_ids(dm_customers *c, int64_t begin, int64_t end, dm_i
     out->count = end - begin;
     demarc_status st = read_ids(c, begin, end, out);
     if (st != DEMARC_OK) dm_ids_clear(out);
+    return st;
+}
+
+demarc_status dm_customers_id_bytes(dm_customers *c, dm_comm *comm, int64_t *bytes)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_row_range range = dm_row_range_of(c->schema.n, dm_comm_rank(comm), dm_comm_size(comm));
+    *bytes = c->schema.id == DM_ID_FIXED ? c->schema.id_size : 8;
+    if (c->schema.id != DM_ID_VARIABLE) return DEMARC_OK;
+    *bytes = 1;
+    for (int64_t at = range.begin; at < range.end && st == DEMARC_OK; at += ID_ROWS) {
+        dm_ids ids = {0};
+        st = dm_customers_ids(c, at, at + ID_ROWS < range.end ? at + ID_ROWS : range.end, &ids);
+        for (int64_t i = 0; i < ids.count && st == DEMARC_OK; i++) {
+            const int64_t length = ids.variable[i] == NULL ? 0 : (int64_t)strlen(ids.variable[i]);
+            if (length > *bytes) *bytes = length;
+        }
+        dm_ids_clear(&ids);
+    }
+    DM_TRY_ALL(comm, st);
+    dm_comm_max_i64(comm, bytes, 1);
+cleanup:
     return st;
 }
 
