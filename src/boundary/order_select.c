@@ -13,6 +13,8 @@
 
 #include "base/memory.h"
 #include "boundary/radix_select.h"
+#include "store/id_hash.h"
+#include "store/id_layout.h"
 
 #define COUNT_BYTES (INT64_C(128) << 20) /* counters of all threads of a rank without a memory limit */
 #define ITEM_BYTES (INT64_C(16) << 20)   /* rows kept, and 8 bytes more for each row of the rank */
@@ -72,10 +74,10 @@ static double key_of(uint64_t image)
 }
 
 /* Eight bytes of a text from `at` on as a number that orders as they do; nothing counts as zeros. */
-static uint64_t text_word(const char *text, int64_t length, int64_t at)
+static uint64_t text_word(const uint8_t *text, size_t length, size_t at)
 {
     uint64_t word = 0;
-    for (int64_t i = at; i < at + 8; i++) word = word << 8 | (i < length ? (uint8_t)text[i] : 0);
+    for (size_t i = at; i < at + 8; i++) word = word << 8 | (i < length ? text[i] : 0);
     return word;
 }
 
@@ -86,25 +88,16 @@ static void words_of(const dm_frozen_block *b, int64_t r, bool late, int32_t nee
     const int64_t i = b->ids_at + r;
     word[0] = late ? UINT64_C(1) << 63 : 0;
     if (needed < 2) return;
-    switch (ids == NULL ? DM_ID_NONE : ids->kind) {
-    case DM_ID_NONE:
+    if (ids == NULL || ids->kind == DM_ID_NONE) {
         word[1] = (uint64_t)(b->begin + r);
-        break;
-    case DM_ID_I64:
+    } else if (ids->kind == DM_ID_I64) {
         word[1] = (uint64_t)ids->integer[i] ^ (UINT64_C(1) << 63);
-        break;
-    case DM_ID_U64:
+    } else if (ids->kind == DM_ID_U64) {
         word[1] = (uint64_t)ids->integer[i];
-        break;
-    case DM_ID_FIXED:
-        for (int32_t w = 1; w < needed; w++)
-            word[w] = text_word(ids->fixed + i * ids->size, ids->size, 8 * ((int64_t)w - 1));
-        break;
-    case DM_ID_VARIABLE: {
-        const char *text = ids->variable[i] != NULL ? ids->variable[i] : "";
-        const int64_t length = (int64_t)strlen(text);
-        for (int32_t w = 1; w < needed; w++) word[w] = text_word(text, length, 8 * ((int64_t)w - 1));
-    }
+    } else {
+        size_t length = 0;
+        const uint8_t *text = dm_id_bytes(ids, i, &length);
+        for (int32_t w = 1; w < needed; w++) word[w] = text_word(text, length, 8 * ((size_t)w - 1));
     }
 }
 
@@ -348,12 +341,12 @@ static demarc_status break_ties(finder *s, const dm_radix_target *key_target)
     dm_order *o = s->order;
     dm_radix_target *target = NULL;
     int32_t tied = 0;
-    int64_t bytes = 8;
+    dm_id_layout layout = {.bytes = 8};
     dm_radix_destroy(&s->radix);
     DM_TRY_ALL(s->f->comm, list_ties(s, key_target, &tied));
     if (tied == 0) goto cleanup;
-    if (!o->by_row) DM_TRY(dm_customers_id_bytes(s->f->customers, s->f->comm, &bytes));
-    o->words = 1 + (int32_t)((bytes + 7) / 8);
+    if (!o->by_row) DM_TRY(dm_id_layout_of(s->f->comm, s->f->customers, &layout));
+    o->words = 1 + (int32_t)((layout.bytes + 7) / 8);
     st = dm_alloc_zero(target, tied, "ties");
     if (st == DEMARC_OK) st = dm_alloc(s->word, (int64_t)s->f->threads * o->words, "ties");
     if (st == DEMARC_OK) st = dm_alloc_zero(o->bound, (int64_t)o->queries * o->words, "ties");

@@ -31,8 +31,9 @@ typedef struct dm_schema {
     dm_strings outcome; /* [m]; empty = no /outcomes */
     bool arm;
     dm_strings arm_name; /* empty = not named */
-    int32_t propensity;  /* columns; 0 = none */
-    dm_strings channel;  /* [c]; empty = no /reachable */
+    char *control; /* attribute `control` of /arm: the control's name, "" = none is named; NULL = no such attribute */
+    int32_t propensity; /* columns; 0 = none */
+    dm_strings channel; /* [c]; empty = no /reachable */
 } dm_schema;
 
 /**
@@ -85,8 +86,6 @@ typedef struct dm_ids {
 } dm_ids;
 demarc_status dm_customers_ids(dm_customers *c, int64_t begin, int64_t end, dm_ids *out);
 void dm_ids_clear(dm_ids *ids);
-/** Bytes that hold any id of the file: 8 for integers and row numbers, else those of the longest string, at least 1. Collective. */
-demarc_status dm_customers_id_bytes(dm_customers *c, dm_comm *comm, int64_t *bytes);
 /** Text of one id into buf, for messages. */
 void dm_ids_text(const dm_ids *ids, int64_t i, char *buf, size_t buf_size);
 
