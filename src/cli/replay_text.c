@@ -216,7 +216,7 @@ static demarc_status print_arms(const replay_doc *d, const dm_json_node *y)
     }
     DM_TRY(cli_table_print(&t));
     arm_name(d, integer_of(item(effects, 0), "against"), against);
-    printf("  difference from %s; %s\n", against, d->note);
+    printf("  difference from %s, in units of the outcome\n  %s\n", against, d->note);
 cleanup:
     cli_table_clear(&t);
     return st;
