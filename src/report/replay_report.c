@@ -62,6 +62,7 @@ static json_t *value(const dm_replay_report *r, const dm_replay_outcome *y)
     json_t *o = json_object(), *list = json_array();
     int bad = list == NULL;
     for (int32_t a = 0; a < r->arms && !bad; a++) {
+        if (r->arm_size[a] == 0) continue; /* what nobody had has no value */
         json_t *c = json_object();
         bad |= dm_put_integer(c, "arm", a);
         bad |= dm_put(c, "ipw", dm_boundary_json_estimate(&y->constant[a].ipw));
