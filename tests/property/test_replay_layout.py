@@ -11,8 +11,8 @@ ROWS = 5 * 4096 + 777  # six blocks
 
 def campaign(rng):
     """Three groups along feature 0, at -4, 0, 4; weights, gaps; arm 1 helps below -0.8 only, so the left one is too narrow."""
-    x = np.column_stack([4.0 * rng.integers(-1, 2, ROWS) + rng.normal(size=ROWS), np.round(rng.normal(size=ROWS))])
-    x = x.astype(np.float32)
+    x = np.column_stack([4.0 * rng.integers(-1, 2, ROWS) + rng.normal(size=ROWS), np.round(rng.normal(size=ROWS)),
+                         0.01 * rng.normal(size=(ROWS, 38))]).astype(np.float32)
     share = np.tile([0.3, 0.3, 0.4], (ROWS, 1))
     arm = (rng.random(ROWS)[:, None] > share.cumsum(1)).sum(1)
     effect = np.where(arm == 1, np.where(x[:, 0] < -0.8, 2.0, -2.0), 0.0)
@@ -35,7 +35,7 @@ class Layout(t.Case):
     def save(self, name, order):
         x, arm, y, w, share = (v[order] for v in self.columns)
         path = self.write(name, x, id=self.ids[order], arm=arm, outcomes=y, weight=w, propensity=share,
-                          options={"chunks": (1000, 2), "compression": 1})
+                          options={"chunks": (1000, 40), "compression": 1})
         with h5py.File(path, "r+") as f:
             f["outcomes"].attrs["outcome_names"] = ["spend", "visit", "copy"]
         return path
@@ -48,7 +48,7 @@ class Layout(t.Case):
         want = self.replay(self.data, "--apply", self.tmp / "want.h5", threads=1)
         words = {v["verdict"] for o in json.loads(want)["outcomes"] for v in o["verdicts"] + o["shifts"]}
         self.assertGreaterEqual(words, {"gain", "loss", "widen", "undecided"})
-        for ranks, threads, limit in ((1, 3, None), (2, 1, None), (3, 2, None), (7, 1, None), (1, 2, "1K"), (3, 1, "1K")):
+        for ranks, threads, limit in ((1, 3, None), (2, 1, None), (3, 2, None), (7, 1, None), (1, 2, "1M"), (3, 1, "1M")):
             with self.subTest(ranks=ranks, threads=threads, limit=limit):
                 memory = ("--memory-limit", limit) if limit else ()
                 out = self.tmp / f"{ranks}-{threads}-{limit}.h5"
