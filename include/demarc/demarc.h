@@ -298,15 +298,18 @@ typedef struct demarc_replay_options {
         *arm_shares; /**< shares that the campaign was designed with, comma-separated; NULL = equal (or /propensity) */
     double alpha;
     demarc_adjust adjust;
-    double srm_alpha;  /**< a sample-ratio p-value below this stops the verdicts */
-    int64_t min_cell;  /**< customers per segment and arm needed for a number */
-    uint64_t seed;     /**< of the halves */
-    const char *apply; /**< model.h5 to write with the one boundary moved that gains most; NULL = none */
+    double srm_alpha;   /**< a sample-ratio p-value below this stops the verdicts */
+    int64_t min_cell;   /**< customers per cell needed to choose an arm or to judge */
+    int64_t min_events; /**< of a 0/1 outcome, how many of each value are needed to judge */
+    uint64_t seed;      /**< of the halves */
+    /** model.h5 to write with the one boundary moved that gains most, among the significant gains of the first outcome
+     *  asked for; NULL = none. Where nothing gains a warning is logged and nothing is written. */
+    const char *apply;
     bool force, dry_run;
 } demarc_replay_options;
 
 DEMARC_API void demarc_replay_options_default(demarc_replay_options *o);
-/** Value of giving each segment its arm, and of moving boundaries, from a past randomised campaign. */
+/** Value of giving each segment its arm, and of moving boundaries, from a past randomised campaign. *json stays NULL with dry_run. */
 DEMARC_API demarc_status demarc_boundary_replay(demarc_context *ctx, const demarc_replay_options *o, char **json);
 
 typedef struct demarc_plan_options {

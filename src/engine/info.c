@@ -11,45 +11,8 @@
 
 #define ID_CHECK_BYTES (INT64_C(256) << 20)
 #define WINDOW 262144
-#define MOST_ARMS 4096
 
 void demarc_info_options_default(demarc_info_options *o) { *o = (demarc_info_options){0}; }
-
-/* Customers of each arm. Collective. @param[out] arms highest arm + 1; size dm_alloc'd */
-static demarc_status count_arms(demarc_context *ctx, dm_customers *c, int32_t *arms, int64_t **size)
-{
-    demarc_status st = DEMARC_OK;
-    const dm_row_range range =
-        dm_row_range_of(dm_customers_schema(c)->n, dm_comm_rank(ctx->comm), dm_comm_size(ctx->comm));
-    int32_t *arm = NULL;
-    int64_t *count = NULL, most = 0;
-    st = dm_alloc(arm, WINDOW, "arms");
-    if (st == DEMARC_OK) st = dm_alloc_zero(count, MOST_ARMS, "arms");
-    DM_TRY_ALL(ctx->comm, st);
-    for (int64_t at = range.begin; at < range.end && st == DEMARC_OK; at += WINDOW) {
-        const int64_t stop = at + WINDOW < range.end ? at + WINDOW : range.end;
-        st = dm_customers_arm(c, at, stop, arm);
-        for (int64_t i = 0; i < stop - at && st == DEMARC_OK; i++) {
-            if (arm[i] >= MOST_ARMS) {
-                st = dm_fail(DEMARC_ERR_DATA, "arm code too large: %s arm %d at row %lld: number arms from 0 to %d",
-                             dm_customers_path(c), (int)arm[i], (long long)(at + i), MOST_ARMS - 1);
-                break;
-            }
-            count[arm[i]]++;
-            if (arm[i] + 1 > most) most = arm[i] + 1;
-        }
-    }
-    DM_TRY_ALL(ctx->comm, st);
-    dm_comm_max_i64(ctx->comm, &most, 1);
-    dm_comm_sum_i64(ctx->comm, count, MOST_ARMS);
-    *arms = (int32_t)most;
-    *size = count;
-    count = NULL;
-cleanup:
-    dm_free(arm);
-    dm_free(count);
-    return st;
-}
 
 static demarc_status describe_customers(demarc_context *ctx, const demarc_info_options *o, char **json)
 {
@@ -72,7 +35,7 @@ static demarc_status describe_customers(demarc_context *ctx, const demarc_info_o
     }
     DM_TRY(dm_context_rows(ctx, file, s->d, NULL, true, DEMARC_STORE_AUTO, &rows));
     DM_TRY(dm_rows_scan(rows, NULL, &scan));
-    if (s->arm) DM_TRY(count_arms(ctx, file, &arms, &arm_size));
+    if (s->arm) DM_TRY(dm_customers_count_arms(file, ctx->comm, DM_ARMS_MAX, &arms, &arm_size));
     if (dm_comm_rank(ctx->comm) == 0) {
         st = dm_alloc(column, s->d, "columns");
         for (int32_t f = 0; f < s->d && st == DEMARC_OK; f++) {
@@ -102,6 +65,7 @@ static demarc_status describe_customers(demarc_context *ctx, const demarc_info_o
                                      .arms = arms,
                                      .arm_size = arm_size,
                                      .arm_name = &s->arm_name,
+                                     .control = s->control,
                                      .propensity = s->propensity,
                                      .channel = &s->channel};
         if (st == DEMARC_OK) st = dm_info_customers_json(&c, json);

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "store/customer_internal.h"
 #include "store/hdf5_read.h"
+#include "store/id_column.h"
 
 /* One sentence a part: what belongs there, for error lines. */
 static const char *const expected[DM_PARTS] = {
@@ -178,23 +179,26 @@ static demarc_status describe_features(dm_customers *c)
     return names_or_numbers(c, DM_PART_FEATURES, "feature_names", "feature", "f", &s->feature, &s->named);
 }
 
-static void describe_id(dm_customers *c)
+/* Which arm is the control is somebody's word, and a file may say that nobody gave it. */
+static demarc_status read_control(dm_customers *c)
 {
-    const dm_column *id = &c->part[DM_PART_ID];
-    switch (c->present[DM_PART_ID] ? id->kind : DM_VALUE_OTHER) {
-    case DM_VALUE_INTEGER:
-        c->schema.id = id->is_signed ? DM_ID_I64 : DM_ID_U64;
-        break;
-    case DM_VALUE_FIXED:
-        c->schema.id = DM_ID_FIXED;
-        c->schema.id_size = id->bytes;
-        break;
-    case DM_VALUE_VARIABLE:
-        c->schema.id = DM_ID_VARIABLE;
-        break;
-    default:
-        c->schema.id = DM_ID_NONE;
+    demarc_status st = DEMARC_OK;
+    dm_strings text = {0};
+    bool present = false;
+    DM_TRY(
+        dm_hdf5_attribute_texts(c->part[DM_PART_ARM].set, c->path, c->name[DM_PART_ARM], "control", &text, &present));
+    if (!present) goto cleanup;
+    if (text.count != 1) {
+        st = dm_fail(DEMARC_ERR_DATA,
+                     "wrong number of names: %s, %s, attribute control has %d: name one arm, or give it an empty text",
+                     c->path, c->name[DM_PART_ARM], (int)text.count);
+        goto cleanup;
     }
+    c->schema.control = text.item[0];
+    text.item[0] = NULL;
+cleanup:
+    dm_strings_clear(&text);
+    return st;
 }
 
 static demarc_status describe_arms(dm_customers *c)
@@ -204,6 +208,7 @@ static demarc_status describe_arms(dm_customers *c)
     bool named = false;
     s->arm = c->present[DM_PART_ARM];
     if (s->arm) st = read_names(c, DM_PART_ARM, "arm_names", "arm", -1, &s->arm_name, &named);
+    if (st == DEMARC_OK && s->arm) st = read_control(c);
     if (st != DEMARC_OK || !c->present[DM_PART_PROPENSITY]) return st;
     s->propensity = (int32_t)c->part[DM_PART_PROPENSITY].columns;
     if (named && s->arm_name.count != s->propensity) {
@@ -226,7 +231,7 @@ demarc_status dm_customers_describe(dm_customers *c)
         DM_TRY(open_part(c, (dm_part)part));
         if (c->present[part]) DM_TRY(check_part(c, (dm_part)part));
     }
-    describe_id(c);
+    if (c->present[DM_PART_ID]) s->id = dm_id_kind_of(&c->part[DM_PART_ID], &s->id_size);
     s->weight = c->present[DM_PART_WEIGHT];
     if (c->present[DM_PART_OUTCOMES]) {
         DM_TRY(names_or_numbers(c, DM_PART_OUTCOMES, "outcome_names", "outcome", "outcome", &s->outcome, &named));
