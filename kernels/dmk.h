@@ -94,7 +94,7 @@ typedef struct dmk_sums {
  */
 typedef struct dmk_counts {
     uint32_t key[2], fourth, step; /* step of the first 64 counts; the next 64 are 8 steps on */
-    uint16_t limit[8];             /* ascending */
+    uint16_t limit[8];             /* ascending, the first >= 1 */
 } dmk_counts;
 
 #define DMK_COUNTS 64
