@@ -142,8 +142,8 @@ double dm_sweep_objective_change(const dm_sweep_move *v, const double *ring, int
     return change;
 }
 
-dm_sweep_support dm_sweep_support_of(const dm_sweep_move *v, const dm_sweep_base *base,
-                                     const dm_sweep_ring_sums *ring, int32_t o)
+dm_sweep_support dm_sweep_support_of(const dm_sweep_move *v, const dm_sweep_base *base, const dm_sweep_ring_sums *ring,
+                                     int32_t o)
 {
     const dm_cut *cut = &v->rings->cut[v->cut];
     const bool grows = cut->shift > 0.0;

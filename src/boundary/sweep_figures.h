@@ -22,12 +22,12 @@ typedef struct dm_sweep_figures {
 typedef struct dm_sweep_move {
     const dm_sweep_rings *rings;
     int32_t cut, outcomes;
-    int32_t first, end;    /* cells of its movers */
-    int32_t others;        /* other segments among them */
-    int32_t *other;        /* [others] ascending */
-    int64_t *number;       /* [others] movers */
-    int32_t *slot;         /* [end - first] place of a cell's other segment in `other` */
-    double *weight, *sum;  /* [others] scratch */
+    int32_t first, end;   /* cells of its movers */
+    int32_t others;       /* other segments among them */
+    int32_t *other;       /* [others] ascending */
+    int64_t *number;      /* [others] movers */
+    int32_t *slot;        /* [end - first] place of a cell's other segment in `other` */
+    double *weight, *sum; /* [others] scratch */
 } dm_sweep_move;
 
 /** @retval DEMARC_ERR_MEMORY  give it to dm_sweep_move_clear() all the same */
@@ -49,10 +49,10 @@ double dm_sweep_objective_change(const dm_sweep_move *v, const double *ring, int
 
 /** Customers with outcome o that an outcome's verdict rests on. */
 typedef struct dm_sweep_support {
-    int64_t movers, ones;  /* movers, and those where it is 1 */
+    int64_t movers, ones; /* movers, and those where it is 1 */
     int64_t left, joined; /* customers behind the two means they are held against */
 } dm_sweep_support;
-dm_sweep_support dm_sweep_support_of(const dm_sweep_move *v, const dm_sweep_base *base,
-                                     const dm_sweep_ring_sums *ring, int32_t o);
+dm_sweep_support dm_sweep_support_of(const dm_sweep_move *v, const dm_sweep_base *base, const dm_sweep_ring_sums *ring,
+                                     int32_t o);
 
 #endif

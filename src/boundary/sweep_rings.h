@@ -20,9 +20,9 @@ typedef struct dm_sweep_cell {
 typedef struct dm_sweep_rings {
     int32_t k, shifts;
     const dm_cuts *cuts;
-    const dm_cut *cut;  /* [k, shifts] */
-    int32_t wider;      /* number of positive shifts */
-    int32_t *order;     /* [shifts] the positive ones, nearest to 0 first, then the negative ones likewise */
+    const dm_cut *cut; /* [k, shifts] */
+    int32_t wider;     /* number of positive shifts */
+    int32_t *order;    /* [shifts] the positive ones, nearest to 0 first, then the negative ones likewise */
     int32_t cells;
     dm_sweep_cell *cell; /* [cells] segment by segment, in the order of its cuts, then by `other` */
     int32_t *index;      /* [k, shifts, k] cell of (cut, other), -1 = nobody */

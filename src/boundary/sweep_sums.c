@@ -7,8 +7,8 @@
 #include "base/memory.h"
 #include "linalg/replicate_sums.h"
 
-#define LARGEST 1e100                              /* of an outcome: squares and their sums stay finite */
-#define REPLICATE_BYTES (INT64_C(512) << 20)       /* for replicates without a memory limit */
+#define LARGEST 1e100                        /* of an outcome: squares and their sums stay finite */
+#define REPLICATE_BYTES (INT64_C(512) << 20) /* for replicates without a memory limit */
 
 static double weight_of(const dm_frozen_block *b, int64_t r) { return b->w == NULL ? 1.0 : (double)b->w[r]; }
 
