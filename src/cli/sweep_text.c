@@ -80,6 +80,21 @@ cleanup:
     return st;
 }
 
+/* What stands under every table of tests. */
+static void print_tests(const dm_json_node *root, bool exploratory)
+{
+    const bool holm = strcmp(text_of(root, "adjust"), "holm") == 0;
+    if (integer_of(root, "replicates") == 0) {
+        printf("  0 tests: no replicates, no intervals, no verdicts; observational");
+    } else {
+        printf("  %lld tests in all, p adjusted by %s, %s at most %.4g; [] %.4g%% each; observational",
+               (long long)integer_of(root, "tests"), holm ? "Holm" : "Benjamini-Hochberg",
+               holm ? "family-wise error" : "false discovery rate", real_of(root, "alpha"),
+               100.0 * (1.0 - real_of(root, "alpha")));
+    }
+    puts(exploratory ? ", exploratory" : "");
+}
+
 /* ------------------------------------------------------------------------------------------------ moves */
 
 /* "1: 1,024, 3: 12" */
@@ -178,6 +193,7 @@ static demarc_status print_outcome(const dm_json_node *root, const dm_json_node 
     DM_TRY(begin_table(&t, title, "rrrrrrrrl", heading));
     while (dm_json_next(dm_json_member(root, "shifts"), &c)) DM_TRY(add_effect(&t, c.value, o));
     DM_TRY(cli_table_print(&t));
+    print_tests(root, feature != NULL);
 cleanup:
     cli_table_clear(&t);
     return st;
@@ -185,23 +201,17 @@ cleanup:
 
 /* ------------------------------------------------------------------------------------------------ the rest */
 
-static void print_notes(const dm_json_node *root)
+static void print_notes(const dm_json_node *root, bool exploratory)
 {
-    const double level = 100.0 * (1.0 - real_of(root, "alpha"));
-    const int64_t replicates = integer_of(root, "replicates"), tests = integer_of(root, "tests");
-    const bool holm = strcmp(text_of(root, "adjust"), "holm") == 0;
+    const int64_t replicates = integer_of(root, "replicates");
     putchar('\n');
-    if (replicates > 0) {
-        printf("%lld tests, p adjusted together by %s, %s at most %.4g; [] are %.4g%% percentile intervals of %lld\n"
-               "Poisson-bootstrap replicates, each for itself.\n",
-               (long long)tests, holm ? "Holm" : "Benjamini-Hochberg",
-               holm ? "family-wise error" : "false discovery rate", real_of(root, "alpha"), level,
-               (long long)replicates);
-    } else {
-        puts("0 tests: without replicates (--replicates 0) there are no intervals and no verdicts.");
-    }
-    puts("Offsets are in scaled units squared, means in units of the outcome. Observational: the customers were not\n"
-         "assigned to segments at random, so the table says whom the movers are like, not what moving them would do.");
+    if (replicates > 0)
+        printf("[] are percentile intervals of %lld Poisson-bootstrap replicates. ", (long long)replicates);
+    puts("Offsets are in scaled units squared, means in\n"
+         "units of the outcome. Observational: customers were not assigned to segments at random, so the tables say\n"
+         "whom the movers are like, not what moving them would do.");
+    if (exploratory)
+        puts("Exploratory: an outcome that the segments were drawn by differs between them by construction.");
 }
 
 static demarc_status print_sweep(const dm_json_node *root)
@@ -217,9 +227,7 @@ static demarc_status print_sweep(const dm_json_node *root)
         exploratory = exploratory || dm_json_flag(dm_json_member(c.value, "exploratory"));
         DM_TRY(print_outcome(root, c.value, (int64_t)c.index - 1));
     }
-    print_notes(root);
-    if (exploratory)
-        puts("Exploratory: an outcome that the segments were drawn by differs between them by construction.");
+    print_notes(root, exploratory);
 cleanup:
     return st;
 }
