@@ -11,7 +11,7 @@ except ImportError:
 
 from demarc_testing import SOURCE, Case, main
 
-SCHEMAS = ("diagnostics", "manifest", "info")
+SCHEMAS = ("diagnostics", "manifest", "info", "sweep")
 
 
 def schema(name):
@@ -139,6 +139,16 @@ class Schemas(Case):
         self.assertEqual(found["model"]["sizes"], [s["size"] for s in diagnostics["segments"]])
         self.assertEqual(found["assignments"]["sizes"], found["model"]["sizes"])
         self.assertEqual(found["manifest"]["digest"], diagnostics["digest"])
+
+    def test_boundary_sweep(self):
+        data = self.generate()
+        out, diagnostics, _ = self.fit(data, "3")
+        found = strict_json(self.ok("boundary", "sweep", data, "--model", out / "model.h5", "--json", "--replicates", 20,
+                                    "--shifts", "-0.1,0.2,90", "--seed", 2**64 - 1).stdout)
+        self.check("sweep", found)
+        self.assertEqual(found["objective"], diagnostics["objective"])
+        self.assertEqual([s["size"] for s in found["segments"]], [s["size"] for s in diagnostics["segments"]])
+        self.assertEqual([s["status"] for s in found["shifts"]], ["ok", "ok", "impossible"] * 3)
 
     def test_info_of_customers(self):
         import numpy as np
