@@ -69,8 +69,10 @@ demarc_status dm_solve_spd(int32_t n, const double *a, const double *b, double *
         correct(n, x, low, step);
     }
     if (info != 0) {
-        st = dm_fail(DEMARC_ERR_IMPOSSIBLE, "no unique solution: a linear system of %d unknowns: its matrix is not "
-                                            "positive definite", (int)n);
+        st = dm_fail(DEMARC_ERR_IMPOSSIBLE,
+                     "no unique solution: a linear system of %d unknowns: its matrix is not "
+                     "positive definite",
+                     (int)n);
     }
 cleanup:
     dm_free(factor);

@@ -19,7 +19,8 @@ typedef struct dm_line {
     int64_t n;
     double center; /* mean of x */
     double intercept, slope;
-    double vaa, vab, vbb; /* variance of the intercept, covariance, variance of the slope; NaN before dm_line_spread() */
+    double vaa, vab,
+        vbb; /* variance of the intercept, covariance, variance of the slope; NaN before dm_line_spread() */
 } dm_line;
 
 /** The line; all NaN where x does not vary or n < 3. @param[in] sxx, sxg  sums about the means xbar, gbar */
