@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "store/customer_internal.h"
 #include "store/hdf5_read.h"
+#include "store/id_column.h"
 
 /* One sentence a part: what belongs there, for error lines. */
 static const char *const expected[DM_PARTS] = {
@@ -184,25 +185,6 @@ static demarc_status describe_features(dm_customers *c)
     return names_or_numbers(c, DM_PART_FEATURES, "feature_names", "feature", "f", &s->feature, &s->named);
 }
 
-static void describe_id(dm_customers *c)
-{
-    const dm_column *id = &c->part[DM_PART_ID];
-    switch (c->present[DM_PART_ID] ? id->kind : DM_VALUE_OTHER) {
-    case DM_VALUE_INTEGER:
-        c->schema.id = id->is_signed ? DM_ID_I64 : DM_ID_U64;
-        break;
-    case DM_VALUE_FIXED:
-        c->schema.id = DM_ID_FIXED;
-        c->schema.id_size = id->bytes;
-        break;
-    case DM_VALUE_VARIABLE:
-        c->schema.id = DM_ID_VARIABLE;
-        break;
-    default:
-        c->schema.id = DM_ID_NONE;
-    }
-}
-
 static demarc_status describe_arms(dm_customers *c)
 {
     demarc_status st = DEMARC_OK;
@@ -234,7 +216,7 @@ demarc_status dm_customers_describe(dm_customers *c)
         DM_TRY(open_part(c, (dm_part)part));
         if (c->present[part]) DM_TRY(check_part(c, (dm_part)part));
     }
-    describe_id(c);
+    if (c->present[DM_PART_ID]) s->id = dm_id_kind_of(&c->part[DM_PART_ID], &s->id_size);
     s->weight = c->present[DM_PART_WEIGHT];
     if (c->present[DM_PART_OUTCOMES]) {
         DM_TRY(names_or_numbers(c, DM_PART_OUTCOMES, "outcome_names", "outcome", "outcome", &s->outcome, &named));
