@@ -102,6 +102,7 @@ static demarc_status describe_customers(demarc_context *ctx, const demarc_info_o
                                      .arms = arms,
                                      .arm_size = arm_size,
                                      .arm_name = &s->arm_name,
+                                     .control = s->control,
                                      .propensity = s->propensity,
                                      .channel = &s->channel};
         if (st == DEMARC_OK) st = dm_info_customers_json(&c, json);

@@ -76,6 +76,7 @@ demarc_status dm_info_customers_json(const dm_info_customers *c, char **text)
     bad |= put(o, "weight", json_boolean(c->weight));
     bad |= put(o, "outcomes", dm_json_names(c->outcome));
     bad |= put(o, "arms", arms(c));
+    bad |= put_text(o, "control", c->control);
     bad |= put_integer(o, "propensity_columns", c->propensity);
     bad |= put(o, "channels", dm_json_names(c->channel));
     bad |= put(o, "features", columns(c));

@@ -37,6 +37,7 @@ typedef struct dm_info_customers {
     int32_t arms;               /* arms 0 ... arms - 1 */
     const int64_t *arm_size;    /* [arms] customers */
     const dm_strings *arm_name; /* NULL or fewer than `arms` names: the others have none */
+    const char *control;        /* the control's name; "" = the file names none; NULL = it does not say */
     int32_t propensity;         /* columns of /propensity; 0 = absent */
     const dm_strings *channel;  /* NULL or empty = no /reachable */
 } dm_info_customers;

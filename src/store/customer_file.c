@@ -123,6 +123,7 @@ void dm_customers_close(dm_customers **customers)
     dm_strings_clear(&c->schema.feature);
     dm_strings_clear(&c->schema.outcome);
     dm_strings_clear(&c->schema.arm_name);
+    free(c->schema.control);
     dm_strings_clear(&c->schema.channel);
     free(c);
     *customers = NULL;

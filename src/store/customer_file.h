@@ -31,8 +31,9 @@ typedef struct dm_schema {
     dm_strings outcome; /* [m]; empty = no /outcomes */
     bool arm;
     dm_strings arm_name; /* empty = not named */
-    int32_t propensity;  /* columns; 0 = none */
-    dm_strings channel;  /* [c]; empty = no /reachable */
+    char *control; /* attribute `control` of /arm: the control's name, "" = none is named; NULL = no such attribute */
+    int32_t propensity; /* columns; 0 = none */
+    dm_strings channel; /* [c]; empty = no /reachable */
 } dm_schema;
 
 /**

@@ -185,6 +185,28 @@ static demarc_status describe_features(dm_customers *c)
     return names_or_numbers(c, DM_PART_FEATURES, "feature_names", "feature", "f", &s->feature, &s->named);
 }
 
+/* Which arm is the control is somebody's word, and a file may say that nobody gave it. */
+static demarc_status read_control(dm_customers *c)
+{
+    demarc_status st = DEMARC_OK;
+    dm_strings text = {0};
+    bool present = false;
+    DM_TRY(
+        dm_hdf5_attribute_texts(c->part[DM_PART_ARM].set, c->path, c->name[DM_PART_ARM], "control", &text, &present));
+    if (!present) goto cleanup;
+    if (text.count != 1) {
+        st = dm_fail(DEMARC_ERR_DATA,
+                     "wrong number of names: %s, %s, attribute control has %d: name one arm, or give it an empty text",
+                     c->path, c->name[DM_PART_ARM], (int)text.count);
+        goto cleanup;
+    }
+    c->schema.control = text.item[0];
+    text.item[0] = NULL;
+cleanup:
+    dm_strings_clear(&text);
+    return st;
+}
+
 static demarc_status describe_arms(dm_customers *c)
 {
     demarc_status st = DEMARC_OK;
@@ -192,6 +214,7 @@ static demarc_status describe_arms(dm_customers *c)
     bool named = false;
     s->arm = c->present[DM_PART_ARM];
     if (s->arm) st = read_names(c, DM_PART_ARM, "arm_names", "arm", -1, &s->arm_name, &named);
+    if (st == DEMARC_OK && s->arm) st = read_control(c);
     if (st != DEMARC_OK || !c->present[DM_PART_PROPENSITY]) return st;
     s->propensity = (int32_t)c->part[DM_PART_PROPENSITY].columns;
     if (named && s->arm_name.count != s->propensity) {

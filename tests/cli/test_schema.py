@@ -155,6 +155,18 @@ class Schemas(Case):
         self.assertIsNone(found["arms"])
         self.assertEqual(found["id"]["kind"], "row")
 
+    def test_info_of_arms(self):
+        """Who is the control is told, and that nobody is."""
+        table = "x,group\n" + "".join(f"{i},{('mail', 'Call')[i % 2]}\n" for i in range(9))
+        for given, want in (([], ""), (["--control", "mail"], "mail")):
+            (self.tmp / "a.csv").write_text(table)
+            self.ok("import", self.tmp / "a.csv", self.tmp / "a.h5", "--arm", "group", "--force", *given)
+            found = strict_json(self.ok("info", self.tmp / "a.h5", "--json").stdout)
+            self.check("info", found)
+            self.assertEqual(found["control"], want)
+            self.assertRegex(self.ok("info", self.tmp / "a.h5").stdout,
+                             r"(?m)^control +" + (want or r"none named \(give --control NAME\)") + "$")
+
 
 if __name__ == "__main__":
     main()
