@@ -344,9 +344,9 @@ static demarc_status fill_side(const analysis *a, int32_t side, const dm_analyze
     for (int arm = 0; arm < 2; arm++) s->mean[arm] = sum[arm] / (double)s->n[arm]; /* NaN without rows */
     DM_TRY(side_effect(a, side, 0, &plain, &plain_variance));
     DM_TRY(side_effect(a, side, 3, &effect, &variance));
-    s->effect = dm_estimate_of(effect, variance, r->alpha);
-    s->unadjusted = dm_estimate_of(plain, plain_variance, r->alpha);
-    s->anytime = dm_confidence_sequence(effect, variance, s->n[0] + s->n[1], s->customers, r->alpha);
+    s->effect = dm_estimate_of(effect, variance, r->head.alpha);
+    s->unadjusted = dm_estimate_of(plain, plain_variance, r->head.alpha);
+    s->anytime = dm_confidence_sequence(effect, variance, s->n[0] + s->n[1], s->customers, r->head.alpha);
     s->cuped = a->pre;
     s->theta = a->center[side_begin(a, side)].theta;
     s->variance_reduction = 1.0 - variance / plain_variance;
@@ -368,7 +368,7 @@ static demarc_status fill_points(const analysis *a, int32_t b, dm_analyze_bounda
             end = group_end(a, side, s);
             if (a->center[s].group < 0) continue;
             group_cells(a, s, end, 3, cell);
-            dm_post_stratified(1, (const dm_arm_cell(*)[2])&cell, &effect, &variance);
+            dm_post_stratified(1, (const dm_arm_cell(*)[2]) & cell, &effect, &variance);
             for (int64_t k = 2 * (int64_t)s; k < 2 * (int64_t)end; k++) margins += a->first[3 * k + 2];
             const double n = (double)(cell[0].n + cell[1].n), sign = (side & 1) != 0 ? 1.0 : -1.0;
             out->point[out->points++] = (dm_analyze_point){.side = side & 1,
@@ -398,10 +398,10 @@ static demarc_status fill_boundary(const analysis *a, int32_t b, const dm_analyz
         out->observed += s->n[0] + s->n[1];
     }
     DM_TRY(fill_points(a, b, out));
-    out->intercept = dm_estimate_of(line->intercept, line->vaa, r->alpha);
-    out->slope = dm_estimate_of(line->slope, line->vbb, r->alpha);
+    out->intercept = dm_estimate_of(line->intercept, line->vaa, r->head.alpha);
+    out->slope = dm_estimate_of(line->slope, line->vbb, r->head.alpha);
     out->covariance = line->vab;
-    out->crosses = dm_line_crossing(line, r->alpha, &crossing);
+    out->crosses = dm_line_crossing(line, r->head.alpha, &crossing);
     out->crossing = crossing.value;
     out->crossing_low = crossing.low;
     out->crossing_high = crossing.high;
@@ -424,11 +424,11 @@ static demarc_status judge(dm_analyze_report *r)
         }
         p[i] = s->p;
     }
-    DM_TRY(dm_adjust_p(r->adjust, p, sides, p, &r->tests));
+    DM_TRY(dm_adjust_p(r->head.adjust, p, sides, p, &r->head.tests));
     for (int64_t i = 0; i < sides; i++) {
         dm_analyze_side *s = &r->boundary[i / 2].side[i % 2];
         s->p_adjusted = p[i];
-        if (p[i] <= r->alpha) s->verdict = s->effect.value > 0.0 ? DM_HELPS : DM_HURTS;
+        if (p[i] <= r->head.alpha) s->verdict = s->effect.value > 0.0 ? DM_HELPS : DM_HURTS;
     }
 cleanup:
     dm_free(p);
@@ -451,6 +451,10 @@ cleanup:
 static demarc_status create(analysis *a, dm_comm *comm, int threads, dm_joined_row *row, int64_t count)
 {
     demarc_status st = DEMARC_OK;
+    if (a->facts->boundaries > INT32_MAX / 8 / a->facts->distance_strata) {
+        return dm_fail(DEMARC_ERR_DATA, "too many strata: %d boundaries x 2 x %d: analyze: plan fewer",
+                       (int)a->facts->boundaries, (int)a->facts->distance_strata);
+    }
     a->strata = 2 * a->facts->boundaries * a->facts->distance_strata;
     a->cells = 2 * a->strata;
     DM_TRY(dm_alloc_zero(a->count, a->cells, "cells"));

@@ -258,10 +258,11 @@ static demarc_status fail_results(const join *j, int64_t first)
         return dm_fail(DEMARC_ERR_DATA, "duplicate id '%s': %s, %s, rows %lld and %lld: give every customer one row",
                        text, path, where, (long long)first, (long long)row);
     default:
-        return dm_fail(DEMARC_ERR_DATA,
-                       "bad value of '%s': %s, row %lld (id '%s'): give a number below 1e100, or NaN where there is none",
-                       dm_customers_schema(j->results)->outcome.item[kind == FAULT_PRE ? j->pre : j->outcome], path,
-                       (long long)row, text);
+        return dm_fail(
+            DEMARC_ERR_DATA,
+            "bad value of '%s': %s, row %lld (id '%s'): give a number below 1e100, or NaN where there is none",
+            dm_customers_schema(j->results)->outcome.item[kind == FAULT_PRE ? j->pre : j->outcome], path,
+            (long long)row, text);
     }
 }
 

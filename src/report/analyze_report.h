@@ -9,8 +9,8 @@
 #define DM_REPORT_ANALYZE_REPORT_H
 
 #include "base/status.h"
+#include "report/boundary_head.h"
 #include "stats/confidence_sequence.h"
-#include "stats/multiplicity.h"
 #include "stats/sample_ratio.h"
 #include "stats/weighted_mean.h"
 
@@ -59,13 +59,7 @@ typedef struct dm_analyze_boundary {
 } dm_analyze_boundary;
 
 typedef struct dm_analyze_report {
-    int64_t n;           /* customers of the experiment */
-    int32_t d, k;        /* of the model; 0 = none was given */
-    char digest[40];     /* of the frozen model */
-    uint64_t seed;
-    double alpha;
-    dm_adjust adjust;
-    int64_t tests;
+    dm_boundary_head head;                            /* n: customers of the experiment */
     const char *experiment, *results, *outcome, *pre; /* borrowed; pre NULL = none */
     double srm_alpha, max_attrition;
     int64_t min_cell, min_events;
