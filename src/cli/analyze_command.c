@@ -90,7 +90,7 @@ cleanup:
 
 static const char *const argument_names[] = {"EXPERIMENT.h5", "RESULTS.h5", NULL};
 
-const cli_command cli_boundary_analyze = {
+const cli_command cli_analyze = {
     .name = "boundary analyze",
     .summary = "from an experiment's outcomes: effect of switching per boundary, where it crosses zero, what to do",
     .arguments = "EXPERIMENT.h5 RESULTS.h5",
