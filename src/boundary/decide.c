@@ -16,8 +16,8 @@ static void place_line(dm_analyze_boundary *b, int from)
     b->distance = usable ? x : sign * b->band;
     b->offset_difference = -2.0 * b->gap * b->distance;
     b->reason = usable ? "switching helps on one side only: the line moves to where the effect crosses zero"
-                       : "switching helps on one side only and no crossing is known there: the line moves to the edge "
-                         "of the band";
+                       : "switching helps on one side only, and the effect is not known to cross zero within the band "
+                         "there: the line moves to the edge of the band";
 }
 
 static void decide_one(dm_analyze_boundary *b)
@@ -124,7 +124,7 @@ demarc_status dm_decide_offsets(dm_analyze_report *r, int32_t k, const int64_t *
     for (int32_t j = 0; j < k; j++) change[j] = unknown[j] < 0 ? 0.0 : solution[unknown[j]];
     for (int32_t i = 0; i < r->boundaries; i++) {
         dm_analyze_boundary *b = &r->boundary[i];
-        if (b->moves) b->achieved = -(change[b->segments[1]] - change[b->segments[0]]) / (2.0 * b->gap);
+        b->shift = -(change[b->segments[1]] - change[b->segments[0]]) / (2.0 * b->gap);
     }
 cleanup:
     dm_free(component);

@@ -24,7 +24,7 @@ void dm_decide(dm_analyze_report *r);
  * @param[in]     k       segments
  * @param[in]     size    [k] customers of each segment; NULL = not known (the differences do not depend on it)
  * @param[out]    change  [k] change of each offset, scaled units squared
- * @param[in,out] r       `achieved` is filled for the boundaries that move
+ * @param[in,out] r       `shift` of every boundary is filled
  */
 demarc_status dm_decide_offsets(dm_analyze_report *r, int32_t k, const int64_t *size, double *change);
 

@@ -99,10 +99,11 @@ const cli_command cli_analyze = {
         "RESULTS.h5 is a customer file with /id and /outcomes; it need not have features, and its rows may come in\n"
         "any order. A customer without a row, or whose outcome is NaN, is missing. Effects are randomised and\n"
         "post-stratified. When the arms do not hold the customers that were planned, or outcomes are missing for\n"
-        "too many or more often in one arm, the verdicts are stopped.\n",
+        "too many or more often in one arm, the verdicts are stopped. In the example nobody was treated (an A/A\n"
+        "test): there is nothing to find.\n",
     .example = "  demarc generate customers.h5 --customers 20000 --outcomes\n"
-               "  demarc fit customers.h5 --segments 3 --out run1\n"
-               "  demarc boundary plan customers.h5 --model run1/model.h5 --band-share 1 --out trial\n"
-               "  demarc boundary analyze trial/experiment.h5 customers.h5 --model run1/model.h5\n",
+               "  demarc fit customers.h5 --segments 2 --out run1\n"
+               "  demarc boundary plan customers.h5 --model run1/model.h5 --outcome spend --band-share 1 --out trial\n"
+               "  demarc boundary analyze trial/experiment.h5 customers.h5 --pre pre_spend\n",
     .run = run,
 };

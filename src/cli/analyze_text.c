@@ -58,13 +58,13 @@ static demarc_status estimate_cell(cli_table *t, const node *o)
     return cli_table_cellf(t, "%.4g [%.4g, %.4g]", value, low, high);
 }
 
-/* "0|3" */
+/* "0-3" */
 static demarc_status pair_cell(cli_table *t, const node *boundary)
 {
     int64_t pair[2] = {0, 0};
     dm_json_cursor c = {0};
     for (int i = 0; i < 2 && dm_json_next(at(boundary, "segments"), &c); i++) (void)dm_json_integer(c.value, &pair[i]);
-    return cli_table_cellf(t, "%lld|%lld", (long long)pair[0], (long long)pair[1]);
+    return cli_table_cellf(t, "%lld-%lld", (long long)pair[0], (long long)pair[1]);
 }
 
 static demarc_status headings(cli_table *t, const char *const *text)
@@ -256,9 +256,10 @@ cleanup:
 
 static demarc_status print_decisions(node *root)
 {
-    static const char *const heading[] = {"boundary", "decision", "new line at", "achieved", "reason", NULL};
+    static const char *const heading[] = {"boundary", "decision", "line wanted at", "comes to lie at", "reason", NULL};
     demarc_status st = DEMARC_OK;
     cli_table t;
+    bool moves = false;
     cli_table_begin(&t, "llrrl");
     t.indent = "  ";
     title("decisions");
@@ -268,11 +269,14 @@ static demarc_status print_decisions(node *root)
         const node *move = at(b.value, "move");
         DM_TRY(pair_cell(&t, b.value));
         DM_TRY(cli_table_cell(&t, word(b.value, "decision")));
+        moves = moves || dm_json_count(move) > 0;
         DM_TRY(real_cell(&t, number(move, "distance")));
-        DM_TRY(real_cell(&t, number(move, "achieved")));
+        DM_TRY(real_cell(&t, number(b.value, "shift")));
         DM_TRY(cli_table_cell(&t, word(b.value, "reason")));
     }
     DM_TRY(cli_table_print(&t));
+    if (moves)
+        puts("  lines that share a segment move together: what comes nearest to all wishes, weighted by customers");
 cleanup:
     cli_table_clear(&t);
     return st;
@@ -304,8 +308,9 @@ static void print_head(const node *root)
     char experiment[1024], outcome[256], n[32];
     dm_text_escape(experiment, sizeof experiment, word(root, "experiment"));
     dm_text_escape(outcome, sizeof outcome, word(root, "outcome"));
-    printf("%s: %s customers at %lld boundaries, outcome '%s'\n", experiment, cli_grouped(n, whole(root, "n")),
-           (long long)dm_json_count(at(root, "boundaries")), outcome);
+    const int64_t boundaries = dm_json_count(at(root, "boundaries"));
+    printf("%s: %s customers at %lld %s, outcome '%s'\n", experiment, cli_grouped(n, whole(root, "n")),
+           (long long)boundaries, boundaries == 1 ? "boundary" : "boundaries", outcome);
 }
 
 demarc_status cli_analyze_print(const char *json)

@@ -162,7 +162,7 @@ static json_t *move(const dm_analyze_boundary *b)
     json_t *o = json_object();
     int bad = dm_put_real(o, "distance", b->distance);
     bad |= dm_put_real(o, "offset_difference", b->offset_difference);
-    bad |= dm_put_real(o, "achieved", b->achieved);
+    bad |= dm_put_real(o, "achieved", b->shift);
     return dm_json_finish(o, bad);
 }
 
@@ -183,6 +183,7 @@ static json_t *boundary(const dm_analyze_boundary *b, int32_t index)
     bad |= dm_put(o, "decision", decision(b));
     bad |= dm_put_text(o, "reason", b->reason);
     bad |= dm_put(o, "move", move(b));
+    bad |= dm_put_real(o, "shift", b->shift);
     return dm_json_finish(o, bad);
 }
 

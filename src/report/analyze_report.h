@@ -55,7 +55,7 @@ typedef struct dm_analyze_boundary {
     const char *reason; /* static */
     bool moves;
     double distance, offset_difference; /* of the new line; wanted change of (second's offset - first's) */
-    double achieved;                    /* where the line comes to lie when all boundaries have had their say */
+    double shift; /* where the line comes to lie when all boundaries have had their say; 0 when none moves */
 } dm_analyze_boundary;
 
 typedef struct dm_analyze_report {
