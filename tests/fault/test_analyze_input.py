@@ -86,6 +86,20 @@ class BadResults(Analyze):
              r"lengths differ.*/outcomes"),
         ])
 
+    def test_repeated_ids_that_meet_out_of_order(self):
+        """Rows travel in batches: on two ranks row 80000 arrives before row 70000."""
+        n = 150000
+        e = write_experiment(self.inputs / "large.h5", n)
+        ids = e["id"].copy()
+        ids[80000] = ids[70000]
+        in_results = write_results(self.inputs / "large_twice.h5", ids, {"spend": np.zeros(n)})
+        write_experiment(self.inputs / "twice_planned.h5", n, ids=ids)
+        self.check_all([
+            ("results", self.run_on(in_results, experiment=self.inputs / "large.h5"), 3, r"large_twice.*rows 70000 and 80000"),
+            ("experiment", self.run_on(in_results, experiment=self.inputs / "twice_planned.h5"), 3,
+             r"twice_planned.*rows 70000 and 80000"),
+        ], layouts=(1, 2))
+
     def test_values(self):
         y = dict(self.y)
         y["spend"] = y["spend"].copy()

@@ -114,6 +114,7 @@ class Planted(t.Case):
         b = got["boundaries"][0]
         self.assertEqual([s["verdict"] for s in b["sides"]], ["helps", "hurts"], b)
         self.assertEqual(b["decision"], "widen 1")
+        self.assertTrue(b["curve"]["slope"]["low"] < 3 < b["curve"]["slope"]["high"], b["curve"])
         self.assertTrue(b["crossing"]["low"] < self.CROSSING < b["crossing"]["high"], b["crossing"])
         self.assertLess(b["crossing"]["high"] - b["crossing"]["low"], 0.2)
         self.assertEqual(b["move"]["distance"], b["crossing"]["value"])
