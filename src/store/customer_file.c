@@ -69,7 +69,8 @@ static demarc_status check_same_file(const dm_customers *c, dm_comm *comm)
     return dm_fail(DEMARC_ERR_DATA, "ranks see different files: %s: use a file system that all hosts share", c->path);
 }
 
-demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths)
+static demarc_status open_by(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths,
+                             dm_part base)
 {
     demarc_status st = DEMARC_OK;
     int rank = dm_comm_rank(comm);
@@ -78,6 +79,7 @@ demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *p
     DM_TRY_ALL(comm,
                c != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: customer file: free some memory"));
     c->file = DM_HDF5_NONE;
+    c->base = base;
     DM_TRY_ALL(comm, path != NULL && path[0] != 0
                          ? DEMARC_OK
                          : dm_fail(DEMARC_ERR_USAGE, "no customer file: empty path: name an HDF5 file"));
@@ -96,6 +98,16 @@ demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *p
 cleanup:
     dm_customers_close(&c);
     return st;
+}
+
+demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths)
+{
+    return open_by(out, comm, path, paths, DM_PART_FEATURES);
+}
+
+demarc_status dm_customers_open_results(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths)
+{
+    return open_by(out, comm, path, paths, DM_PART_ID);
 }
 
 void dm_customers_close(dm_customers **customers)

@@ -41,6 +41,11 @@ typedef struct dm_schema {
  * @retval DEMARC_ERR_DATA  missing, not HDF5, truncated, wrong type or shape; the line names file and dataset
  */
 demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths);
+/**
+ * The same for a file of what became of customers: it must have /id, and need not have /features (d is 0, and they cannot be
+ * read).
+ */
+demarc_status dm_customers_open_results(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths);
 void dm_customers_close(dm_customers **c);
 const dm_schema *dm_customers_schema(const dm_customers *c);
 const char *dm_customers_path(const dm_customers *c);

@@ -65,10 +65,9 @@ static demarc_status check_part(dm_customers *c, dm_part part)
         return dm_fail(DEMARC_ERR_DATA, "too many columns: %s, %s is %s: at most %d are possible", c->path,
                        c->name[part], column->shape_text, (int)INT32_MAX);
     }
-    if (part != DM_PART_FEATURES && column->rows != c->schema.n) {
+    if (part != c->base && column->rows != c->schema.n) {
         return dm_fail(DEMARC_ERR_DATA, "lengths differ: %s, %s has %lld rows but %s has %lld: give one row a customer",
-                       c->path, c->name[part], (long long)column->rows, c->name[DM_PART_FEATURES],
-                       (long long)c->schema.n);
+                       c->path, c->name[part], (long long)column->rows, c->name[c->base], (long long)c->schema.n);
     }
     return DEMARC_OK;
 }
@@ -110,7 +109,7 @@ static demarc_status open_part(dm_customers *c, dm_part part)
     bool exists = false;
     demarc_status st = dm_hdf5_exists(c->file, c->path, c->name[part], &exists);
     if (st != DEMARC_OK) return st;
-    if (!exists) return c->asked[part] || part == DM_PART_FEATURES ? fail_missing(c, part) : DEMARC_OK;
+    if (!exists) return c->asked[part] || part == c->base ? fail_missing(c, part) : DEMARC_OK;
     st = dm_column_open(&c->part[part], c->file, c->path, c->name[part], is_list(part));
     if (st == DEMARC_OK) c->present[part] = true;
     return st;
@@ -154,22 +153,29 @@ static demarc_status names_or_numbers(const dm_customers *c, dm_part part, const
 
 /* ------------------------------------------------------------------------------------------------ schema */
 
+/* The dataset that must be there, whose rows are the customers. */
+static demarc_status describe_base(dm_customers *c)
+{
+    const dm_column *base = &c->part[c->base];
+    demarc_status st = open_part(c, c->base);
+    if (st == DEMARC_OK) st = check_part(c, c->base);
+    if (st != DEMARC_OK) return st;
+    if (base->rows == 0) {
+        return dm_fail(DEMARC_ERR_DATA, "no customers: %s, %s is %s: store at least one row", c->path, base->path,
+                       base->shape_text);
+    }
+    if (!base->written) {
+        return dm_fail(DEMARC_ERR_DATA, "no values: %s, %s was created but never written: write the file again",
+                       c->path, base->path);
+    }
+    c->schema.n = base->rows;
+    return DEMARC_OK;
+}
+
 static demarc_status describe_features(dm_customers *c)
 {
     dm_schema *s = &c->schema;
     const dm_column *f = &c->part[DM_PART_FEATURES];
-    demarc_status st = open_part(c, DM_PART_FEATURES);
-    if (st == DEMARC_OK) st = check_part(c, DM_PART_FEATURES);
-    if (st != DEMARC_OK) return st;
-    if (f->rows == 0) {
-        return dm_fail(DEMARC_ERR_DATA, "no customers: %s, %s is %s: store at least one row", c->path, f->path,
-                       f->shape_text);
-    }
-    if (!f->written) {
-        return dm_fail(DEMARC_ERR_DATA, "no values: %s, %s was created but never written: write the file again",
-                       c->path, f->path);
-    }
-    s->n = f->rows;
     s->d = (int32_t)f->columns;
     s->exact_f16 = f->kind == DM_VALUE_FLOAT && f->bytes == 2;
     s->exact_f32 = f->kind == DM_VALUE_FLOAT ? f->bytes <= 4 : f->kind == DM_VALUE_BOOL || f->bytes <= 2;
@@ -226,8 +232,10 @@ demarc_status dm_customers_describe(dm_customers *c)
     hsize_t bytes = 0;
     bool named = false;
     if (H5Fget_filesize(c->file, &bytes) >= 0) s->file_bytes = (int64_t)bytes;
-    DM_TRY(describe_features(c));
-    for (int part = DM_PART_FEATURES + 1; part < DM_PARTS; part++) {
+    DM_TRY(describe_base(c));
+    if (c->base == DM_PART_FEATURES) DM_TRY(describe_features(c));
+    for (int part = 0; part < DM_PARTS; part++) {
+        if (part == (int)c->base) continue;
         DM_TRY(open_part(c, (dm_part)part));
         if (c->present[part]) DM_TRY(check_part(c, (dm_part)part));
     }
