@@ -355,7 +355,7 @@ DEMARC_API demarc_status demarc_boundary_analyze(demarc_context *ctx, const dema
 /* ------------------------------------------------------------------------------------------------ info */
 
 typedef struct demarc_info_options {
-    const char *path; /**< customer file, model, assignments or results directory */
+    const char *path; /**< customer file, model, assignments, results directory, experiment or critical offsets */
     demarc_paths paths;
 } demarc_info_options;
 

@@ -229,9 +229,10 @@ const cli_command cli_plan = {
              "salt and id: the assignment depends on nothing else and can be recomputed. A design in which a test has\n"
              "less power than asked for is refused (exit code 4) unless --force; with --dry-run --force any design is\n"
              "shown. Treat by experiment.h5 (/id, /arm: 0 keep, 1 switch), then run demarc boundary analyze.\n",
-    .example = "  demarc generate customers.h5 --customers 50000 --segments 4 --outcomes\n"
-               "  demarc fit customers.h5 --segments 4 --out run1\n"
-               "  demarc boundary plan customers.h5 --model run1/model.h5 --out plan1 --boundaries 1-2,1-3 --effect 15\n"
-               "  demarc info plan1/experiment.h5\n",
+    .example =
+        "  demarc generate customers.h5 --customers 50000 --segments 4 --outcomes\n"
+        "  demarc fit customers.h5 --segments 4 --out run1\n"
+        "  demarc boundary plan customers.h5 --model run1/model.h5 --out plan1 --boundaries 1-2,1-3 --effect 15\n"
+        "  demarc info plan1\n",
     .run = run,
 };
