@@ -273,13 +273,14 @@ typedef struct demarc_sweep_options {
     int32_t replicates; /**< Poisson-bootstrap replicates, >= 0; 0 = no intervals and no verdicts */
     double alpha;       /**< family-wise level, also of the intervals: 1 - alpha; (0, 1) */
     demarc_adjust adjust;
-    int64_t min_cell; /**< fewer movers than this: "not enough data" */
+    int64_t min_cell;   /**< fewer movers than this: "not enough data"; also of the customers they are held against */
+    int64_t min_events; /**< a binary outcome needs this many ones and zeros among the movers */
     uint64_t seed;
-    const char *out;   /**< HDF5 file of /id, /segment, /critical_offset [n, k]; NULL = none */
-    const char *apply; /**< model.h5 to write with segment apply_segment moved by apply_shift; NULL = none */
-    int32_t apply_segment;
-    double apply_shift;
-    bool force, dry_run;
+    const char *out;       /**< HDF5 file of /id, /segment, /critical_offset [n, k]; NULL = none */
+    const char *apply;     /**< model.h5 to write with segment apply_segment moved by apply_shift; NULL = none */
+    int32_t apply_segment; /**< default -1: with apply it must be given */
+    double apply_shift;    /**< > -1, not 0; need not be one of `shifts` */
+    bool force, dry_run;   /**< dry_run: check, log the plan; *json is NULL */
 } demarc_sweep_options;
 
 DEMARC_API void demarc_sweep_options_default(demarc_sweep_options *o);

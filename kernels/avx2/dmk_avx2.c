@@ -11,4 +11,5 @@ static inline __attribute__((always_inline)) void widen_f16c(const uint16_t *v, 
 #define DMK_WIDEN_F16 widen_f16c
 #define DMK_VARIANT avx2
 #define DMK_NEAREST dmk_nearest_avx2
+#define DMK_ROW_COUNTS dmk_row_counts_avx2
 #include "generic/dmk_generic.h"

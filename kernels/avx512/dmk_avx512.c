@@ -12,4 +12,5 @@ static inline __attribute__((always_inline)) void widen_avx512(const uint16_t *v
 #define DMK_NEAREST dmk_nearest_avx512
 #define DMK_NEAREST_TWO dmk_nearest_two_avx512
 #define DMK_MOVE dmk_move_avx512
+#define DMK_ROW_COUNTS dmk_row_counts_avx512
 #include "generic/dmk_generic.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "boundary/moved_sizes.h"
 #include "boundary/order_select.h"
 
 struct dm_cuts {
@@ -19,31 +20,6 @@ typedef struct cut_groups {
     int32_t *segment; /* [count] ascending */
     int32_t *group;   /* [k] -1 = no cut */
 } cut_groups;
-
-typedef struct size_count {
-    int32_t k;
-    int64_t *size; /* [threads, k] */
-} size_count;
-
-static void count_sizes(void *context, int thread, const dm_frozen_block *b)
-{
-    const size_count *s = context;
-    int64_t *size = s->size + (int64_t)thread * s->k;
-    for (int64_t r = 0; r < b->rows; r++) size[b->segment[r]]++;
-}
-
-/* Customers of each segment now. Collective. @param[out] size  [threads, k]; the first k are the answer */
-static demarc_status present_sizes(const dm_frozen *f, int64_t *size)
-{
-    demarc_status st = DEMARC_OK;
-    const int32_t k = f->model->k;
-    size_count s = {.k = k, .size = size};
-    DM_TRY_ALL(f->comm, dm_frozen_pass(f, 0, count_sizes, &s));
-    for (int64_t i = k; i < (int64_t)f->threads * k; i++) size[i % k] += size[i];
-    dm_comm_sum_i64(f->comm, size, k);
-cleanup:
-    return st;
-}
 
 static dm_order_key key_of(const dm_frozen_block *b, int64_t r, int32_t segment, int32_t group)
 {
@@ -128,7 +104,7 @@ demarc_status dm_cuts_find(dm_cuts **out, const dm_frozen *f, int32_t cuts, dm_c
     if (st == DEMARC_OK) st = dm_alloc(query, cuts, "cuts");
     if (st == DEMARC_OK) st = dm_alloc(g.segment, k, "cuts");
     if (st == DEMARC_OK) st = dm_alloc(g.group, k, "cuts");
-    if (st == DEMARC_OK) st = dm_alloc_zero(size, (int64_t)f->threads * k, "cuts");
+    if (st == DEMARC_OK) st = dm_alloc(size, k, "cuts");
     DM_TRY_ALL(f->comm, st);
     for (int32_t j = 0; j < k; j++) g.group[j] = -1;
     for (int32_t i = 0; i < cuts; i++) g.group[cut[i].segment] = 0;
@@ -137,7 +113,7 @@ demarc_status dm_cuts_find(dm_cuts **out, const dm_frozen *f, int32_t cuts, dm_c
         g.group[j] = g.count;
         g.segment[g.count++] = j;
     }
-    DM_TRY(present_sizes(f, size));
+    DM_TRY(dm_moved_sizes(f, f->model->offsets, size)); /* as they are */
     c->cut = cut;
     plan_cuts(c, &g, dm_rows_global(f->rows), size, cuts, cut, query, &queries);
     if (queries > 0) DM_TRY(dm_order_find(&c->order, f, g.count, g.count, keys_of, &g, queries, query));

@@ -6,7 +6,7 @@
 
 enum { TESTS_MAX = 8 };
 
-const cli_command *const cli_boundary_tests[] = {&cli_plan, NULL};
+const cli_command *const cli_boundary_tests[] = {&cli_sweep, &cli_plan, NULL};
 
 static void list_tests(void)
 {
