@@ -327,7 +327,8 @@ typedef struct demarc_plan_options {
     double alpha, power;
     int64_t min_cell;
     uint64_t seed;
-    bool force, dry_run; /**< force also accepts a design below `power` */
+    bool force,
+        dry_run; /**< force also accepts a design that is too small; a dry run makes the design and writes nothing */
 } demarc_plan_options;
 
 DEMARC_API void demarc_plan_options_default(demarc_plan_options *o);

@@ -41,10 +41,9 @@ const cli_command cli_info = {
     .summary = "describe and audit a customer file, a model, an experiment, or results",
     .arguments = "FILE",
     .argument = argument_names,
-    .notes =
-        "Of a customer file: per column the count, missing and non-finite values, min, max, mean, sd; whether\n"
-        "ids are unique. FILE may also be model.h5, assignments.h5 or the directory of a fit, the experiment.h5 of a\n"
-        "plan, or the critical offsets of a sweep.\n",
+    .notes = "Of a customer file: per column the count, missing and non-finite values, min, max, mean, sd; whether\n"
+             "ids are unique. FILE may also be model.h5, assignments.h5 or the directory of a fit, experiment.h5\n"
+             "or the directory of a plan, or the critical offsets of a sweep.\n",
     .example = "  demarc generate customers.h5 --customers 20000 --missing-share 0.01\n"
                "  demarc info customers.h5\n",
     .run = run,
