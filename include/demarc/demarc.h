@@ -330,7 +330,8 @@ typedef struct demarc_plan_options {
     double alpha, power;
     int64_t min_cell;
     uint64_t seed;
-    bool force, dry_run; /**< force also accepts a design below `power` */
+    bool force,
+        dry_run; /**< force also accepts a design that is too small; a dry run makes the design and writes nothing */
 } demarc_plan_options;
 
 DEMARC_API void demarc_plan_options_default(demarc_plan_options *o);
@@ -359,7 +360,7 @@ DEMARC_API demarc_status demarc_boundary_analyze(demarc_context *ctx, const dema
 /* ------------------------------------------------------------------------------------------------ info */
 
 typedef struct demarc_info_options {
-    const char *path; /**< customer file, model, assignments or results directory */
+    const char *path; /**< customer file, model, assignments, results directory, experiment or critical offsets */
     demarc_paths paths;
 } demarc_info_options;
 

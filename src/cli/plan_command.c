@@ -225,14 +225,14 @@ const cli_command cli_plan = {
     .summary = "design a randomised experiment around boundaries",
     .arguments = "DATA.h5 --model MODEL.h5 --out DIR",
     .argument = argument_names,
-    .notes = "Customers near a boundary keep their segment or are treated as the one on the other side, by a hash of\n"
-             "salt and id: the assignment depends on nothing else and can be recomputed. A design in which a test has\n"
-             "less power than asked for is refused (exit code 4) unless --force; with --dry-run --force any design is\n"
-             "shown. Treat by experiment.h5 (/id, /arm: 0 keep, 1 switch), then run demarc boundary analyze.\n",
-    .example =
-        "  demarc generate customers.h5 --customers 50000 --segments 4 --outcomes\n"
-        "  demarc fit customers.h5 --segments 4 --out run1\n"
-        "  demarc boundary plan customers.h5 --model run1/model.h5 --out plan1 --boundaries 1-2,1-3 --effect 15\n"
-        "  demarc info plan1/experiment.h5\n",
+    .notes = "Customers near a boundary keep their segment or are treated as the one on the other side, by a\n"
+             "hash of salt and id: the assignment depends on nothing else and can be recomputed. A design in\n"
+             "which a test has less power than asked for is refused (exit code 4) unless --force; --dry-run\n"
+             "--force shows any design. Treat by experiment.h5 (/id, /arm: 0 keep, 1 switch), then run demarc\n"
+             "boundary analyze.\n",
+    .example = "  demarc generate customers.h5 --customers 50000 --segments 4 --outcomes\n"
+               "  demarc fit customers.h5 --segments 4 --out run1\n"
+               "  demarc boundary plan customers.h5 --model run1/model.h5 --out plan1 --boundaries 1-3 --effect 15\n"
+               "  demarc info plan1\n",
     .run = run,
 };

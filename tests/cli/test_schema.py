@@ -150,6 +150,32 @@ class Schemas(Case):
         self.assertEqual([s["size"] for s in found["segments"]], [s["size"] for s in diagnostics["segments"]])
         self.assertEqual([s["status"] for s in found["shifts"]], ["ok", "ok", "impossible"] * 3)
 
+    def test_info_of_boundary_tests(self):
+        import h5py
+        import numpy as np
+        data = self.generate()
+        out, _, _ = self.fit(data, "3")
+        plan, offsets = self.tmp / "plan", self.tmp / "offsets.h5"
+        self.ok("boundary", "plan", data, "--model", out / "model.h5", "--out", plan, "--force", "--seed", 2 ** 63)
+        found = strict_json(self.ok("info", plan, "--json").stdout)
+        self.check("info", found)
+        self.assertEqual(found["kind"], "experiment")
+        self.assertEqual(found["path"], str(plan / "experiment.h5"))
+        designed = strict_json((plan / "plan.json").read_text(encoding="utf-8"))
+        self.assertEqual(found["seed"], designed["seed"])
+        self.assertEqual(found["n"], designed["customers"])
+        for b, want in zip(found["boundaries"], designed["boundaries"], strict=True):
+            self.assertEqual([b["segment"], b["other"]], want["segments"])
+            for arm in ("keep", "switch"):
+                self.assertEqual(b[arm], sum(s[arm] for s in want["sides"]))
+        with h5py.File(offsets, "w") as f:
+            f["critical_offset"] = np.zeros((7, 3))
+            f.attrs["kind"] = "critical offsets"
+            f.attrs["model_digest"] = "abc"
+        found = strict_json(self.ok("info", offsets, "--json").stdout)
+        self.check("info", found)
+        self.assertEqual((found["kind"], found["n"], found["k"]), ("critical offsets", 7, 3))
+
     def test_info_of_customers(self):
         import numpy as np
         x = np.array([[1.0, np.nan], [3.0, np.inf], [5.0, 4.0]])
