@@ -24,6 +24,8 @@
 static const uint16_t limit[8] = {65536 - 41427, 65536 - 17317, 65536 - 5263, 65536 - 1244,
                                   65536 - 240,   65536 - 39,    65536 - 5,    65536 - 1};
 
+_Static_assert(((DM_REPLICATE_ROWS * 8) << (DIGIT_BITS - 1)) <= 1 << 24, "a tile's sums are exact in single precision");
+
 /* A value that is not always 0: y * scale is its integer, digits [first, first + digits) of a row hold it. */
 typedef struct column {
     int32_t value, first, digits;
