@@ -17,27 +17,28 @@
 
 static const uint16_t high_half[9] = {0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0, 0x4100};
 
-typedef struct limits {
-    __m512i often[OFTEN], rare;
-} limits;
+/* What all lanes share, built once a call and read from memory: broadcasts compete with the shuffles. */
+typedef struct shared {
+    __m512i limit[8], count[8]; /* count: high_half, 1 to 8 */
+    __m512i key[8][2];          /* of rounds 2 to 9 */
+} shared;
 
 /* Word 2 i + 1 moved beside word 2 i: 8 steps of two words. */
 INLINE __m512i pair(__m512i even, __m512i odd) { return _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA); }
 
-/* High halves of the lanes, for a multiplication that reads low ones. */
+/* The high halves of the lanes, for a multiplication that reads low ones. */
 INLINE __m512i high(__m512i v) { return _mm512_shuffle_epi32(v, _MM_PERM_DDBB); }
 
-INLINE void put_counts(const dmk_counts *c, const limits *l, __m512i u, float *out)
+INLINE void put_counts(const shared *l, __m512i u, float *out)
 {
     __m512i n = _mm512_setzero_si512();
+#pragma GCC unroll 8
     for (int k = 0; k < OFTEN; k++) {
-        n = _mm512_mask_mov_epi16(n, _mm512_cmpge_epu16_mask(u, l->often[k]),
-                                  _mm512_set1_epi16((short)high_half[k + 1]));
+        n = _mm512_mask_mov_epi16(n, _mm512_cmpge_epu16_mask(u, l->limit[k]), l->count[k]);
     }
-    if (__builtin_expect(_mm512_cmpge_epu16_mask(u, l->rare) != 0, 0)) {
+    if (__builtin_expect(_mm512_cmpge_epu16_mask(u, l->limit[OFTEN]) != 0, 0)) {
         for (int k = OFTEN; k < 8; k++) {
-            n = _mm512_mask_mov_epi16(n, _mm512_cmpge_epu16_mask(u, _mm512_set1_epi16((short)c->limit[k])),
-                                      _mm512_set1_epi16((short)high_half[k + 1]));
+            n = _mm512_mask_mov_epi16(n, _mm512_cmpge_epu16_mask(u, l->limit[k]), l->count[k]);
         }
     }
     _mm512_storeu_ps(out, _mm512_castsi512_ps(_mm512_slli_epi32(n, 16)));
@@ -45,8 +46,7 @@ INLINE void put_counts(const dmk_counts *c, const limits *l, __m512i u, float *o
 }
 
 /* 64 counts of each of `rows` rows, a constant; s = M1 * step in 8 lanes. */
-INLINE void some_rows(const dmk_counts *c, const limits *l, __m512i s, const dmk_philox_row *row, int rows, float *out,
-                      int64_t ld)
+INLINE void some_rows(const shared *l, __m512i s, const dmk_philox_row *row, int rows, float *out, int64_t ld)
 {
     const __m512i m0 = _mm512_set1_epi64(DMK_PHILOX_M0), m1 = _mm512_set1_epi64(DMK_PHILOX_M1);
     __m512i w0[ROWS], w1[ROWS], w2[ROWS], w3[ROWS];
@@ -57,23 +57,19 @@ INLINE void some_rows(const dmk_counts *c, const limits *l, __m512i s, const dmk
         w2[j] = _mm512_xor_si512(high(t), _mm512_set1_epi32((int)row[j].second[2]));
         w3[j] = t;
     }
-    uint32_t key0 = c->key[0] + 2 * DMK_PHILOX_W0, key1 = c->key[1] + 2 * DMK_PHILOX_W1;
 #pragma GCC unroll 8
-    for (int round = 2; round < 10; round++) {
-        const __m512i k0 = _mm512_set1_epi32((int)key0), k1 = _mm512_set1_epi32((int)key1);
+    for (int round = 0; round < 8; round++) {
         for (int j = 0; j < rows; j++) {
             const __m512i p = _mm512_mul_epu32(m0, w0[j]), q = _mm512_mul_epu32(m1, w2[j]);
-            w0[j] = _mm512_ternarylogic_epi32(high(q), w1[j], k0, 0x96);
-            w2[j] = _mm512_ternarylogic_epi32(high(p), w3[j], k1, 0x96);
+            w0[j] = _mm512_ternarylogic_epi32(high(q), w1[j], l->key[round][0], 0x96);
+            w2[j] = _mm512_ternarylogic_epi32(high(p), w3[j], l->key[round][1], 0x96);
             w1[j] = q;
             w3[j] = p;
         }
-        key0 += DMK_PHILOX_W0;
-        key1 += DMK_PHILOX_W1;
     }
     for (int j = 0; j < rows; j++) {
-        put_counts(c, l, pair(w0[j], w1[j]), out + j * ld);
-        put_counts(c, l, pair(w2[j], w3[j]), out + j * ld + 32);
+        put_counts(l, pair(w0[j], w1[j]), out + j * ld);
+        put_counts(l, pair(w2[j], w3[j]), out + j * ld + 32);
     }
 }
 
@@ -83,8 +79,14 @@ void dmk_row_counts_avx512(const dmk_counts *c, const int64_t *row, int64_t rows
 void dmk_row_counts_avx512(const dmk_counts *c, const int64_t *row, int64_t rows, int64_t groups, float *out,
                            int64_t ld)
 {
-    limits l = {.rare = _mm512_set1_epi16((short)c->limit[OFTEN])};
-    for (int k = 0; k < OFTEN; k++) l.often[k] = _mm512_set1_epi16((short)c->limit[k]);
+    shared l;
+    for (uint32_t k = 0; k < 8; k++) {
+        l.limit[k] = _mm512_set1_epi16((short)c->limit[k]);
+        l.count[k] = _mm512_set1_epi16((short)high_half[k + 1]);
+        l.key[k][0] = _mm512_set1_epi32((int)(c->key[0] + (k + 2) * DMK_PHILOX_W0));
+        l.key[k][1] = _mm512_set1_epi32((int)(c->key[1] + (k + 2) * DMK_PHILOX_W1));
+    }
+    __asm__ volatile("" : "+m"(l)); /* or the compiler broadcasts them again in the loop */
     const __m512i lane = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
     dmk_philox_row begun[ROWS];
     for (int64_t r = 0; r < rows;) {
@@ -95,9 +97,9 @@ void dmk_row_counts_avx512(const dmk_counts *c, const int64_t *row, int64_t rows
             const __m512i s = _mm512_mul_epu32(_mm512_set1_epi64(DMK_PHILOX_M1), step);
             float *to = out + r * ld + g * DMK_COUNTS;
             if (few == ROWS) {
-                some_rows(c, &l, s, begun, ROWS, to, ld);
+                some_rows(&l, s, begun, ROWS, to, ld);
             } else {
-                some_rows(c, &l, s, begun, 1, to, ld);
+                some_rows(&l, s, begun, 1, to, ld);
             }
         }
         r += few;

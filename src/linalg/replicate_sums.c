@@ -12,7 +12,8 @@
 #include "base/memory.h"
 
 #define DIGIT_BITS 13
-#define CHUNK 256            /* replicates of one sgemm: 512 rows of them stay in a second-level cache */
+#define CHUNK 128 /* replicates of one sgemm and */
+#define PIECE 64  /* rows: their weights stay in a first-level cache, and OpenBLAS does not copy matrices that small */
 #define LEAST_POWER (-900)   /* of a grid: the scale stays finite */
 #define LOCKS 256            /* parts of the sums that threads add to one at a time */
 #define QUEUE_LEAST 1024     /* rows that wait in a thread, */
@@ -22,6 +23,8 @@
 /* rint(2^16 P(X > k)) for X ~ Poisson(1), k = 0..7, as limits: constants, so that no library's last bit can change them. */
 static const uint16_t limit[8] = {65536 - 41427, 65536 - 17317, 65536 - 5263, 65536 - 1244,
                                   65536 - 240,   65536 - 39,    65536 - 5,    65536 - 1};
+
+_Static_assert(((DM_REPLICATE_ROWS * 8) << (DIGIT_BITS - 1)) <= 1 << 24, "a tile's sums are exact in single precision");
 
 /* A value that is not always 0: y * scale is its integer, digits [first, first + digits) of a row hold it. */
 typedef struct column {
@@ -39,7 +42,7 @@ typedef struct queue {
     int64_t *end;   /* [cells] */
     int64_t *rows;  /* of a tile: [DM_REPLICATE_ROWS] */
     float *values;  /* [width, DM_REPLICATE_ROWS] */
-    float *weights; /* [DM_REPLICATE_ROWS, CHUNK] */
+    float *weights; /* [PIECE, CHUNK] */
     float *product; /* [width, CHUNK] */
     double flops, sgemm_seconds, draw_seconds;
 } queue;
@@ -104,7 +107,7 @@ static void choose_columns(dm_replicates *r, const dm_replicates_options *o)
  */
 static void choose_sizes(dm_replicates *r, const dm_replicates_options *o)
 {
-    const int64_t tile = 4 * (DM_REPLICATE_ROWS * (2 + CHUNK + r->width) + (int64_t)r->width * CHUNK),
+    const int64_t tile = 4 * (PIECE * CHUNK + (int64_t)DM_REPLICATE_ROWS * (2 + r->width) + (int64_t)r->width * CHUNK),
                   fits = (o->budget / 4 / o->threads - tile - 8 * (int64_t)o->cells) / (16 + 2 * r->width);
     int64_t want = (int64_t)QUEUE_PER_CELL * o->cells;
     if (want > QUEUE_MOST) want = QUEUE_MOST;
@@ -129,7 +132,7 @@ static demarc_status queue_create(const dm_replicates *r, queue *q)
     DM_TRY(dm_alloc(q->end, r->cells, "cells of replicates"));
     DM_TRY(dm_alloc(q->rows, DM_REPLICATE_ROWS, "tile of replicates"));
     DM_TRY(dm_alloc(q->values, (int64_t)r->width * DM_REPLICATE_ROWS, "tile of replicates"));
-    DM_TRY(dm_alloc(q->weights, (int64_t)CHUNK * DM_REPLICATE_ROWS, "tile of replicates"));
+    DM_TRY(dm_alloc(q->weights, PIECE * CHUNK, "tile of replicates"));
     DM_TRY(dm_alloc(q->product, (int64_t)r->width * CHUNK, "tile of replicates"));
 cleanup:
     return st;
@@ -195,9 +198,12 @@ bool dm_replicates_next(dm_replicates *r, int32_t *first, int32_t *count)
 }
 
 /* Replicates of the present window, up to a whole number of counters. */
-static int32_t drawn(const dm_replicates *r) { return (r->next - r->first + DMK_COUNTS - 1) / DMK_COUNTS * DMK_COUNTS; }
+static int32_t replicates_drawn(const dm_replicates *r)
+{
+    return (r->next - r->first + DMK_COUNTS - 1) / DMK_COUNTS * DMK_COUNTS;
+}
 
-/* product [width, n] += 2^0, 2^13, ... into the sums of a cell, replicates [at, at + n) of the window. */
+/* The digits of product [width, n] into the sums of a cell, replicates [at, at + n) of the window. */
 static void add_product(dm_replicates *r, const queue *q, int32_t cell, int32_t at, int32_t n)
 {
     omp_lock_t *lock = &r->lock[((uint32_t)cell * 31 + (uint32_t)(at / CHUNK)) % LOCKS];
@@ -209,6 +215,28 @@ static void add_product(dm_replicates *r, const queue *q, int32_t cell, int32_t 
     omp_unset_lock(lock);
 }
 
+/* product [width, n] = values of the tile [width, rows] times their weights in replicates [first, first + n). */
+static void multiply(const dm_replicates *r, queue *q, int32_t rows, int32_t first, int32_t n)
+{
+    dmk_counts counts = {.key = {(uint32_t)r->seed, (uint32_t)(r->seed >> 32)},
+                         .fourth = (uint32_t)DM_PURPOSE_BOOTSTRAP << 16,
+                         .step = (uint32_t)(first / DMK_COUNTS * 8)};
+    memcpy(counts.limit, limit, sizeof limit);
+    double before = dm_clock();
+    for (int32_t at = 0; at < rows; at += PIECE) {
+        const int32_t some = rows - at < PIECE ? rows - at : PIECE;
+        r->kernel->row_counts(&counts, q->rows + at, some, n / DMK_COUNTS, q->weights, n);
+        const double drawn = dm_clock();
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, r->width, n, some, 1.0f, q->values + at, rows,
+                    q->weights, n, at == 0 ? 0.0f : 1.0f, q->product, n);
+        const double multiplied = dm_clock();
+        q->draw_seconds += drawn - before;
+        q->sgemm_seconds += multiplied - drawn;
+        before = multiplied;
+    }
+    q->flops += 2.0 * r->width * n * rows;
+}
+
 /* The rows at order[0, rows) of the queue, all of one cell. */
 static void work_tile(dm_replicates *r, int thread, int32_t cell, const int32_t *order, int32_t rows)
 {
@@ -218,20 +246,10 @@ static void work_tile(dm_replicates *r, int thread, int32_t cell, const int32_t 
         q->rows[i] = q->row[order[i]];
         for (int32_t l = 0; l < r->width; l++) q->values[l * rows + i] = digit[l];
     }
-    const int32_t all = drawn(r), chunks = (all + CHUNK - 1) / CHUNK;
-    dmk_counts counts = {{(uint32_t)r->seed, (uint32_t)(r->seed >> 32)}, (uint32_t)DM_PURPOSE_BOOTSTRAP << 16, 0, {0}};
-    memcpy(counts.limit, limit, sizeof limit);
+    const int32_t all = replicates_drawn(r), chunks = (all + CHUNK - 1) / CHUNK;
     for (int32_t i = 0; i < chunks; i++) { /* each thread from another chunk on, so that they do not meet at the lock */
         const int32_t at = (i + thread) % chunks * CHUNK, n = all - at < CHUNK ? all - at : CHUNK;
-        const double start = dm_clock();
-        counts.step = (uint32_t)((r->first + at) / DMK_COUNTS * 8);
-        r->kernel->row_counts(&counts, q->rows, rows, n / DMK_COUNTS, q->weights, n);
-        const double drawn_at = dm_clock();
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, r->width, n, rows, 1.0f, q->values, rows, q->weights, n,
-                    0.0f, q->product, n);
-        q->sgemm_seconds += dm_clock() - drawn_at;
-        q->draw_seconds += drawn_at - start;
-        q->flops += 2.0 * r->width * n * rows;
+        multiply(r, q, rows, r->first + at, n);
         add_product(r, q, cell, at, n);
     }
 }

@@ -205,17 +205,31 @@ static void equal_to_integers_by_hand(void **state)
     }
 }
 
-/* Weights of whole ranks of replicates: mean, variance, every probability, chi-squared. */
+/* The 16 bits that a weight is made of, by the order that dmk.h states. */
+static double uniform_of(uint64_t seed, int32_t replicate, int64_t row)
+{
+    const int32_t i = replicate % 64;
+    const dm_random4 r =
+        dm_random(seed, DM_PURPOSE_BOOTSTRAP, (uint64_t)(replicate / 64 * 8 + i % 16 / 2), (uint64_t)row);
+    const uint32_t word = r.v[2 * (i / 32) + i % 2];
+    return (i / 16 % 2 == 0 ? word & 0xffff : word >> 16);
+}
+
+/* Weights of many replicates: each by inversion, mean, variance, every probability, chi-squared. */
 static void weights_are_poisson(void **state)
 {
     (void)state;
     enum { ROWS = 4000, R = 1000 };
     int64_t seen[16] = {0};
     double sum = 0.0, squares = 0.0;
+    double limit[10];
+    for (int w = 0; w < 10; w++) limit[w] = 65536.0 - rint(65536.0 * (1.0 - dm_poisson_cdf(1.0, w)));
     for (int32_t r = 0; r < R; r++) {
         for (int64_t i = 0; i < ROWS; i++) {
             const int32_t w = dm_replicate_weight(3, r, i);
+            const double u = uniform_of(3, r, i);
             assert_in_range(w, 0, 8);
+            assert_true(u < limit[w] && (w == 0 || u >= limit[w - 1]));
             seen[w]++;
             sum += w;
             squares += (w - 1.0) * (w - 1.0);
@@ -280,22 +294,28 @@ static void weights_depend_on_all_keys(void **state)
     assert_in_range(high, 600, 780);
 }
 
-/* Sums at the end of the range that the header promises: all rows at the bound. */
+/* All rows at the bound, or with the largest digits, and the grid that the number of rows leaves. */
 static void large_sums_are_exact(void **state)
 {
     (void)state;
-    const double least = 5e-324, edge[2] = {0x1p-3, least}, y[2] = {-0x1p-3, least};
-    const bool is_whole[2] = {false, false};
-    const int64_t n[] = {1000, INT64_C(1) << 25, INT64_C(1) << 30, DM_REPLICATE_MOST_ROWS};
-    for (size_t i = 0; i < sizeof n / sizeof *n; i++) {
+    const double least = 5e-324, digits = (0x0fff + 0x0fff * 0x1p13) * 0x1p-39 + 0x1p-4;
+    const double edge[4] = {0x1p-3, least, 0x1p-3, 1.0}, y[4] = {-0x1p-3, least, digits, 1.0 / 3.0};
+    const struct {
+        int64_t n;
+        int bits;
+    } size[] = {{1000, 36},
+                {INT64_C(1) << 25, 36},
+                {(INT64_C(1) << 25) + 1, 35},
+                {INT64_C(1) << 30, 31},
+                {DM_REPLICATE_MOST_ROWS, 21}};
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
         dm_replicates *r = NULL;
         int32_t first = 0, count = 0, weights = 0;
         const dm_replicates_options o = {.replicates = 1,
                                          .cells = 1,
-                                         .values = 2,
+                                         .values = 4,
                                          .bound = edge,
-                                         .whole = is_whole,
-                                         .n_global = n[i],
+                                         .n_global = size[i].n,
                                          .threads = 1,
                                          .budget = 1 << 20};
         assert_int_equal(dm_replicates_create(&r, &o), DEMARC_OK);
@@ -307,6 +327,8 @@ static void large_sums_are_exact(void **state)
         assert_int_equal(dm_replicates_reduce(r, comm), DEMARC_OK);
         assert_true(dm_replicates_sum(r, 0, 0, 0) == -0x1p-3 * weights);
         assert_true(fabs(dm_replicates_sum(r, 0, 1, 0)) < 1e-200);
+        if (size[i].bits == 36) assert_true(dm_replicates_sum(r, 0, 2, 0) == digits * weights);
+        assert_true(dm_replicates_sum(r, 0, 3, 0) == ldexp(rint(ldexp(y[3], size[i].bits)), -size[i].bits) * weights);
         dm_replicates_destroy(&r);
     }
 }
