@@ -19,6 +19,10 @@ def sample_sd(w, y):
 
 
 def power_of(n, sd, share, effect, tests, alpha, target):
+    if not sd:
+        return {"mde": None, "power": None}
+    if n == 0:
+        return {"mde": None, "power": alpha / tests}
     se = sd * math.sqrt(1 / (n * share) + 1 / (n * (1 - share)))
     z = quantile(1 - alpha / (2 * tests))
     power = float(stats.norm.cdf(abs(effect) / se - z) + stats.norm.cdf(-abs(effect) / se - z))
@@ -48,29 +52,29 @@ def plan(f, seed=0, alpha=0.05, power=0.8, pairs=None, band=0.0, band_share=0.2,
     bands = facet_bands(f, pairs, band, band_share)
     salt = f"{f.digest}/{seed}" if salt is None else salt
     name = outcome or (f.names[0] if f.names else "")
-    y = None if outcome_sd > 0 else f.y[:, f.names.index(name)]
+    y = f.y[:, f.names.index(name)] if name else np.full(f.n, np.nan)
     hashes = f.ids.hashes(hash64(salt.encode(), 0))
     arm = ((hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53 < switch_share).astype(np.int64)
 
     def spread(rows):
         rows = rows[~np.isnan(y[rows])]
-        return mean(f.w[rows], y[rows]), sample_sd(f.w[rows], y[rows])
+        return mean(f.w[rows], y[rows]), outcome_sd or sample_sd(f.w[rows], y[rows])
 
     everyone = np.sort(np.concatenate([rows for _, _, rows, _ in bands]))
-    sd_all = outcome_sd if y is None else spread(everyone)[1]
+    sd_all = spread(everyone)[1]
     effect = effect or 0.1 * sd_all
     tests = 2 * len(bands)
     h5 = {name_: np.zeros(f.n, type_) for name_, type_ in (("boundary", np.int32), ("stratum", np.int32), ("margin", float))}
     boundaries = []
     for i, ((a, b), facet, rows, margin) in enumerate(bands):
-        m, sd = (None, outcome_sd) if y is None else spread(rows)
+        m, sd = spread(rows)
         sides = []
         for side, own in enumerate((a, b)):
             mine = rows[f.segment[rows] == own]
             h5["stratum"][mine] = (i * 2 + side) * strata + np.arange(len(mine)) * strata // max(len(mine), 1)
             sides.append({"segment": own, "customers": len(mine), "keep": int((arm[mine] == 0).sum()),
                           "switch": int((arm[mine] == 1).sum()),
-                          **(power_of(len(mine), sd, switch_share, effect, tests, alpha, power) if len(mine) else {})})
+                          **power_of(len(mine), sd, switch_share, effect, tests, alpha, power)})
         h5["boundary"][rows], h5["margin"][rows] = i, margin
         boundaries.append({"boundary": i, "segments": [a, b], "gap": f.gap(a, b), "facet_customers": len(facet),
                            "customers": len(rows), "outcome_mean": m, "outcome_sd": sd, "sides": sides,
@@ -80,12 +84,12 @@ def plan(f, seed=0, alpha=0.05, power=0.8, pairs=None, band=0.0, band_share=0.2,
     h5 |= {"row": everyone, "segment": own, "other": f.runner_up[everyone], "arm": arm[everyone],
            "propensity": np.full(len(everyone), switch_share), "boundaries": np.array([b["segments"] for b in boundaries]),
            "gap": np.array([b["gap"] for b in boundaries]), "id": [f.ids.values[r] for r in everyone]}
-    worst = min((s["power"] for b in boundaries for s in b["sides"] if "power" in s), default=0.0)
+    weakest = min(s["power"] or 0.0 for b in boundaries for s in b["sides"])
     head = f.head("boundary plan", seed, alpha, None, tests)
     del head["adjust"]
     return head | {"salt": salt, "outcome_sd": sd_all, "effect": effect, "power": power, "switch_share": switch_share,
                    "distance_strata": strata, "band_share": None if band > 0 else band_share, "customers": len(everyone),
-                   "boundaries": boundaries, "underpowered": worst < power}, h5
+                   "boundaries": boundaries, "underpowered": weakest < power}, h5
 
 
 # -------------------------------------------------------------------------------------------------------------- analyze
@@ -272,8 +276,10 @@ def analyze_side(e, y, pre, rows, first, strata, n_star, alpha, min_cell, min_ev
         effect, var = post_stratified(used, arm, groups)
         out["cuped"] = {"theta": theta, "variance_reduction": 1 - var / before}
     good = all(enough(c, is_binary(y), min_cell, min_events) for c in cells)
-    out |= {"effect": estimate(effect, var, alpha), "anytime": anytime(effect, var, int(rows.sum()), n_star, alpha),
-            "p": two_sided(effect / math.sqrt(var)) if good and not stopped else None}
+    good = good and not stopped
+    sequence = anytime(effect, var, int(rows.sum()), n_star, alpha)
+    out |= {"effect": estimate(effect, var, alpha), "p": two_sided(effect / math.sqrt(var)) if good else None,
+            "anytime": sequence if good else sequence | {"p": None}}
     return out, groups, used
 
 
