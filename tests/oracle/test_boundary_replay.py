@@ -44,11 +44,11 @@ def campaign(rng, x, arms, size=1.0):
 class AgainstBruteForce(Replay):
     def test_two_to_four_arms(self):
         seen = set()
-        for k, n, arms, seed in ((2, 600, 2, 0), (3, 1500, 3, 5), (5, 2500, 4, 2**63 + 9)):
+        for k, n, arms, seed in ((2, 600, 2, 0), (3, 1500, 3, 5), (5, 3500, 4, 2**63 + 9)):
             with self.subTest(k=k):
                 rng = np.random.default_rng(100 + k)
                 x, _ = data.clusters(rng, n, 3, k)
-                arm, y = campaign(rng, x, arms, 2.0)
+                arm, y = campaign(rng, x, arms, 3.0)
                 path = data.write_customers(self.tmp / f"{k}.h5", x, y, (arm, ["control", "mail", "call", "visit"][:arms]))
                 seen |= self.words(self.agrees(self.fitted(path, k), path, "--seed", seed, seed=seed))
         self.assertGreaterEqual(seen, {"raises", "lowers", "gain", "loss", "undecided", None})

@@ -213,6 +213,7 @@ class Frozen:
         return math.sqrt(total((self.centroids[a] - self.centroids[b])**2)) * self.unit
 
     def head(self, command, seed, alpha, how, tests):
+        seed = seed if seed < 2**63 else str(seed)  # as in manifest.json
         return {"command": command, "n": self.n, "d": self.d, "k": self.k, "model_digest": self.digest, "seed": seed,
                 "alpha": alpha, "adjust": how, "tests": tests}
 

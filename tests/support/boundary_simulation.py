@@ -187,7 +187,6 @@ class Line:
     def results(self, effect, rows=None):
         """Outcomes: noise, plus `effect` [n] where a customer was switched."""
         rows = slice(None) if rows is None else rows
-        (self.folder / "r.h5").unlink(missing_ok=True)
         y = (self.noise() + effect * self.arm)[rows]
         return data.write_customers(self.folder / "r.h5", None, {"gain": y}, id=self.id[rows])
 

@@ -174,7 +174,8 @@ def replay(f, shifts=SHIFTS, seed=0, alpha=0.05, how="holm", srm_alpha=0.001, mi
             e["verdict"] = _sign(e, e.pop("enough"), e["difference"], alpha, ("raises", "lowers"), stopped)
         for s in o["shifts"]:
             s["verdict"] = (_sign(s, True, s["aipw"], alpha, ("gain", "loss"), stopped) if s["status"] == "ok" else None)
-        o["verdicts"] = [] if stopped else [replay_verdict(j, [s for s in o["shifts"] if s["segment"] == j]) for j in range(f.k)]
+        o["verdicts"] = [{"segment": j, "verdict": None, "shift": None} if stopped else
+                         replay_verdict(j, [s for s in o["shifts"] if s["segment"] == j]) for j in range(f.k)]
     return f.head("boundary replay", seed, alpha, how, count) | {
         "srm_alpha": srm_alpha, "min_cell": min_cell, "min_events": min_events, "campaign": c.json(f), "outcomes": out}
 
