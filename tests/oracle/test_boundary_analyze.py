@@ -6,6 +6,7 @@ import numpy as np
 
 import boundary_data as data
 import boundary_oracle as oracle
+import boundary_shapes as shapes
 import demarc_testing as t
 import experiment_oracle
 
@@ -67,6 +68,7 @@ class Analyze(t.Case):
             with h5py.File(model) as f:
                 kw["model"] = (f["offsets"][()], f["size"][()])
         want = experiment_oracle.analyze(e, *columns, **kw)
+        self.assertEqual(shapes.misshapen(got, shapes.ANALYZE), [])
         self.assertEqual(oracle.differences(got, want, scale), [])
         if got["offsets"] is not None:
             np.testing.assert_allclose(got["offsets"], want["_offsets"], rtol=1e-9, atol=1e-12)

@@ -6,6 +6,7 @@ import numpy as np
 
 import boundary_data as data
 import boundary_oracle as oracle
+import boundary_shapes as shapes
 import demarc_testing as t
 import experiment_oracle
 
@@ -23,6 +24,7 @@ class Plan(t.Case):
         self.assertEqual(json.loads((out / "plan.json").read_text()), got)
         f = oracle.Frozen(model, customers)
         want, h5 = experiment_oracle.plan(f, **kw)
+        self.assertEqual(shapes.misshapen(got, shapes.PLAN), [])
         self.assertEqual(oracle.differences(got, want), [])
         with h5py.File(out / "experiment.h5") as e:
             for name in ("row", "boundary", "segment", "other", "stratum", "arm", "boundaries"):

@@ -5,6 +5,7 @@ import numpy as np
 
 import boundary_data as data
 import boundary_oracle as oracle
+import boundary_shapes as shapes
 import demarc_testing as t
 import replay_oracle
 
@@ -20,6 +21,7 @@ class Replay(t.Case):
         p = self.ok("boundary", "replay", customers, "--model", model, "--json", *shown, *options)
         got = json.loads(p.stdout)
         want = replay_oracle.replay(oracle.Frozen(model, customers), shifts, **kw)
+        self.assertEqual(shapes.misshapen(got, shapes.REPLAY), [])
         self.assertEqual(oracle.differences(got, want, scale, rtol=1e-8 if scale > 1 else 1e-9), [])
         return got
 

@@ -85,9 +85,7 @@ def plan(f, seed=0, alpha=0.05, power=0.8, pairs=None, band=0.0, band_share=0.2,
            "propensity": np.full(len(everyone), switch_share), "boundaries": np.array([b["segments"] for b in boundaries]),
            "gap": np.array([b["gap"] for b in boundaries]), "id": [f.ids.values[r] for r in everyone]}
     weakest = min(s["power"] or 0.0 for b in boundaries for s in b["sides"])
-    head = f.head("boundary plan", seed, alpha, None, tests)
-    del head["adjust"]
-    return head | {"salt": salt, "outcome_sd": sd_all, "effect": effect, "power": power, "switch_share": switch_share,
+    return f.head("boundary plan", seed, alpha, "holm", tests) | {"salt": salt, "outcome_sd": sd_all, "effect": effect, "power": power, "switch_share": switch_share,
                    "distance_strata": strata, "band_share": None if band > 0 else band_share, "customers": len(everyone),
                    "boundaries": boundaries, "underpowered": weakest < power}, h5
 
@@ -310,7 +308,8 @@ def decisions(boundaries, e, stopped, model):
     offsets, size = model
     change = offset_change(len(offsets), size, e["boundaries"], wanted, [b["customers"] for b in boundaries])
     for b in boundaries:
+        lo, hi = b["segments"]
+        b["shift"] = -float(change[hi] - change[lo]) / (2 * b["gap"])
         if b["move"]:
-            lo, hi = b["segments"]
-            b["move"]["achieved"] = -float(change[hi] - change[lo]) / (2 * b["gap"])
+            b["move"]["achieved"] = b["shift"]
     return offsets + change
