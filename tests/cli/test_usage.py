@@ -110,6 +110,9 @@ class Examples(Case):
     def test_verify(self):
         self.run_example("verify", "--help")
 
+    def test_boundary_sweep(self):
+        self.run_example("boundary", "sweep", "--help")
+
 
 class Errors(Case):
     def usage(self, pattern, *args, **kw):
