@@ -84,6 +84,21 @@ typedef struct dmk_sums {
     double weight_scale; /* a power of two; 1 without weights */
 } dmk_sums;
 
+/**
+ * Random numbers of rows, as counts: eight 16-bit integers a counter of Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011),
+ * each turned into the number of limits that it reaches.
+ *
+ * The counter of a row at a step is (row, low word first; step; fourth). 64 counts come from 8 steps: number i of them from
+ * word 2 ((i / 32) % 2) + i % 2 of step (i % 16) / 2, its low half if (i / 16) % 2 is 0, else its high half. That order is
+ * what lanes of 64 bits, which the multiplications need, leave behind without any shuffle.
+ */
+typedef struct dmk_counts {
+    uint32_t key[2], fourth, step; /* step of the first 64 counts; the next 64 are 8 steps on */
+    uint16_t limit[8];             /* ascending, the first >= 1 */
+} dmk_counts;
+
+#define DMK_COUNTS 64
+
 typedef struct dmk_table {
     const char *name;
 
@@ -171,6 +186,14 @@ typedef struct dmk_table {
                            float *out);
     void (*add_moments_f16)(const uint16_t *v, const float *w, int64_t rows, int64_t d, const double *shift,
                             dmk_moments *m);
+
+    /** out[r * ld + i] = count i of row[r], for `groups` times DMK_COUNTS counts of `rows` rows. */
+    void (*row_counts)(const dmk_counts *c, const int64_t *row, int64_t rows, int64_t groups, float *out, int64_t ld);
+    /**
+     * Integers in pieces: sum[i] += sum over l < pieces of part[l * ld + i] 2^(bits l). The parts are integers below 2^31;
+     * bits * (pieces - 1) < 33.
+     */
+    void (*add_pieces)(const float *part, int64_t ld, int64_t n, int32_t pieces, int32_t bits, int64_t *sum);
 } dmk_table;
 
 /** Number of variants built into this library and the i-th of them, best first. */

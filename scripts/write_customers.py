@@ -35,6 +35,7 @@ with h5py.File(out, "w") as f:
     # The arm of a past randomised campaign, 0 = control, and the probability of each arm.
     f["arm"] = arm
     f["arm"].attrs["arm_names"] = ["control", "mail"]
+    f["arm"].attrs["control"] = "control"
     f["propensity"] = np.full((n, 2), 0.5)
     # 1 = may be contacted on that channel.
     f["reachable"] = (rng.random((n, 2)) < [0.9, 0.4]).astype(np.uint8)

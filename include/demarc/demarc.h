@@ -273,13 +273,14 @@ typedef struct demarc_sweep_options {
     int32_t replicates; /**< Poisson-bootstrap replicates, >= 0; 0 = no intervals and no verdicts */
     double alpha;       /**< family-wise level, also of the intervals: 1 - alpha; (0, 1) */
     demarc_adjust adjust;
-    int64_t min_cell; /**< fewer movers than this: "not enough data" */
+    int64_t min_cell;   /**< fewer movers than this: "not enough data"; also of the customers they are held against */
+    int64_t min_events; /**< a binary outcome needs this many ones and zeros among the movers */
     uint64_t seed;
-    const char *out;   /**< HDF5 file of /id, /segment, /critical_offset [n, k]; NULL = none */
-    const char *apply; /**< model.h5 to write with segment apply_segment moved by apply_shift; NULL = none */
-    int32_t apply_segment;
-    double apply_shift;
-    bool force, dry_run;
+    const char *out;       /**< HDF5 file of /id, /segment, /critical_offset [n, k]; NULL = none */
+    const char *apply;     /**< model.h5 to write with segment apply_segment moved by apply_shift; NULL = none */
+    int32_t apply_segment; /**< default -1: with apply it must be given */
+    double apply_shift;    /**< > -1, not 0; need not be one of `shifts` */
+    bool force, dry_run;   /**< dry_run: check, log the plan; *json is NULL */
 } demarc_sweep_options;
 
 DEMARC_API void demarc_sweep_options_default(demarc_sweep_options *o);
@@ -298,15 +299,18 @@ typedef struct demarc_replay_options {
         *arm_shares; /**< shares that the campaign was designed with, comma-separated; NULL = equal (or /propensity) */
     double alpha;
     demarc_adjust adjust;
-    double srm_alpha;  /**< a sample-ratio p-value below this stops the verdicts */
-    int64_t min_cell;  /**< customers per segment and arm needed for a number */
-    uint64_t seed;     /**< of the halves */
-    const char *apply; /**< model.h5 to write with the one boundary moved that gains most; NULL = none */
+    double srm_alpha;   /**< a sample-ratio p-value below this stops the verdicts */
+    int64_t min_cell;   /**< customers per cell needed to choose an arm or to judge */
+    int64_t min_events; /**< of a 0/1 outcome, how many of each value are needed to judge */
+    uint64_t seed;      /**< of the halves */
+    /** model.h5 to write with the one boundary moved that gains most, among the significant gains of the first outcome
+     *  asked for; NULL = none. Where nothing gains a warning is logged and nothing is written. */
+    const char *apply;
     bool force, dry_run;
 } demarc_replay_options;
 
 DEMARC_API void demarc_replay_options_default(demarc_replay_options *o);
-/** Value of giving each segment its arm, and of moving boundaries, from a past randomised campaign. */
+/** Value of giving each segment its arm, and of moving boundaries, from a past randomised campaign. *json stays NULL with dry_run. */
 DEMARC_API demarc_status demarc_boundary_replay(demarc_context *ctx, const demarc_replay_options *o, char **json);
 
 typedef struct demarc_plan_options {
@@ -326,7 +330,8 @@ typedef struct demarc_plan_options {
     double alpha, power;
     int64_t min_cell;
     uint64_t seed;
-    bool force, dry_run; /**< force also accepts a design below `power` */
+    bool force,
+        dry_run; /**< force also accepts a design that is too small; a dry run makes the design and writes nothing */
 } demarc_plan_options;
 
 DEMARC_API void demarc_plan_options_default(demarc_plan_options *o);
@@ -355,7 +360,7 @@ DEMARC_API demarc_status demarc_boundary_analyze(demarc_context *ctx, const dema
 /* ------------------------------------------------------------------------------------------------ info */
 
 typedef struct demarc_info_options {
-    const char *path; /**< customer file, model, assignments or results directory */
+    const char *path; /**< customer file, model, assignments, results directory, experiment or critical offsets */
     demarc_paths paths;
 } demarc_info_options;
 

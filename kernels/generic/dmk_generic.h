@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "dmk.h"
+#include "generic/dmk_philox.h"
 
 #define DMK_JOIN2(a, b) a##b
 #define DMK_JOIN(a, b) DMK_JOIN2(a, b)
@@ -256,9 +257,9 @@ INLINE float widen_one(uint16_t half)
     return half & 0x8000 ? -value : value;
 }
 
-INLINE void widen_lanes(const uint16_t v[LANES], float x[LANES])
+INLINE void widen_lanes(const uint16_t v[LANES], double t[LANES])
 {
-    for (int l = 0; l < LANES; l++) x[l] = widen_one(v[l]);
+    for (int l = 0; l < LANES; l++) t[l] = (double)widen_one(v[l]);
 }
 #define DMK_WIDEN_F16 widen_lanes
 #endif
@@ -266,13 +267,11 @@ INLINE void widen_lanes(const uint16_t v[LANES], float x[LANES])
 INLINE void take_f16(const uint16_t *v, int64_t n, double t[LANES])
 {
     uint16_t few[LANES] = {0};
-    float x[LANES];
     if (n < LANES) {
         for (int64_t l = 0; l < n; l++) few[l] = v[l];
         v = few;
     }
-    DMK_WIDEN_F16(v, x);
-    for (int l = 0; l < LANES; l++) t[l] = (double)x[l];
+    DMK_WIDEN_F16(v, t);
 }
 
 static void widen_f16(const uint16_t *v, int64_t n, double *out)
@@ -287,6 +286,7 @@ static void widen_f16(const uint16_t *v, int64_t n, double *out)
 
 INLINE void scale_lanes(const double t[LANES], int64_t n, const double *origin, const double *factor, float *out)
 {
+#pragma GCC unroll 1 /* unrolled it would not be vectorised any more */
     for (int l = 0; l < n; l++) {
         const double u = (t[l] - origin[l]) * factor[l];
         out[l] = u == u ? (float)u : 0.0f;
@@ -391,6 +391,61 @@ DMK_FOR_TYPE(, double, take_f64)
 DMK_FOR_TYPE(_f32, float, take_f32)
 DMK_FOR_TYPE(_f16, uint16_t, take_f16)
 
+#ifndef DMK_ROW_COUNTS
+/* One step of one row: Philox4x32-10 as the paper has it. */
+INLINE void philox(const dmk_counts *c, uint64_t row, uint32_t step, uint32_t word[4])
+{
+    uint32_t key0 = c->key[0], key1 = c->key[1];
+    word[0] = (uint32_t)row;
+    word[1] = (uint32_t)(row >> 32);
+    word[2] = step;
+    word[3] = c->fourth;
+    for (int round = 0; round < 10; round++) {
+        const uint64_t p = (uint64_t)DMK_PHILOX_M0 * word[0], q = (uint64_t)DMK_PHILOX_M1 * word[2];
+        word[0] = (uint32_t)(q >> 32) ^ word[1] ^ key0;
+        word[1] = (uint32_t)q;
+        word[2] = (uint32_t)(p >> 32) ^ word[3] ^ key1;
+        word[3] = (uint32_t)p;
+        key0 += DMK_PHILOX_W0;
+        key1 += DMK_PHILOX_W1;
+    }
+}
+
+static void row_counts(const dmk_counts *c, const int64_t *row, int64_t rows, int64_t groups, float *out, int64_t ld)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t step = 0; step < 8 * groups; step++) {
+            float *to = out + r * ld + step / 8 * DMK_COUNTS + step % 8 * 2;
+            uint32_t word[4];
+            philox(c, (uint64_t)row[r], c->step + (uint32_t)step, word);
+            for (int w = 0; w < 4; w++) {
+                const uint32_t low = word[w] & 0xffff, high = word[w] >> 16;
+                int reached[2] = {0, 0};
+                for (int k = 0; k < 8; k++) {
+                    reached[0] += low >= c->limit[k];
+                    reached[1] += high >= c->limit[k];
+                }
+                to[w / 2 * 32 + w % 2] = (float)reached[0];
+                to[w / 2 * 32 + w % 2 + 16] = (float)reached[1];
+            }
+        }
+    }
+}
+#endif
+
+static void add_pieces(const float *restrict part, int64_t ld, int64_t n, int32_t pieces, int32_t bits,
+                       int64_t *restrict sum)
+{
+    for (int32_t l = 0; l < pieces; l++) {
+        const int32_t by = bits * l;
+        const float *from = part + l * ld;
+        for (int64_t i = 0; i < n; i++) sum[i] += (int64_t)((uint64_t)(int64_t)(int32_t)from[i] << by);
+    }
+}
+
+#ifdef DMK_ROW_COUNTS
+void DMK_ROW_COUNTS(const dmk_counts *c, const int64_t *row, int64_t rows, int64_t groups, float *out, int64_t ld);
+#endif
 #ifdef DMK_MOVE
 void DMK_MOVE(const float *x, const float *w, const int32_t *from, const int32_t *to, int64_t rows, int64_t d,
               const dmk_sums *s);
@@ -433,4 +488,10 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .widen_f16 = widen_f16,
     .scale_rows_f16 = scale_rows_f16,
     .add_moments_f16 = add_moments_f16,
+#ifdef DMK_ROW_COUNTS
+    .row_counts = DMK_ROW_COUNTS,
+#else
+    .row_counts = row_counts,
+#endif
+    .add_pieces = add_pieces,
 };

@@ -149,24 +149,30 @@ cleanup:
     return st;
 }
 
-demarc_status dm_frozen_pass(const dm_frozen *f, unsigned want, dm_frozen_fn fn, void *context)
+demarc_status dm_frozen_pass_range(const dm_frozen *f, int64_t begin, int64_t end, unsigned want, dm_frozen_fn fn,
+                                   void *context)
 {
     demarc_status st = DEMARC_OK;
-    const dm_row_range range = dm_rows_range(f->rows);
     const double unit = f->model->transform.unit;
     pass_run run = {.f = f, .fn = fn, .context = context, .k = f->model->k, .d = f->model->d, .unit2 = unit * unit};
     DM_TRY(run_create(&run, want));
     /* Without columns to read there is no window to wait for. */
-    const int64_t step = want == 0 ? range.end - range.begin : run.window_rows;
-    for (int64_t begin = range.begin; begin < range.end; begin += step) {
-        const int64_t end = range.end - begin < step ? range.end : begin + step;
-        run.window_begin = begin;
-        DM_TRY(read_window(&run, begin, end));
-        DM_TRY(dm_rows_pass_range(f->rows, begin, end, pass_block, &run));
+    const int64_t step = want == 0 ? end - begin : run.window_rows;
+    for (int64_t at = begin; at < end; at += step) {
+        const int64_t to = end - at < step ? end : at + step;
+        run.window_begin = at;
+        DM_TRY(read_window(&run, at, to));
+        DM_TRY(dm_rows_pass_range(f->rows, at, to, pass_block, &run));
     }
 cleanup:
     run_destroy(&run);
     return st;
+}
+
+demarc_status dm_frozen_pass(const dm_frozen *f, unsigned want, dm_frozen_fn fn, void *context)
+{
+    const dm_row_range range = dm_rows_range(f->rows);
+    return dm_frozen_pass_range(f, range.begin, range.end, want, fn, context);
 }
 
 double dm_frozen_gap(const dm_frozen *f, int32_t a, int32_t b)

@@ -74,6 +74,9 @@ typedef void (*dm_frozen_fn)(void *context, int thread, const dm_frozen_block *b
  * @param[in] want  dm_frozen_want flags
  */
 demarc_status dm_frozen_pass(const dm_frozen *f, unsigned want, dm_frozen_fn fn, void *context);
+/** The same for the blocks of this rank within [begin, end), which are multiples of DM_BLOCK_ROWS (or the end of the data). */
+demarc_status dm_frozen_pass_range(const dm_frozen *f, int64_t begin, int64_t end, unsigned want, dm_frozen_fn fn,
+                                   void *context);
 
 /** Distance between the centroids a and b in scaled units: the margin of a customer to facet a|b is |q_a - q_b| / (2 gap). */
 double dm_frozen_gap(const dm_frozen *f, int32_t a, int32_t b);

@@ -6,7 +6,7 @@
 
 enum { TESTS_MAX = 8 };
 
-const cli_command *const cli_boundary_tests[] = {NULL};
+const cli_command *const cli_boundary_tests[] = {&cli_sweep, &cli_replay, &cli_plan, &cli_analyze, NULL};
 
 static void list_tests(void)
 {

@@ -38,11 +38,12 @@ static const char *const argument_names[] = {"FILE", NULL};
 
 const cli_command cli_info = {
     .name = "info",
-    .summary = "describe and audit a customer file, a model, assignments or a results directory",
+    .summary = "describe and audit a customer file, a model, an experiment, or results",
     .arguments = "FILE",
     .argument = argument_names,
     .notes = "Of a customer file: per column the count, missing and non-finite values, min, max, mean, sd; whether\n"
-             "ids are unique. FILE may also be model.h5, assignments.h5 or the directory of a fit.\n",
+             "ids are unique. FILE may also be model.h5, assignments.h5 or the directory of a fit, experiment.h5\n"
+             "or the directory of a plan, or the critical offsets of a sweep.\n",
     .example = "  demarc generate customers.h5 --customers 20000 --missing-share 0.01\n"
                "  demarc info customers.h5\n",
     .run = run,

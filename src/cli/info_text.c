@@ -39,7 +39,10 @@ static bool ends_with(const char *s, const char *end)
 static void scalar_text(char buf[CELL], const char *key, const dm_json_node *value)
 {
     int64_t v = 0;
-    if (!dm_json_integer(value, &v) || (key != NULL && strcmp(key, "seed") == 0)) {
+    if (key != NULL && strcmp(key, "control") == 0) {
+        dm_json_scalar_text(value, buf, CELL);
+        if (buf[0] == 0) snprintf(buf, CELL, "none named (give --control NAME)");
+    } else if (!dm_json_integer(value, &v) || (key != NULL && strcmp(key, "seed") == 0)) {
         dm_json_scalar_text(value, buf, CELL);
     } else if (key != NULL && ends_with(key, "bytes")) {
         char words[32];

@@ -7,49 +7,14 @@
 #include "engine/context.h"
 #include "report/info_report.h"
 #include "store/assignments_file.h"
+#include "store/experiment_file.h"
 #include "store/file_kind.h"
+#include "store/offsets_file.h"
 
 #define ID_CHECK_BYTES (INT64_C(256) << 20)
 #define WINDOW 262144
-#define MOST_ARMS 4096
 
 void demarc_info_options_default(demarc_info_options *o) { *o = (demarc_info_options){0}; }
-
-/* Customers of each arm. Collective. @param[out] arms highest arm + 1; size dm_alloc'd */
-static demarc_status count_arms(demarc_context *ctx, dm_customers *c, int32_t *arms, int64_t **size)
-{
-    demarc_status st = DEMARC_OK;
-    const dm_row_range range =
-        dm_row_range_of(dm_customers_schema(c)->n, dm_comm_rank(ctx->comm), dm_comm_size(ctx->comm));
-    int32_t *arm = NULL;
-    int64_t *count = NULL, most = 0;
-    st = dm_alloc(arm, WINDOW, "arms");
-    if (st == DEMARC_OK) st = dm_alloc_zero(count, MOST_ARMS, "arms");
-    DM_TRY_ALL(ctx->comm, st);
-    for (int64_t at = range.begin; at < range.end && st == DEMARC_OK; at += WINDOW) {
-        const int64_t stop = at + WINDOW < range.end ? at + WINDOW : range.end;
-        st = dm_customers_arm(c, at, stop, arm);
-        for (int64_t i = 0; i < stop - at && st == DEMARC_OK; i++) {
-            if (arm[i] >= MOST_ARMS) {
-                st = dm_fail(DEMARC_ERR_DATA, "arm code too large: %s arm %d at row %lld: number arms from 0 to %d",
-                             dm_customers_path(c), (int)arm[i], (long long)(at + i), MOST_ARMS - 1);
-                break;
-            }
-            count[arm[i]]++;
-            if (arm[i] + 1 > most) most = arm[i] + 1;
-        }
-    }
-    DM_TRY_ALL(ctx->comm, st);
-    dm_comm_max_i64(ctx->comm, &most, 1);
-    dm_comm_sum_i64(ctx->comm, count, MOST_ARMS);
-    *arms = (int32_t)most;
-    *size = count;
-    count = NULL;
-cleanup:
-    dm_free(arm);
-    dm_free(count);
-    return st;
-}
 
 static demarc_status describe_customers(demarc_context *ctx, const demarc_info_options *o, char **json)
 {
@@ -72,7 +37,7 @@ static demarc_status describe_customers(demarc_context *ctx, const demarc_info_o
     }
     DM_TRY(dm_context_rows(ctx, file, s->d, NULL, true, DEMARC_STORE_AUTO, &rows));
     DM_TRY(dm_rows_scan(rows, NULL, &scan));
-    if (s->arm) DM_TRY(count_arms(ctx, file, &arms, &arm_size));
+    if (s->arm) DM_TRY(dm_customers_count_arms(file, ctx->comm, DM_ARMS_MAX, &arms, &arm_size));
     if (dm_comm_rank(ctx->comm) == 0) {
         st = dm_alloc(column, s->d, "columns");
         for (int32_t f = 0; f < s->d && st == DEMARC_OK; f++) {
@@ -102,6 +67,7 @@ static demarc_status describe_customers(demarc_context *ctx, const demarc_info_o
                                      .arms = arms,
                                      .arm_size = arm_size,
                                      .arm_name = &s->arm_name,
+                                     .control = s->control,
                                      .propensity = s->propensity,
                                      .channel = &s->channel};
         if (st == DEMARC_OK) st = dm_info_customers_json(&c, json);
@@ -250,6 +216,105 @@ cleanup:
     return st;
 }
 
+/* Customers of each boundary by arm; rank 0 reads alone: 8 bytes a customer. */
+static demarc_status count_experiment(dm_experiment *e, dm_info_boundary *boundary)
+{
+    demarc_status st = DEMARC_OK;
+    const int64_t n = dm_experiment_facts_of(e)->customers;
+    dm_experiment_rows rows = {0};
+    DM_TRY(dm_alloc(rows.boundary, WINDOW, "experiment"));
+    DM_TRY(dm_alloc(rows.arm, WINDOW, "experiment"));
+    for (int64_t at = 0; at < n; at += WINDOW) {
+        const int64_t count = n - at < WINDOW ? n - at : WINDOW;
+        DM_TRY(dm_experiment_read(e, at, count, &rows));
+        for (int64_t i = 0; i < count; i++) {
+            dm_info_boundary *b = &boundary[rows.boundary[i]];
+            *(rows.arm[i] == 0 ? &b->keep : &b->switched) += 1;
+        }
+    }
+cleanup:
+    dm_free(rows.boundary);
+    dm_free(rows.arm);
+    return st;
+}
+
+static demarc_status summarise_experiment(dm_experiment *e, const char *path, int64_t bytes, char **json)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_experiment_facts *f = dm_experiment_facts_of(e);
+    dm_info_boundary *boundary = NULL;
+    DM_TRY(dm_alloc(boundary, f->boundaries, "experiment"));
+    for (int32_t i = 0; i < f->boundaries; i++) {
+        boundary[i] = (dm_info_boundary){.segment = f->segments[2 * (int64_t)i],
+                                         .other = f->segments[2 * (int64_t)i + 1],
+                                         .gap = f->gap[i],
+                                         .band = f->band[i]};
+    }
+    DM_TRY(count_experiment(e, boundary));
+    const dm_info_experiment info = {.path = path,
+                                     .bytes = bytes,
+                                     .n = f->customers,
+                                     .model_digest = f->model_digest,
+                                     .salt = f->salt,
+                                     .outcome = f->outcome[0] != 0 ? f->outcome : NULL,
+                                     .seed = f->seed,
+                                     .alpha = f->alpha,
+                                     .power = f->power,
+                                     .effect = f->effect,
+                                     .outcome_sd = f->outcome_sd,
+                                     .switch_share = f->switch_share,
+                                     .distance_strata = f->distance_strata,
+                                     .boundaries = f->boundaries,
+                                     .boundary = boundary};
+    DM_TRY(dm_info_experiment_json(&info, json));
+cleanup:
+    dm_free(boundary);
+    return st;
+}
+
+static demarc_status describe_experiment(demarc_context *ctx, const char *path, int64_t bytes, char **json)
+{
+    demarc_status st = DEMARC_OK;
+    dm_experiment *e = NULL;
+    DM_TRY(dm_experiment_open(&e, ctx->comm, path));
+    if (dm_comm_rank(ctx->comm) == 0) st = summarise_experiment(e, path, bytes, json);
+    DM_TRY_ALL(ctx->comm, st);
+cleanup:
+    dm_experiment_close(&e);
+    return st;
+}
+
+static demarc_status describe_plan(demarc_context *ctx, const char *dir, char **json)
+{
+    demarc_status st = DEMARC_OK;
+    char path[4096];
+    dm_file_kind kind = DM_KIND_EXPERIMENT;
+    int64_t bytes = 0;
+    if ((size_t)snprintf(path, sizeof path, "%s/experiment.h5", dir) >= sizeof path) {
+        return dm_fail(DEMARC_ERR_USAGE, "path too long: %s: use a shorter one", dir);
+    }
+    DM_TRY(dm_file_kind_of(ctx->comm, path, &kind, &bytes));
+    DM_TRY(describe_experiment(ctx, path, bytes, json));
+cleanup:
+    return st;
+}
+
+static demarc_status describe_offsets(demarc_context *ctx, const char *path, int64_t bytes, char **json)
+{
+    demarc_status st = DEMARC_OK;
+    if (dm_comm_rank(ctx->comm) == 0) {
+        dm_info_offsets info = {.path = path, .bytes = bytes};
+        dm_strings digest = {0};
+        st = dm_offsets_shape(path, &info.n, &info.k, &digest);
+        if (st == DEMARC_OK) {
+            info.model_digest = digest.item[0];
+            st = dm_info_offsets_json(&info, json);
+        }
+        dm_strings_clear(&digest);
+    }
+    return dm_comm_agree(ctx->comm, st);
+}
+
 demarc_status demarc_info(demarc_context *ctx, const demarc_info_options *o, char **json)
 {
     demarc_status st = DEMARC_OK;
@@ -275,6 +340,15 @@ demarc_status demarc_info(demarc_context *ctx, const demarc_info_options *o, cha
     case DM_KIND_ASSIGNMENTS:
         DM_TRY(open_assignments(ctx, o->path, bytes, &a, &size));
         if (dm_comm_rank(ctx->comm) == 0) st = dm_info_assignments_json(&a, json);
+        break;
+    case DM_KIND_PLAN:
+        DM_TRY(describe_plan(ctx, o->path, json));
+        break;
+    case DM_KIND_EXPERIMENT:
+        DM_TRY(describe_experiment(ctx, o->path, bytes, json));
+        break;
+    case DM_KIND_OFFSETS:
+        DM_TRY(describe_offsets(ctx, o->path, bytes, json));
         break;
     }
     DM_TRY_ALL(ctx->comm, st);

@@ -63,7 +63,8 @@ static demarc_status describe(dm_writer *w, const dm_import_layout *l, const dem
     DM_TRY(put_names(w, "/outcomes", "outcome_names", s->outcomes, &l->outcome));
     DM_TRY(put_names(w, "/reachable", "channel_names", s->channels, &l->channel));
     DM_TRY(put_names(w, "/arm", "arm_names", s->arm_names, &l->arm));
-    if (s->control) DM_TRY(dm_writer_attribute_text(w, "/arm", "control", o->control));
+    /* The order of names is no choice of a control: where nobody chose one the file says so. */
+    if (s->arm_names > 0) DM_TRY(dm_writer_attribute_text(w, "/arm", "control", s->control ? o->control : ""));
 cleanup:
     return st;
 }

@@ -18,7 +18,8 @@
  * - Fields: a number, yes/no/true/false (1/0), or nothing, NA, N/A, NaN, nan, NULL, null (missing: NaN).
  * - Features: --features and --categorical in file order, or every column without another role.
  * - A categorical column becomes one feature "column=level" per level, by byte order, where the column stands.
- * - Arms: integers >= 0 as they are, else levels 0, 1, ... by byte order; --control comes first, as 0.
+ * - Arms: integers >= 0 as they are, else levels 0, 1, ... by byte order; --control comes first, as 0. With named arms the
+ *   attribute `control` of /arm is that name, or empty when none was given.
  * - Ids: int64 when all are in canonical spelling, else fixed-length strings. Uniqueness is checked by info and fit.
  *
  * @param[out] r  the same on all ranks; zero after an error

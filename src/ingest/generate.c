@@ -131,6 +131,7 @@ static demarc_status lay_out_rows(target *t, const demarc_generate_options *o)
     if (o->arms > 0) {
         DM_TRY(dm_writer_rows_dataset(w, "/arm", DM_TYPE_I32, n, 0, 0, &t->arm));
         DM_TRY(write_names(t, "/arm", "arm_names", o->arms, arm_name));
+        DM_TRY(dm_writer_attribute_text(w, "/arm", "control", "control"));
     }
     if (o->outcomes) {
         DM_TRY(dm_writer_rows_dataset(w, "/outcomes", DM_TYPE_F32, n, DM_SYNTHETIC_OUTCOMES, 0, &t->outcome));

@@ -143,9 +143,20 @@ static void assign_all(assigner *a, int thread, int64_t local, int64_t rows, con
     p->seen += rows;
 }
 
-/* Only the `count` rows of p->index, brought together. */
-static void assign_some(assigner *a, int thread, int64_t local, int64_t count, const float *x, const float *w)
+/* Rows of a block brought together. */
+static void bring_together(const float *x, int64_t d, const int32_t *index, int64_t n, float *to)
 {
+    for (int64_t i = 0; i < n; i++, to += d) {
+        const float *row = x + index[i] * d, *ahead = x + index[i + AHEAD < n ? i + AHEAD : n - 1] * d;
+        for (int64_t f = 0; f < d; f += 16) __builtin_prefetch(ahead + f, 0, 3);
+        for (int64_t f = 0; f < d; f++) to[f] = row[f];
+    }
+}
+
+/* Only the `count` rows of p->index; x == NULL: of held rows, which are scaled as they are picked. */
+static void assign_some(assigner *a, int thread, int64_t begin, int64_t count, const float *x, const float *w)
+{
+    const int64_t local = begin - dm_kmeans_first(a->km);
     const dm_kmeans *km = a->km;
     dm_row_state *s = a->state;
     assign_part *p = &a->part[thread];
@@ -154,11 +165,9 @@ static void assign_some(assigner *a, int thread, int64_t local, int64_t count, c
     for (int64_t at = 0; at < count; at += most) {
         const int64_t n = count - at < most ? count - at : most;
         const int32_t *index = p->index + at;
+        if (x == NULL) dm_rows_pick(km->rows, thread, begin, index, n, p->x);
+        if (x != NULL) bring_together(x, d, index, n, p->x);
         for (int64_t i = 0; i < n; i++) {
-            const float *row = x + index[i] * d, *ahead = x + index[i + AHEAD < n ? i + AHEAD : n - 1] * d;
-            float *to = p->x + i * d;
-            for (int64_t f = 0; f < d; f += 16) __builtin_prefetch(ahead + f, 0, 3);
-            for (int64_t f = 0; f < d; f++) to[f] = row[f];
             if (w != NULL) p->w[i] = w[index[i]];
             p->from[i] = s->label[local + index[i]];
         }
@@ -173,21 +182,43 @@ static void assign_some(assigner *a, int thread, int64_t local, int64_t count, c
     p->seen += count;
 }
 
+/* The rows of a block that need a look, in p->index; -1 where all get one. */
+static int64_t expired_rows(const assigner *a, assign_part *p, int64_t local, int64_t rows)
+{
+    if (a->state == NULL || a->state->use != DM_BOUNDS_USE) return -1;
+    const int64_t count =
+        a->km->kernel->expired(a->state->until + local, a->state->label + local, a->state->limit, rows, p->index);
+    return (double)count <= MOST_EXPIRED * (double)rows ? count : -1;
+}
+
 static void assign_block(void *context, int thread, int64_t begin, int64_t rows, const float *x, const float *w)
 {
     assigner *a = context;
     const int64_t local = begin - dm_kmeans_first(a->km);
     assign_part *p = &a->part[thread];
     if (a->zero != NULL) add_squares(a, p, rows, x, w);
-    if (a->state != NULL && a->state->use == DM_BOUNDS_USE) {
-        const int64_t count =
-            a->km->kernel->expired(a->state->until + local, a->state->label + local, a->state->limit, rows, p->index);
-        if ((double)count <= MOST_EXPIRED * (double)rows) {
-            assign_some(a, thread, local, count, x, w);
+    const int64_t count = expired_rows(a, p, local, rows);
+    if (count >= 0) {
+        assign_some(a, thread, begin, count, x, w);
+    } else {
+        assign_all(a, thread, local, rows, x, w);
+    }
+}
+
+/* The same for held rows: halves are scaled only where a row is looked at. */
+static void assign_held(void *context, int thread, int64_t begin, int64_t rows)
+{
+    assigner *a = context;
+    const dm_kmeans *km = a->km;
+    const float *x = dm_rows_at(km->rows, begin), *w = dm_rows_weight(km->rows, begin);
+    if (x == NULL && a->zero == NULL) {
+        const int64_t count = expired_rows(a, &a->part[thread], begin - dm_kmeans_first(km), rows);
+        if (count >= 0) {
+            assign_some(a, thread, begin, count, NULL, w);
             return;
         }
     }
-    assign_all(a, thread, local, rows, x, w);
+    assign_block(context, thread, begin, rows, x != NULL ? x : dm_rows_block(km->rows, thread, begin, rows), w);
 }
 
 /* sum over j of 2 c_j . S_j - W_j ||c_j||^2: what the segments take off sum_squares. */
@@ -233,7 +264,8 @@ demarc_status dm_assign_pass(dm_kmeans *km, const dm_centers *c, dm_segment_sums
     DM_TRY_ALL(km->comm, st);
     dm_segment_sums_start(sums, c->k);
     if (a.state != NULL) dm_row_state_begin(a.state, c);
-    DM_TRY_ALL(km->comm, dm_kmeans_pass(km, assign_block, &a));
+    const bool held = km->sample == NULL && dm_rows_held(km->rows);
+    DM_TRY_ALL(km->comm, held ? dm_rows_visit(km->rows, assign_held, &a) : dm_kmeans_pass(km, assign_block, &a));
     DM_TRY(dm_segment_sums_reduce(sums, km->comm));
     for (int t = 1; t < km->threads; t++) {
         dm_exact_sum_merge(&a.part[0].squares, &a.part[t].squares);

@@ -4,19 +4,30 @@
  * Replicate r gives row i the weight W_ri ~ Poisson(1) (Hanley & MacGibbon 2006; Chamandy, Muralidharan, Najmi & Naidu 2012),
  * a function of (seed, replicate, global row) alone by the counter generator. For each cell c (a group of rows) and value v
  *     S_rcv = sum over rows i in c of W_ri y_iv.
- * Rows are collected per cell; when a tile of them is full one sgemm adds weights [R x rows] times values [rows x values].
+ * Rows are collected per cell; a tile of them, at most DM_REPLICATE_ROWS, is one sgemm: values [values x rows] times weights
+ * [rows x R].
  *
- * Exact, so that any layout, any tile and any BLAS gives the same bits: values are rounded to a fixed grid of
- * DM_REPLICATE_BITS bits below their bound and split into limbs of so few bits that every partial sum of a tile is an integer
- * below 2^24, which single precision holds exactly in any order of summation (error-free splitting: Ozaki, Ogita, Oishi &
- * Rump 2012); tiles add up in 64-bit integers.
+ * Weights: a counter (row; replicate) of Philox4x32-10 gives eight 16-bit integers u (kernels/dmk.h says which replicate
+ * takes which), and W is the number of t_k, k = 0, 1, ..., with u >= t_k: inversion with 2^16 - t_k = rint(2^16 P(X > k)),
+ * X ~ Poisson(1). The eight tails that do not round to 0 happen to add up to 2^16, so the mean is exactly 1; the variance
+ * is 1 - 2^-15 and the largest weight 8.
+ *
+ * Exact, so that any layout, any tile and any BLAS gives the same bits: values are rounded to a fixed grid of B bits below
+ * their bound (the next power of two) and split into signed digits of 13 bits, so that every partial sum of a tile is an
+ * integer of at most 512 rows x 8 x 2^12 = 2^24, which single precision holds exactly in any order of summation (error-free
+ * splitting: Ozaki, Ogita, Oishi & Rump 2012); tiles add up in 64-bit integers. B = DM_REPLICATE_BITS up to 2^25 rows, one
+ * less for each doubling beyond: the weights of a replicate add up to less than 2 n but for a chance below e^(-0.38 n), or
+ * 8 n where n is small, so that |S| < 2^63 on the grid. What the grid takes from a mean is at most 2^-(B + 1) of the bound.
  */
 #ifndef DM_LINALG_REPLICATE_SUMS_H
 #define DM_LINALG_REPLICATE_SUMS_H
 
 #include "comm/comm.h"
+#include "dmk.h"
 
 #define DM_REPLICATE_BITS 36
+#define DM_REPLICATE_ROWS 512
+#define DM_REPLICATE_MOST_ROWS (INT64_C(1) << 40)
 
 typedef struct dm_replicates dm_replicates;
 
@@ -26,12 +37,18 @@ typedef struct dm_replicates_options {
     int32_t cells, values;
     const double *bound; /* [values] |y_iv| <= bound; 0 = always 0; copied */
     const bool *whole;   /* [values] y_iv is an integer below 2^11 in magnitude: one limb; NULL = none; copied */
-    int64_t n_global;    /* rows, for the range of the sums */
+    int64_t n_global;    /* rows, for the range of the sums; a row counts as often as it is put into one cell */
     int threads;
-    int64_t budget; /* bytes this rank may use; windows of replicates get smaller to fit, at least 64 replicates each */
+    int64_t
+        budget; /* bytes a rank may use, about; windows of replicates get smaller to fit, at least 64 replicates each */
+    const dmk_table *kernel; /* NULL = the best of this CPU; all give the same bits */
 } dm_replicates_options;
 
-/** Local. @retval DEMARC_ERR_MEMORY */
+/**
+ * Local.
+ * @retval DEMARC_ERR_IMPOSSIBLE  more than 2^40 rows
+ * @retval DEMARC_ERR_MEMORY
+ */
 demarc_status dm_replicates_create(dm_replicates **out, const dm_replicates_options *o);
 void dm_replicates_destroy(dm_replicates **r);
 
@@ -42,9 +59,13 @@ void dm_replicates_destroy(dm_replicates **r);
  *         DM_TRY(dm_replicates_reduce(r, comm));
  *         read S_rcv of replicates [first, first + count) by dm_replicates_sum();
  *     }
+ * Windows are the same on all ranks if their options are; only `threads` and `kernel` may differ. Local.
  */
 bool dm_replicates_next(dm_replicates *r, int32_t *first, int32_t *count);
-/** Row `row` (global) belongs to `cell`, with values y [values]. By `thread` in [0, threads): local. A row may be in many cells. */
+/**
+ * Row `row` (global) belongs to `cell`, with values y [values], finite and within their bounds. By `thread` in
+ * [0, threads), each used by one thread at a time: local. A row may be in many cells. Does the work of a tile now and then.
+ */
 void dm_replicates_add(dm_replicates *r, int thread, int64_t row, int32_t cell, const double *y);
 /** Flush the tiles and sum over threads and ranks. Collective. */
 demarc_status dm_replicates_reduce(dm_replicates *r, dm_comm *comm);

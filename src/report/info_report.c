@@ -76,6 +76,7 @@ demarc_status dm_info_customers_json(const dm_info_customers *c, char **text)
     bad |= put(o, "weight", json_boolean(c->weight));
     bad |= put(o, "outcomes", dm_json_names(c->outcome));
     bad |= put(o, "arms", arms(c));
+    bad |= put_text(o, "control", c->control);
     bad |= put_integer(o, "propensity_columns", c->propensity);
     bad |= put(o, "channels", dm_json_names(c->channel));
     bad |= put(o, "features", columns(c));
@@ -134,6 +135,55 @@ static json_t *assignments(const dm_info_assignments *a)
 demarc_status dm_info_assignments_json(const dm_info_assignments *a, char **text)
 {
     return dm_json_write(assignments(a), "description of assignments", text);
+}
+
+/* ------------------------------------------------------------------------------------ experiment, critical offsets */
+
+static json_t *boundaries(const dm_info_experiment *e)
+{
+    json_t *list = json_array();
+    int bad = list == NULL;
+    for (int32_t i = 0; i < e->boundaries && !bad; i++) {
+        const dm_info_boundary *b = &e->boundary[i];
+        json_t *o = json_object();
+        bad |= put_integer(o, "boundary", i);
+        bad |= put_integer(o, "segment", b->segment);
+        bad |= put_integer(o, "other", b->other);
+        bad |= put_real(o, "gap", b->gap);
+        bad |= put_real(o, "band", b->band);
+        bad |= put_integer(o, "customers", b->keep + b->switched);
+        bad |= put_integer(o, "keep", b->keep);
+        bad |= put_integer(o, "switch", b->switched);
+        bad |= json_array_append_new(list, o);
+    }
+    return dm_json_finish(list, bad);
+}
+
+demarc_status dm_info_experiment_json(const dm_info_experiment *e, char **text)
+{
+    json_t *o = head("experiment", e->path, e->bytes);
+    int bad = put_integer(o, "n", e->n);
+    bad |= put_text(o, "model_digest", e->model_digest);
+    bad |= put_text(o, "salt", e->salt);
+    bad |= put(o, "seed", dm_json_u64(e->seed));
+    bad |= put_text(o, "outcome", e->outcome);
+    bad |= put_real(o, "outcome_sd", e->outcome_sd);
+    bad |= put_real(o, "effect", e->effect);
+    bad |= put_real(o, "alpha", e->alpha);
+    bad |= put_real(o, "power", e->power);
+    bad |= put_real(o, "switch_share", e->switch_share);
+    bad |= put_integer(o, "distance_strata", e->distance_strata);
+    bad |= put(o, "boundaries", boundaries(e));
+    return dm_json_write(dm_json_finish(o, bad), "description of an experiment", text);
+}
+
+demarc_status dm_info_offsets_json(const dm_info_offsets *f, char **text)
+{
+    json_t *o = head("critical offsets", f->path, f->bytes);
+    int bad = put_integer(o, "n", f->n);
+    bad |= put_integer(o, "k", f->k);
+    bad |= put_text(o, "model_digest", f->model_digest);
+    return dm_json_write(dm_json_finish(o, bad), "description of critical offsets", text);
 }
 
 /* ------------------------------------------------------------------------------------------------ results directory */

@@ -37,6 +37,7 @@ typedef struct dm_info_customers {
     int32_t arms;               /* arms 0 ... arms - 1 */
     const int64_t *arm_size;    /* [arms] customers */
     const dm_strings *arm_name; /* NULL or fewer than `arms` names: the others have none */
+    const char *control;        /* the control's name; "" = the file names none; NULL = it does not say */
     int32_t propensity;         /* columns of /propensity; 0 = absent */
     const dm_strings *channel;  /* NULL or empty = no /reachable */
 } dm_info_customers;
@@ -66,6 +67,31 @@ typedef struct dm_info_assignments {
     double mean_distance; /* to the own centroid, scaled space, unweighted */
 } dm_info_assignments;
 
+/** A boundary of an experiment: customers of the lower and the higher segment by arm. */
+typedef struct dm_info_boundary {
+    int32_t segment, other; /* the lower one first */
+    double gap, band;       /* scaled units */
+    int64_t keep, switched;
+} dm_info_boundary;
+
+typedef struct dm_info_experiment {
+    const char *path;
+    int64_t bytes, n;
+    const char *model_digest, *salt;
+    const char *outcome; /* NULL = none named */
+    uint64_t seed;
+    double alpha, power, effect, outcome_sd, switch_share;
+    int32_t distance_strata, boundaries;
+    const dm_info_boundary *boundary; /* [boundaries] */
+} dm_info_experiment;
+
+/** Critical offsets of a sweep, [n, k]. */
+typedef struct dm_info_offsets {
+    const char *path;
+    int64_t bytes, n, k;
+    const char *model_digest;
+} dm_info_offsets;
+
 typedef struct dm_info_results {
     const char *path; /* the directory */
     const dm_info_model *model;
@@ -76,6 +102,8 @@ typedef struct dm_info_results {
 demarc_status dm_info_customers_json(const dm_info_customers *c, char **text);
 demarc_status dm_info_model_json(const dm_info_model *m, char **text);
 demarc_status dm_info_assignments_json(const dm_info_assignments *a, char **text);
+demarc_status dm_info_experiment_json(const dm_info_experiment *e, char **text);
+demarc_status dm_info_offsets_json(const dm_info_offsets *o, char **text);
 /** @retval DEMARC_ERR_DATA  the manifest is missing, unreadable or not one */
 demarc_status dm_info_results_json(const dm_info_results *r, char **text);
 

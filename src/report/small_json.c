@@ -1,5 +1,7 @@
 #include "report/small_json.h"
 
+#include <math.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +91,11 @@ bool dm_json_integer(const dm_json_node *node, int64_t *v)
     *v = json_integer_value(node);
     return true;
 }
+
+double dm_json_number(const dm_json_node *node) { return json_is_number(node) ? json_number_value(node) : (double)NAN; }
+
+bool dm_json_flag(const dm_json_node *node) { return json_is_true(node); }
+const char *dm_json_string(const dm_json_node *node) { return json_string_value(node); }
 
 dm_json_node *dm_json_member(const dm_json_node *object, const char *key) { return json_object_get(object, key); }
 

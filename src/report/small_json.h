@@ -43,6 +43,12 @@ int64_t dm_json_count(const dm_json_node *node);
 bool dm_json_numeric(const dm_json_node *node);
 /** True for an integer, which goes to *v. */
 bool dm_json_integer(const dm_json_node *node, int64_t *v);
+/** The value of a number; NaN for anything else, null and NULL included. */
+double dm_json_number(const dm_json_node *node);
+/** The value of true; false for anything else. */
+bool dm_json_flag(const dm_json_node *node);
+/** The value of a string, borrowed; NULL for anything else. */
+const char *dm_json_string(const dm_json_node *node);
 /** Member of an object, NULL if absent. */
 dm_json_node *dm_json_member(const dm_json_node *object, const char *key);
 /** A scalar for people: "-" for null, "yes"/"no", numbers with at most 6 digits after rounding reals. Cut to fit. */

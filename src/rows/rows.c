@@ -494,6 +494,51 @@ demarc_status dm_rows_pass(dm_rows *rows, dm_block_fn fn, void *context)
     return dm_rows_pass_range(rows, rows->range.begin, rows->range.end, fn, context);
 }
 
+bool dm_rows_held(const dm_rows *rows) { return rows->have_scaled || (rows->have_raw && rows->scaler != NULL); }
+
+demarc_status dm_rows_visit(dm_rows *rows, dm_visit_fn fn, void *context)
+{
+    const demarc_status st = load_weights(rows);
+    if (st != DEMARC_OK) return st;
+    const int64_t begin = rows->range.begin, end = rows->range.end, blocks = dm_block_count(end - begin);
+#pragma omp parallel for schedule(dynamic) num_threads(rows->o.threads)
+    for (int64_t b = 0; b < blocks; b++) {
+        const int64_t from = begin + b * DM_BLOCK_ROWS;
+        fn(context, omp_get_thread_num(), from, end - from < DM_BLOCK_ROWS ? end - from : DM_BLOCK_ROWS);
+    }
+    return DEMARC_OK;
+}
+
+const float *dm_rows_at(const dm_rows *rows, int64_t begin)
+{
+    return rows->have_scaled ? rows->shard + (begin - rows->range.begin) * rows->d : NULL;
+}
+
+const float *dm_rows_weight(const dm_rows *rows, int64_t begin)
+{
+    return rows->weight == NULL ? NULL : rows->weight + (begin - rows->range.begin);
+}
+
+const float *dm_rows_block(const dm_rows *rows, int thread, int64_t begin, int64_t n)
+{
+    if (rows->have_scaled) return dm_rows_at(rows, begin);
+    const dm_raw_block raw = kept_block(rows, begin, begin + n);
+    scale_some(rows->scaler, thread, &raw, 0, n, rows->scaler->block[thread]);
+    return rows->scaler->block[thread];
+}
+
+void dm_rows_pick(const dm_rows *rows, int thread, int64_t begin, const int32_t *index, int64_t count, float *x)
+{
+    const int64_t d = rows->d;
+    if (rows->have_scaled) {
+        for (int64_t i = 0; i < count; i++)
+            memcpy(x + i * d, dm_rows_at(rows, begin + index[i]), (size_t)d * sizeof *x);
+        return;
+    }
+    const dm_raw_block raw = kept_block(rows, begin, rows->range.end);
+    for (int64_t i = 0; i < count; i++) scale_some(rows->scaler, thread, &raw, index[i], 1, x + i * d);
+}
+
 /* Gathering: each block copies the wanted rows that fall into it. */
 typedef struct gatherer {
     const int64_t *row;

@@ -113,6 +113,23 @@ demarc_status dm_rows_pass(dm_rows *rows, dm_block_fn fn, void *context);
 demarc_status dm_rows_pass_range(dm_rows *rows, int64_t begin, int64_t end, dm_block_fn fn, void *context);
 
 /**
+ * A pass over held rows whose function asks for no more of a block than it needs. dm_rows_held(): every row is in memory,
+ * scaled or as halves. dm_rows_visit() gives every block of this rank to fn, which may call, with its own thread number:
+ *   dm_rows_at     the block's x [rows, d] where it is held scaled, else NULL
+ *   dm_rows_block  the block's x [rows, d], scaled now into a buffer of the thread where need be
+ *   dm_rows_pick   rows begin + index[i], i in [0, count), into x [count, d]
+ *   dm_rows_weight the block's weights or NULL (= all 1)
+ * Local: the caller agrees on the status of the visit.
+ */
+typedef void (*dm_visit_fn)(void *context, int thread, int64_t begin, int64_t rows);
+bool dm_rows_held(const dm_rows *rows);
+demarc_status dm_rows_visit(dm_rows *rows, dm_visit_fn fn, void *context);
+const float *dm_rows_at(const dm_rows *rows, int64_t begin);
+const float *dm_rows_block(const dm_rows *rows, int thread, int64_t begin, int64_t n);
+void dm_rows_pick(const dm_rows *rows, int thread, int64_t begin, const int32_t *index, int64_t count, float *x);
+const float *dm_rows_weight(const dm_rows *rows, int64_t begin);
+
+/**
  * Copy chosen rows of this rank: x [count, d] and, when weighted, w [count]. Local; streamed rows cost a pass.
  * @param[in] row  [count] global rows in ascending order (repeats allowed), all in this rank's range
  */

@@ -4,47 +4,22 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/row_blocks.h"
 #include "store/hdf5_column.h"
 #include "store/hdf5_read.h"
+#include "store/id_hash.h"
 
 #define REMEDY "give the assignments.h5 of a results directory"
 #define ID_ROWS 65536 /* ids looked at together */
-
-/* Longest variable-length id of the file. Collective. */
-static demarc_status longest_id(dm_comm *comm, dm_customers *customers, int64_t *longest)
-{
-    demarc_status st = DEMARC_OK;
-    const dm_row_range range =
-        dm_row_range_of(dm_customers_schema(customers)->n, dm_comm_rank(comm), dm_comm_size(comm));
-    *longest = 1;
-    for (int64_t at = range.begin; at < range.end && st == DEMARC_OK; at += ID_ROWS) {
-        dm_ids ids = {0};
-        st = dm_customers_ids(customers, at, at + ID_ROWS < range.end ? at + ID_ROWS : range.end, &ids);
-        for (int64_t i = 0; i < ids.count && st == DEMARC_OK; i++) {
-            const int64_t length = ids.variable[i] == NULL ? 0 : (int64_t)strlen(ids.variable[i]);
-            if (length > *longest) *longest = length;
-        }
-        dm_ids_clear(&ids);
-    }
-    DM_TRY_ALL(comm, st);
-    dm_comm_max_i64(comm, longest, 1);
-cleanup:
-    return st;
-}
 
 demarc_status dm_assignments_create(dm_assignments_writer *a, dm_comm *comm, demarc_io io, dm_customers *customers,
                                     const char *path)
 {
     demarc_status st = DEMARC_OK;
     const dm_schema *schema = dm_customers_schema(customers);
-    *a = (dm_assignments_writer){.comm = comm, .customers = customers, .kind = schema->id, .id_bytes = 8};
-    if (a->kind == DM_ID_FIXED) a->id_bytes = schema->id_size;
-    if (a->kind == DM_ID_VARIABLE) DM_TRY(longest_id(comm, customers, &a->id_bytes));
-    const bool text = a->kind == DM_ID_FIXED || a->kind == DM_ID_VARIABLE;
-    const dm_type id_type = text ? DM_TYPE_STRING : a->kind == DM_ID_U64 ? DM_TYPE_U64 : DM_TYPE_I64;
+    *a = (dm_assignments_writer){.comm = comm, .customers = customers, .kind = schema->id};
+    DM_TRY(dm_id_layout_of(comm, customers, &a->layout));
     DM_TRY(dm_writer_create(&a->file, comm, io, path));
-    DM_TRY(dm_writer_rows_dataset(a->file, "/id", id_type, schema->n, 0, text ? a->id_bytes : 0, &a->id));
+    DM_TRY(dm_id_layout_dataset(&a->layout, a->file, "/id", schema->n, &a->id));
     DM_TRY(dm_writer_rows_dataset(a->file, "/segment", DM_TYPE_I32, schema->n, 0, 0, &a->segment));
     DM_TRY(dm_writer_rows_dataset(a->file, "/distance", DM_TYPE_F32, schema->n, 0, 0, &a->distance));
     DM_TRY(dm_writer_rows_dataset(a->file, "/runner_up", DM_TYPE_I32, schema->n, 0, 0, &a->runner_up));
@@ -54,7 +29,7 @@ cleanup:
     return st;
 }
 
-int64_t dm_assignments_row_bytes(const dm_assignments_writer *a) { return a->id_bytes + 16; }
+int64_t dm_assignments_row_bytes(const dm_assignments_writer *a) { return a->layout.bytes + 16; }
 
 static void forget_ids(dm_assignments_writer *a)
 {
@@ -70,10 +45,8 @@ static demarc_status fetch_ids(const dm_assignments_writer *a, int64_t begin, in
     if (count == 0) return DEMARC_OK;
     DM_TRY(dm_customers_ids(a->customers, begin, begin + count, ids));
     if (a->kind == DM_ID_VARIABLE) {
-        DM_TRY(dm_alloc_zero(*fixed, count * a->id_bytes, "ids"));
-        for (int64_t i = 0; i < count; i++) {
-            if (ids->variable[i] != NULL) memcpy(*fixed + i * a->id_bytes, ids->variable[i], strlen(ids->variable[i]));
-        }
+        DM_TRY(dm_alloc(*fixed, count * a->layout.bytes, "ids"));
+        for (int64_t i = 0; i < count; i++) dm_id_layout_pack(&a->layout, ids, i, *fixed + i * a->layout.bytes);
     }
 cleanup:
     return st;
@@ -222,16 +195,11 @@ cleanup:
     return st;
 }
 
-/* Text of a fixed-length id: its bytes up to the first NUL. */
-static size_t text_length(const char *text, int64_t size) { return strnlen(text, (size_t)size); }
-
 static bool same_text(const dm_ids *ids, int64_t i, const char *stored, int64_t stored_size)
 {
-    const char *mine = ids->kind == DM_ID_FIXED   ? ids->fixed + i * ids->size
-                       : ids->variable[i] == NULL ? ""
-                                                  : ids->variable[i];
-    const size_t length = ids->kind == DM_ID_FIXED ? text_length(mine, ids->size) : strlen(mine);
-    return length == text_length(stored, stored_size) && memcmp(mine, stored, length) == 0;
+    size_t length = 0;
+    const char *mine = dm_id_bytes(ids, i, &length);
+    return length == strnlen(stored, (size_t)stored_size) && memcmp(mine, stored, length) == 0;
 }
 
 demarc_status dm_assignments_compare_ids(dm_assignments *a, dm_customers *customers, int64_t begin, int64_t count,

@@ -1,15 +1,13 @@
 /*
  * assignments.h5 (contract section 4): /id, /segment, /distance, /runner_up, /margin, in input order.
  *
- * Written window by window through dm_writer by all ranks; read back by verify and info. Ids keep their kind: int64 and
- * uint64 as they are, strings as fixed-length UTF-8 (variable-length ones get the length of the longest, because HDF5
- * cannot write variable-length data in parallel), row numbers as int64 where the input has no /id.
+ * Written window by window through dm_writer by all ranks; read back by verify and info. Ids keep their kind (id_layout.h).
  */
 #ifndef DM_STORE_ASSIGNMENTS_FILE_H
 #define DM_STORE_ASSIGNMENTS_FILE_H
 
 #include "store/customer_file.h"
-#include "store/writer.h"
+#include "store/id_layout.h"
 
 /** Results of a range of rows; arrays [rows]. */
 typedef struct dm_assignment_rows {
@@ -23,9 +21,9 @@ typedef struct dm_assignments_writer {
     dm_writer *file;
     int id, segment, distance, runner_up, margin;
     dm_id_kind kind;
-    int64_t id_bytes; /* per id */
-    dm_ids ids;       /* of the window that is being written */
-    char *fixed;      /* the same as fixed-length strings, where they are not */
+    dm_id_layout layout;
+    dm_ids ids;  /* of the window that is being written */
+    char *fixed; /* the same as fixed-length strings, where they are not */
 } dm_assignments_writer;
 
 /** Lay out `path` for n rows. Collective. @param[in] attributes are added by the caller through a->file before rows. */

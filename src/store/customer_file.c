@@ -69,7 +69,8 @@ static demarc_status check_same_file(const dm_customers *c, dm_comm *comm)
     return dm_fail(DEMARC_ERR_DATA, "ranks see different files: %s: use a file system that all hosts share", c->path);
 }
 
-demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths)
+static demarc_status open_by(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths,
+                             dm_part base)
 {
     demarc_status st = DEMARC_OK;
     int rank = dm_comm_rank(comm);
@@ -78,6 +79,7 @@ demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *p
     DM_TRY_ALL(comm,
                c != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: customer file: free some memory"));
     c->file = DM_HDF5_NONE;
+    c->base = base;
     DM_TRY_ALL(comm, path != NULL && path[0] != 0
                          ? DEMARC_OK
                          : dm_fail(DEMARC_ERR_USAGE, "no customer file: empty path: name an HDF5 file"));
@@ -98,6 +100,16 @@ cleanup:
     return st;
 }
 
+demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths)
+{
+    return open_by(out, comm, path, paths, DM_PART_FEATURES);
+}
+
+demarc_status dm_customers_open_results(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths)
+{
+    return open_by(out, comm, path, paths, DM_PART_ID);
+}
+
 void dm_customers_close(dm_customers **customers)
 {
     dm_customers *c = *customers;
@@ -111,6 +123,7 @@ void dm_customers_close(dm_customers **customers)
     dm_strings_clear(&c->schema.feature);
     dm_strings_clear(&c->schema.outcome);
     dm_strings_clear(&c->schema.arm_name);
+    free(c->schema.control);
     dm_strings_clear(&c->schema.channel);
     free(c);
     *customers = NULL;

@@ -31,8 +31,9 @@ typedef struct dm_schema {
     dm_strings outcome; /* [m]; empty = no /outcomes */
     bool arm;
     dm_strings arm_name; /* empty = not named */
-    int32_t propensity;  /* columns; 0 = none */
-    dm_strings channel;  /* [c]; empty = no /reachable */
+    char *control; /* attribute `control` of /arm: the control's name, "" = none is named; NULL = no such attribute */
+    int32_t propensity; /* columns; 0 = none */
+    dm_strings channel; /* [c]; empty = no /reachable */
 } dm_schema;
 
 /**
@@ -40,6 +41,11 @@ typedef struct dm_schema {
  * @retval DEMARC_ERR_DATA  missing, not HDF5, truncated, wrong type or shape; the line names file and dataset
  */
 demarc_status dm_customers_open(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths);
+/**
+ * The same for a file of what became of customers: it must have /id, and need not have /features (d is 0, and they cannot be
+ * read).
+ */
+demarc_status dm_customers_open_results(dm_customers **out, dm_comm *comm, const char *path, const demarc_paths *paths);
 void dm_customers_close(dm_customers **c);
 const dm_schema *dm_customers_schema(const dm_customers *c);
 const char *dm_customers_path(const dm_customers *c);
@@ -71,6 +77,16 @@ demarc_status dm_customers_outcomes(dm_customers *c, int64_t begin, int64_t end,
 demarc_status dm_customers_propensity(dm_customers *c, int64_t begin, int64_t end, double *out);
 /** /arm [rows]. Local. */
 demarc_status dm_customers_arm(dm_customers *c, int64_t begin, int64_t end, int32_t *out);
+/** Most arms that a campaign may have. */
+#define DM_ARMS_MAX 4096
+/**
+ * Customers of each arm. Collective.
+ * @param[in]  limit  codes must be below it
+ * @param[out] arms   highest code with customers + 1
+ * @param[out] size   [limit] dm_alloc'd
+ * @retval DEMARC_ERR_DATA  a code too large; the first row that has one is named
+ */
+demarc_status dm_customers_count_arms(dm_customers *c, dm_comm *comm, int32_t limit, int32_t *arms, int64_t **size);
 /** /reachable [rows, c]. Local. */
 demarc_status dm_customers_reachable(dm_customers *c, int64_t begin, int64_t end, uint8_t *out);
 

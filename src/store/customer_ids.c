@@ -3,45 +3,16 @@
 
 #include "base/memory.h"
 #include "store/customer_internal.h"
-
-static demarc_status read_ids(dm_customers *c, int64_t begin, int64_t end, dm_ids *ids)
-{
-    dm_column *column = &c->part[DM_PART_ID];
-    demarc_status st = DEMARC_OK;
-    switch (ids->kind) {
-    case DM_ID_NONE:
-        DM_TRY(dm_alloc(ids->integer, ids->count, "row numbers"));
-        for (int64_t i = 0; i < ids->count; i++) ids->integer[i] = begin + i;
-        break;
-    case DM_ID_I64:
-    case DM_ID_U64:
-        DM_TRY(dm_alloc(ids->integer, ids->count, "ids"));
-        DM_TRY(dm_column_read(column, begin, end, DM_TARGET_BITS64, ids->integer));
-        break;
-    case DM_ID_FIXED:
-        DM_TRY(dm_alloc_bytes((void **)&ids->fixed, ids->count, (size_t)ids->size, false, "ids"));
-        DM_TRY(dm_column_read(column, begin, end, DM_TARGET_FIXED, ids->fixed));
-        break;
-    case DM_ID_VARIABLE:
-        DM_TRY(dm_alloc_zero(ids->variable, ids->count, "ids"));
-        DM_TRY(dm_column_read_text(column, begin, end, ids->variable));
-        break;
-    }
-cleanup:
-    return st;
-}
+#include "store/id_column.h"
 
 demarc_status dm_customers_ids(dm_customers *c, int64_t begin, int64_t end, dm_ids *out)
 {
-    *out = (dm_ids){.kind = c->schema.id, .size = c->schema.id_size};
+    *out = (dm_ids){0};
     if (begin < 0 || end < begin || end > c->schema.n) {
         return dm_fail(DEMARC_ERR_ARG, "ids of rows %lld to %lld: %s, %s: ask for rows it has", (long long)begin,
                        (long long)end - 1, c->path, c->name[DM_PART_ID]);
     }
-    out->count = end - begin;
-    demarc_status st = read_ids(c, begin, end, out);
-    if (st != DEMARC_OK) dm_ids_clear(out);
-    return st;
+    return dm_id_column_read(&c->part[DM_PART_ID], c->schema.id, c->schema.id_size, begin, end, out);
 }
 
 void dm_ids_clear(dm_ids *ids)

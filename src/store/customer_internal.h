@@ -19,6 +19,7 @@ typedef enum dm_part {
 struct dm_customers {
     char *path;
     char *name[DM_PARTS]; /* path inside the file */
+    dm_part base;         /* must exist and gives the number of rows */
     bool asked[DM_PARTS]; /* named by the user: must exist */
     bool present[DM_PARTS];
     dm_column part[DM_PARTS]; /* open when present */

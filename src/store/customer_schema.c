@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "store/customer_internal.h"
 #include "store/hdf5_read.h"
+#include "store/id_column.h"
 
 /* One sentence a part: what belongs there, for error lines. */
 static const char *const expected[DM_PARTS] = {
@@ -64,10 +65,9 @@ static demarc_status check_part(dm_customers *c, dm_part part)
         return dm_fail(DEMARC_ERR_DATA, "too many columns: %s, %s is %s: at most %d are possible", c->path,
                        c->name[part], column->shape_text, (int)INT32_MAX);
     }
-    if (part != DM_PART_FEATURES && column->rows != c->schema.n) {
+    if (part != c->base && column->rows != c->schema.n) {
         return dm_fail(DEMARC_ERR_DATA, "lengths differ: %s, %s has %lld rows but %s has %lld: give one row a customer",
-                       c->path, c->name[part], (long long)column->rows, c->name[DM_PART_FEATURES],
-                       (long long)c->schema.n);
+                       c->path, c->name[part], (long long)column->rows, c->name[c->base], (long long)c->schema.n);
     }
     return DEMARC_OK;
 }
@@ -109,7 +109,7 @@ static demarc_status open_part(dm_customers *c, dm_part part)
     bool exists = false;
     demarc_status st = dm_hdf5_exists(c->file, c->path, c->name[part], &exists);
     if (st != DEMARC_OK) return st;
-    if (!exists) return c->asked[part] || part == DM_PART_FEATURES ? fail_missing(c, part) : DEMARC_OK;
+    if (!exists) return c->asked[part] || part == c->base ? fail_missing(c, part) : DEMARC_OK;
     st = dm_column_open(&c->part[part], c->file, c->path, c->name[part], is_list(part));
     if (st == DEMARC_OK) c->present[part] = true;
     return st;
@@ -153,22 +153,29 @@ static demarc_status names_or_numbers(const dm_customers *c, dm_part part, const
 
 /* ------------------------------------------------------------------------------------------------ schema */
 
+/* The dataset that must be there, whose rows are the customers. */
+static demarc_status describe_base(dm_customers *c)
+{
+    const dm_column *base = &c->part[c->base];
+    demarc_status st = open_part(c, c->base);
+    if (st == DEMARC_OK) st = check_part(c, c->base);
+    if (st != DEMARC_OK) return st;
+    if (base->rows == 0) {
+        return dm_fail(DEMARC_ERR_DATA, "no customers: %s, %s is %s: store at least one row", c->path, base->path,
+                       base->shape_text);
+    }
+    if (!base->written) {
+        return dm_fail(DEMARC_ERR_DATA, "no values: %s, %s was created but never written: write the file again",
+                       c->path, base->path);
+    }
+    c->schema.n = base->rows;
+    return DEMARC_OK;
+}
+
 static demarc_status describe_features(dm_customers *c)
 {
     dm_schema *s = &c->schema;
     const dm_column *f = &c->part[DM_PART_FEATURES];
-    demarc_status st = open_part(c, DM_PART_FEATURES);
-    if (st == DEMARC_OK) st = check_part(c, DM_PART_FEATURES);
-    if (st != DEMARC_OK) return st;
-    if (f->rows == 0) {
-        return dm_fail(DEMARC_ERR_DATA, "no customers: %s, %s is %s: store at least one row", c->path, f->path,
-                       f->shape_text);
-    }
-    if (!f->written) {
-        return dm_fail(DEMARC_ERR_DATA, "no values: %s, %s was created but never written: write the file again",
-                       c->path, f->path);
-    }
-    s->n = f->rows;
     s->d = (int32_t)f->columns;
     s->exact_f16 = f->kind == DM_VALUE_FLOAT && f->bytes == 2;
     s->exact_f32 = f->kind == DM_VALUE_FLOAT ? f->bytes <= 4 : f->kind == DM_VALUE_BOOL || f->bytes <= 2;
@@ -178,23 +185,26 @@ static demarc_status describe_features(dm_customers *c)
     return names_or_numbers(c, DM_PART_FEATURES, "feature_names", "feature", "f", &s->feature, &s->named);
 }
 
-static void describe_id(dm_customers *c)
+/* Which arm is the control is somebody's word, and a file may say that nobody gave it. */
+static demarc_status read_control(dm_customers *c)
 {
-    const dm_column *id = &c->part[DM_PART_ID];
-    switch (c->present[DM_PART_ID] ? id->kind : DM_VALUE_OTHER) {
-    case DM_VALUE_INTEGER:
-        c->schema.id = id->is_signed ? DM_ID_I64 : DM_ID_U64;
-        break;
-    case DM_VALUE_FIXED:
-        c->schema.id = DM_ID_FIXED;
-        c->schema.id_size = id->bytes;
-        break;
-    case DM_VALUE_VARIABLE:
-        c->schema.id = DM_ID_VARIABLE;
-        break;
-    default:
-        c->schema.id = DM_ID_NONE;
+    demarc_status st = DEMARC_OK;
+    dm_strings text = {0};
+    bool present = false;
+    DM_TRY(
+        dm_hdf5_attribute_texts(c->part[DM_PART_ARM].set, c->path, c->name[DM_PART_ARM], "control", &text, &present));
+    if (!present) goto cleanup;
+    if (text.count != 1) {
+        st = dm_fail(DEMARC_ERR_DATA,
+                     "wrong number of names: %s, %s, attribute control has %d: name one arm, or give it an empty text",
+                     c->path, c->name[DM_PART_ARM], (int)text.count);
+        goto cleanup;
     }
+    c->schema.control = text.item[0];
+    text.item[0] = NULL;
+cleanup:
+    dm_strings_clear(&text);
+    return st;
 }
 
 static demarc_status describe_arms(dm_customers *c)
@@ -204,6 +214,7 @@ static demarc_status describe_arms(dm_customers *c)
     bool named = false;
     s->arm = c->present[DM_PART_ARM];
     if (s->arm) st = read_names(c, DM_PART_ARM, "arm_names", "arm", -1, &s->arm_name, &named);
+    if (st == DEMARC_OK && s->arm) st = read_control(c);
     if (st != DEMARC_OK || !c->present[DM_PART_PROPENSITY]) return st;
     s->propensity = (int32_t)c->part[DM_PART_PROPENSITY].columns;
     if (named && s->arm_name.count != s->propensity) {
@@ -221,12 +232,14 @@ demarc_status dm_customers_describe(dm_customers *c)
     hsize_t bytes = 0;
     bool named = false;
     if (H5Fget_filesize(c->file, &bytes) >= 0) s->file_bytes = (int64_t)bytes;
-    DM_TRY(describe_features(c));
-    for (int part = DM_PART_FEATURES + 1; part < DM_PARTS; part++) {
+    DM_TRY(describe_base(c));
+    if (c->base == DM_PART_FEATURES) DM_TRY(describe_features(c));
+    for (int part = 0; part < DM_PARTS; part++) {
+        if (part == (int)c->base) continue;
         DM_TRY(open_part(c, (dm_part)part));
         if (c->present[part]) DM_TRY(check_part(c, (dm_part)part));
     }
-    describe_id(c);
+    if (c->present[DM_PART_ID]) s->id = dm_id_kind_of(&c->part[DM_PART_ID], &s->id_size);
     s->weight = c->present[DM_PART_WEIGHT];
     if (c->present[DM_PART_OUTCOMES]) {
         DM_TRY(names_or_numbers(c, DM_PART_OUTCOMES, "outcome_names", "outcome", "outcome", &s->outcome, &named));

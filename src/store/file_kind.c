@@ -1,9 +1,36 @@
 #include "store/file_kind.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "store/hdf5_read.h"
+
+/* What the attribute "kind" says; DM_KIND_CUSTOMERS where it says nothing that we know. */
+static demarc_status ask(hid_t file, const char *path, dm_file_kind *kind)
+{
+    dm_strings word = {0};
+    bool present = false;
+    const demarc_status st = dm_hdf5_attribute_texts(file, path, "/", "kind", &word, &present);
+    const char *text = st == DEMARC_OK && word.count == 1 ? word.item[0] : "";
+    *kind = strcmp(text, "experiment") == 0         ? DM_KIND_EXPERIMENT
+            : strcmp(text, "critical offsets") == 0 ? DM_KIND_OFFSETS
+                                                    : DM_KIND_CUSTOMERS;
+    dm_strings_clear(&word);
+    /* Somebody else's attribute of that name may hold anything. */
+    return st == DEMARC_ERR_DATA ? DEMARC_OK : st;
+}
+
+static bool holds(const char *folder, const char *name)
+{
+    struct stat s;
+    char *path = NULL;
+    if (asprintf(&path, "%s/%s", folder, name) < 0) return false;
+    const bool there = stat(path, &s) == 0;
+    free(path);
+    return there;
+}
 
 static demarc_status look(const char *path, dm_file_kind *kind, int64_t *bytes)
 {
@@ -17,11 +44,15 @@ static demarc_status look(const char *path, dm_file_kind *kind, int64_t *bytes)
         return reason == ENOENT || reason == ENOTDIR ? DEMARC_ERR_DATA : DEMARC_ERR_IO;
     }
     *bytes = 0;
-    *kind = DM_KIND_RESULTS;
-    if (S_ISDIR(s.st_mode)) return DEMARC_OK;
+    if (S_ISDIR(s.st_mode)) {
+        *kind = holds(path, "experiment.h5") ? DM_KIND_PLAN : DM_KIND_RESULTS;
+        return DEMARC_OK;
+    }
     *bytes = (int64_t)s.st_size;
     DM_TRY(dm_hdf5_start());
     DM_TRY(dm_hdf5_open_read(&file, path, "give a customer file, a model, assignments or a results directory"));
+    DM_TRY(ask(file, path, kind));
+    if (*kind != DM_KIND_CUSTOMERS) goto cleanup;
     DM_TRY(dm_hdf5_exists(file, path, "/transform", &transform));
     DM_TRY(dm_hdf5_exists(file, path, "/segment", &segment));
     DM_TRY(dm_hdf5_exists(file, path, "/margin", &margin));

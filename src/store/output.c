@@ -17,13 +17,16 @@
 #define NAME_KEPT 200 /* bytes of the final name repeated in the temporary one; NAME_MAX is 255 nearly everywhere */
 #define TRIES 100     /* random names to try; each collides with probability 36^-6 per temporary that lies about */
 
-/* All that a results directory may hold when --force replaces it. */
-static const char *const result_file[] = {"model.h5", "assignments.h5", "diagnostics.json", "manifest.json"};
+/* All that a directory of each kind may hold when --force replaces it. */
+static const char *const result_file[] = {"model.h5", "assignments.h5", "diagnostics.json", "manifest.json", NULL};
+static const char *const plan_file[] = {"experiment.h5", "plan.json", NULL};
 
-static bool is_result_file(const char *name)
+static const char *const *files_of(dm_output_kind kind) { return kind == DM_OUTPUT_PLAN ? plan_file : result_file; }
+
+static bool is_ours(dm_output_kind kind, const char *name)
 {
-    for (size_t i = 0; i < sizeof result_file / sizeof *result_file; i++) {
-        if (strcmp(name, result_file[i]) == 0) return true;
+    for (const char *const *file = files_of(kind); *file != NULL; file++) {
+        if (strcmp(name, *file) == 0) return true;
     }
     return false;
 }
@@ -68,9 +71,10 @@ static demarc_status check_replaced_file(const char *path, const struct stat *ol
 }
 
 /* Only our own result files, as regular files: nobody else's work is lost. */
-static demarc_status check_replaced_contents(const char *path)
+static demarc_status check_replaced_contents(const char *path, dm_output_kind kind)
 {
     demarc_status st = DEMARC_OK;
+    const char *what = kind == DM_OUTPUT_PLAN ? "plans" : "results";
     DIR *dir = opendir(path);
     if (dir == NULL)
         return dm_fail_errno(errno, "cannot read the directory to replace: %s: check its permissions", path);
@@ -78,14 +82,13 @@ static demarc_status check_replaced_contents(const char *path)
     while (st == DEMARC_OK && (errno = 0, e = readdir(dir)) != NULL) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
         struct stat s;
-        if (is_result_file(e->d_name) && fstatat(dirfd(dir), e->d_name, &s, AT_SYMLINK_NOFOLLOW) == 0 &&
+        if (is_ours(kind, e->d_name) && fstatat(dirfd(dir), e->d_name, &s, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(s.st_mode)) {
             continue;
         }
-        st = dm_fail(
-            DEMARC_ERR_EXISTS,
-            "output holds more than demarc's results: %s (%s): --force replaces results only, choose another name",
-            path, e->d_name);
+        st = dm_fail(DEMARC_ERR_EXISTS,
+                     "output holds more than demarc's %s: %s (%s): --force replaces %s only, choose another name", what,
+                     path, e->d_name, what);
     }
     if (st == DEMARC_OK && errno != 0) {
         st = dm_fail_errno(errno, "cannot read the directory to replace: %s: check the file system", path);
@@ -94,7 +97,8 @@ static demarc_status check_replaced_contents(const char *path)
     return st;
 }
 
-static demarc_status check_replaced_directory(const char *path, const struct stat *old, const struct stat *parent)
+static demarc_status check_replaced_directory(const char *path, dm_output_kind kind, const struct stat *old,
+                                              const struct stat *parent)
 {
     if (!S_ISDIR(old->st_mode)) {
         return dm_fail(DEMARC_ERR_EXISTS, "output exists and is not a directory: %s: choose another name", path);
@@ -105,7 +109,7 @@ static demarc_status check_replaced_directory(const char *path, const struct sta
     if (access(path, R_OK | W_OK | X_OK) != 0) {
         return dm_fail_errno(errno, "cannot replace the output: %s: check its permissions", path);
     }
-    return check_replaced_contents(path);
+    return check_replaced_contents(path, kind);
 }
 
 /* Everything that can be refused before the work starts. */
@@ -127,7 +131,8 @@ static demarc_status check_target(const dm_output *o, const char *parent)
     if (base[0] == 0 || strcmp(base, ".") == 0 || strcmp(base, "..") == 0) {
         return dm_fail(DEMARC_ERR_EXISTS, "output cannot be replaced: %s: give it a name of its own", path);
     }
-    return o->kind == DM_OUTPUT_FILE ? check_replaced_file(path, &old) : check_replaced_directory(path, &old, &p);
+    return o->kind == DM_OUTPUT_FILE ? check_replaced_file(path, &old)
+                                     : check_replaced_directory(path, o->kind, &old, &p);
 }
 
 /* ------------------------------------------------------------------------------------------------ the temporary */
@@ -156,7 +161,7 @@ static char *temporary_name(const char *path)
  */
 static int make_empty(const char *name, dm_output_kind kind)
 {
-    if (kind == DM_OUTPUT_DIRECTORY) return mkdir(name, 0777);
+    if (kind != DM_OUTPUT_FILE) return mkdir(name, 0777);
     int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     return fd < 0 ? -1 : close(fd);
 }
@@ -336,7 +341,7 @@ static demarc_status claim_and_rename(const dm_output *o)
     if (make_empty(o->final_path, o->kind) != 0) return cannot_name(errno, o);
     if (rename(o->temp_path, o->final_path) == 0) return DEMARC_OK;
     int reason = errno;
-    (void)(o->kind == DM_OUTPUT_DIRECTORY ? rmdir(o->final_path) : unlink(o->final_path));
+    (void)(o->kind != DM_OUTPUT_FILE ? rmdir(o->final_path) : unlink(o->final_path));
     return cannot_name(reason, o);
 }
 
@@ -351,7 +356,7 @@ static demarc_status remove_old_results(const dm_output *o, const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
-        for (size_t i = 0; i < sizeof result_file / sizeof *result_file; i++) (void)unlinkat(fd, result_file[i], 0);
+        for (const char *const *file = files_of(o->kind); *file != NULL; file++) (void)unlinkat(fd, *file, 0);
         close(fd);
     }
     if (rmdir(path) == 0) return DEMARC_OK;
@@ -406,7 +411,7 @@ static demarc_status publish(dm_output *o)
         st = dm_fail_errno(errno, "cannot set permissions: %s: check the file system", o->temp_path);
         goto cleanup;
     }
-    if (o->kind == DM_OUTPUT_DIRECTORY) {
+    if (o->kind != DM_OUTPUT_FILE) {
         st = replace_directory(o);
     } else if (rename(o->temp_path, o->final_path) != 0) {
         st = cannot_name(errno, o);

@@ -8,7 +8,11 @@
 
 #include "comm/comm.h"
 
-typedef enum dm_output_kind { DM_OUTPUT_FILE, DM_OUTPUT_DIRECTORY } dm_output_kind;
+typedef enum dm_output_kind {
+    DM_OUTPUT_FILE,
+    DM_OUTPUT_DIRECTORY, /* results of a fit: model.h5, assignments.h5, diagnostics.json, manifest.json */
+    DM_OUTPUT_PLAN       /* a directory too: experiment.h5, plan.json */
+} dm_output_kind;
 
 typedef struct dm_output {
     dm_output_kind kind;
@@ -21,8 +25,7 @@ typedef struct dm_output {
 /**
  * Refuse or accept `path`, then create the temporary. Everything that can be refused early is refused here, before
  * hours of work: an existing output without force, a missing or read-only parent, a directory that holds other
- * people's files (force replaces only a demarc results directory: files model.h5, assignments.h5, diagnostics.json,
- * manifest.json).
+ * people's files (force replaces only a directory of its own kind, so neither a fit nor a plan is lost to the other).
  * @retval DEMARC_ERR_EXISTS  exists and !force
  * @retval DEMARC_ERR_IO      parent missing, not writable, ...
  */

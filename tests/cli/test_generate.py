@@ -78,6 +78,7 @@ class Generate(t.Case):
         self.assertEqual(list(r["reachable@channel_names"]), ["email", "app", "post"])
         self.assertEqual(set(np.unique(r["reachable"])), {0, 1})
         self.assertEqual(list(r["arm@arm_names"]), ["control", "arm1", "arm2"])
+        self.assertEqual(r["arm@control"], "control")
         self.assertEqual(list(r["outcomes@outcome_names"]), ["pre_spend", "visit", "conversion", "spend"])
         self.assertEqual(r["@created_by"], "demarc generate")
         self.assertEqual((r["@seed"], r["@customers"], r["@separation"]), (1, 3000, 4.0))

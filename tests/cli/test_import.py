@@ -207,7 +207,7 @@ class Columns(Import):
         found = arms(["mail", "Call", "none"])
         np.testing.assert_array_equal(found["arm"], [1, 0, 2])
         self.assertEqual(list(found["arm@arm_names"]), ["Call", "mail", "none"])
-        self.assertNotIn("arm@control", found)
+        self.assertEqual(found["arm@control"], "")
         found = arms(["TRUE", "FALSE"])
         np.testing.assert_array_equal(found["arm"], [1, 0])
         self.assertEqual(list(found["arm@arm_names"]), ["FALSE", "TRUE"])

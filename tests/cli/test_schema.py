@@ -11,7 +11,7 @@ except ImportError:
 
 from demarc_testing import SOURCE, Case, main
 
-SCHEMAS = ("diagnostics", "manifest", "info")
+SCHEMAS = ("diagnostics", "manifest", "info", "sweep")
 
 
 def schema(name):
@@ -140,6 +140,42 @@ class Schemas(Case):
         self.assertEqual(found["assignments"]["sizes"], found["model"]["sizes"])
         self.assertEqual(found["manifest"]["digest"], diagnostics["digest"])
 
+    def test_boundary_sweep(self):
+        data = self.generate()
+        out, diagnostics, _ = self.fit(data, "3")
+        found = strict_json(self.ok("boundary", "sweep", data, "--model", out / "model.h5", "--json", "--replicates", 20,
+                                    "--shifts", "-0.1,0.2,90", "--seed", 2**64 - 1).stdout)
+        self.check("sweep", found)
+        self.assertEqual(found["objective"], diagnostics["objective"])
+        self.assertEqual([s["size"] for s in found["segments"]], [s["size"] for s in diagnostics["segments"]])
+        self.assertEqual([s["status"] for s in found["shifts"]], ["ok", "ok", "impossible"] * 3)
+
+    def test_info_of_boundary_tests(self):
+        import h5py
+        import numpy as np
+        data = self.generate()
+        out, _, _ = self.fit(data, "3")
+        plan, offsets = self.tmp / "plan", self.tmp / "offsets.h5"
+        self.ok("boundary", "plan", data, "--model", out / "model.h5", "--out", plan, "--force", "--seed", 2 ** 63)
+        found = strict_json(self.ok("info", plan, "--json").stdout)
+        self.check("info", found)
+        self.assertEqual(found["kind"], "experiment")
+        self.assertEqual(found["path"], str(plan / "experiment.h5"))
+        designed = strict_json((plan / "plan.json").read_text(encoding="utf-8"))
+        self.assertEqual(found["seed"], designed["seed"])
+        self.assertEqual(found["n"], designed["customers"])
+        for b, want in zip(found["boundaries"], designed["boundaries"], strict=True):
+            self.assertEqual([b["segment"], b["other"]], want["segments"])
+            for arm in ("keep", "switch"):
+                self.assertEqual(b[arm], sum(s[arm] for s in want["sides"]))
+        with h5py.File(offsets, "w") as f:
+            f["critical_offset"] = np.zeros((7, 3))
+            f.attrs["kind"] = "critical offsets"
+            f.attrs["model_digest"] = "abc"
+        found = strict_json(self.ok("info", offsets, "--json").stdout)
+        self.check("info", found)
+        self.assertEqual((found["kind"], found["n"], found["k"]), ("critical offsets", 7, 3))
+
     def test_info_of_customers(self):
         import numpy as np
         x = np.array([[1.0, np.nan], [3.0, np.inf], [5.0, 4.0]])
@@ -154,6 +190,18 @@ class Schemas(Case):
                                    "max": 4.0, "mean": 4.0, "sd": 0.0})
         self.assertIsNone(found["arms"])
         self.assertEqual(found["id"]["kind"], "row")
+
+    def test_info_of_arms(self):
+        """Who is the control is told, and that nobody is."""
+        table = "x,group\n" + "".join(f"{i},{('mail', 'Call')[i % 2]}\n" for i in range(9))
+        for given, want in (([], ""), (["--control", "mail"], "mail")):
+            (self.tmp / "a.csv").write_text(table)
+            self.ok("import", self.tmp / "a.csv", self.tmp / "a.h5", "--arm", "group", "--force", *given)
+            found = strict_json(self.ok("info", self.tmp / "a.h5", "--json").stdout)
+            self.check("info", found)
+            self.assertEqual(found["control"], want)
+            self.assertRegex(self.ok("info", self.tmp / "a.h5").stdout,
+                             r"(?m)^control +" + (want or r"none named \(give --control NAME\)") + "$")
 
 
 if __name__ == "__main__":

@@ -110,6 +110,9 @@ class Examples(Case):
     def test_verify(self):
         self.run_example("verify", "--help")
 
+    def test_boundary_analyze(self):
+        self.run_example("boundary", "analyze", "--help")
+
 
 class Errors(Case):
     def usage(self, pattern, *args, **kw):

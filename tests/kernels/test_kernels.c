@@ -127,6 +127,8 @@ static void registry(void **state)
         assert_non_null(t->widen_f16);
         assert_non_null(t->scale_rows_f16);
         assert_non_null(t->add_moments_f16);
+        assert_non_null(t->row_counts);
+        assert_non_null(t->add_pieces);
         if (best < 0 && dmk_variant_supported(i)) best = i;
         for (int j = 0; j < i; j++) assert_ptr_not_equal(t->squared_distance, dmk_variant(j)->squared_distance);
     }

@@ -107,9 +107,9 @@ static void streams_do_not_overlap(void **state)
 static void purposes_are_distinct(void **state)
 {
     (void)state;
-    const int purpose[] = {DM_PURPOSE_SEED_FIRST,  DM_PURPOSE_SEED_ROUND, DM_PURPOSE_SEED_RECLUSTER,
-                           DM_PURPOSE_SEED_RANDOM, DM_PURPOSE_MINIBATCH,  DM_PURPOSE_GENERATE,
-                           DM_PURPOSE_SEED_SAMPLE};
+    const int purpose[] = {DM_PURPOSE_SEED_FIRST,  DM_PURPOSE_SEED_ROUND,   DM_PURPOSE_SEED_RECLUSTER,
+                           DM_PURPOSE_SEED_RANDOM, DM_PURPOSE_MINIBATCH,    DM_PURPOSE_GENERATE,
+                           DM_PURPOSE_SEED_SAMPLE, DM_PURPOSE_SEED_CORESET, DM_PURPOSE_BOOTSTRAP};
     for (size_t i = 0; i < sizeof purpose / sizeof *purpose; i++) {
         assert_in_range(purpose[i], 1, 0xffff); /* 16 bits of the counter are theirs */
         for (size_t j = 0; j < i; j++) assert_int_not_equal(purpose[i], purpose[j]);

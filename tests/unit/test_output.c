@@ -226,6 +226,22 @@ static void force_keeps_other_peoples_files(void **state)
     assert_int_equal(entries("."), 4);
 }
 
+/* A fit and a plan are both ours, but neither is lost to the other. */
+static void force_keeps_directories_of_another_kind(void **state)
+{
+    write_whole(state, "run", DM_OUTPUT_DIRECTORY, false, "model.h5", "m");
+    write_whole(state, "plan", DM_OUTPUT_PLAN, false, "experiment.h5", "e");
+    put("plan/plan.json", "{}");
+    assert_refused(state, "run", DM_OUTPUT_PLAN, true, DEMARC_ERR_EXISTS, "plans: run (model.h5)");
+    assert_refused(state, "plan", DM_OUTPUT_DIRECTORY, true, DEMARC_ERR_EXISTS, "results: plan (");
+    assert_refused(state, "plan", DM_OUTPUT_PLAN, false, DEMARC_ERR_EXISTS, "output exists");
+    write_whole(state, "plan", DM_OUTPUT_PLAN, true, "plan.json", "new");
+    assert_text("plan/plan.json", "new");
+    assert_text("run/model.h5", "m");
+    assert_int_equal(entries("plan"), 1);
+    assert_int_equal(entries("."), 2);
+}
+
 static void strangers_file_that_comes_meanwhile_survives_force(void **state)
 {
     dm_output o;
@@ -285,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(output_that_comes_meanwhile_is_not_overwritten, enter, leave),
         cmocka_unit_test_setup_teardown(force_replaces_results, enter, leave),
         cmocka_unit_test_setup_teardown(force_keeps_other_peoples_files, enter, leave),
+        cmocka_unit_test_setup_teardown(force_keeps_directories_of_another_kind, enter, leave),
         cmocka_unit_test_setup_teardown(strangers_file_that_comes_meanwhile_survives_force, enter, leave),
         cmocka_unit_test_setup_teardown(no_place_for_the_output, enter, leave),
         cmocka_unit_test_setup_teardown(abandoned_output_leaves_nothing, enter, leave),

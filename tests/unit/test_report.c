@@ -193,6 +193,7 @@ static const dm_info_customers customers = {.path = "x.h5",
                                             .arms = K,
                                             .arm_size = sizes,
                                             .arm_name = &arm_name,
+                                            .control = "",
                                             .propensity = 2,
                                             .channel = NULL};
 static const dm_info_model model = {.path = "run/model.h5",
@@ -591,13 +592,14 @@ static void test_info_customers(void **state)
     char *text = NULL;
     assert_int_equal(dm_info_customers_json(&customers, &text), DEMARC_OK);
     json_t *o = parsed(text);
-    check_keys(o, "format_version kind path bytes type storage n d id weight outcomes arms propensity_columns channels "
-                  "features ");
+    check_keys(o, "format_version kind path bytes type storage n d id weight outcomes arms control "
+                  "propensity_columns channels features ");
     check_text(o, "kind", "customers");
     assert_true(json_is_false(at(o, "id.unique")));
     check_text(o, "id.duplicate", "id 'a\\x02' in rows 0 and 3");
     check_text(o, "arms.0.name", "control");
     assert_true(json_is_null(at(o, "arms.1.name")));
+    check_text(o, "control", "");
     check_integer(o, "arms.1.count", 1);
     assert_int_equal(json_array_size(at(o, "channels")), 0);
     check_text(o, "features.3.name", "caf\\xe9#3");
@@ -608,11 +610,13 @@ static void test_info_customers(void **state)
     json_decref(o);
     dm_info_customers plain = customers;
     plain.arm = false;
+    plain.control = NULL;
     plain.id_unique = true;
     plain.id_duplicate = NULL;
     assert_int_equal(dm_info_customers_json(&plain, &text), DEMARC_OK);
     o = parsed(text);
     assert_true(json_is_null(at(o, "arms")));
+    assert_true(json_is_null(at(o, "control")));
     assert_true(json_is_null(at(o, "id.duplicate")));
     json_decref(o);
 }

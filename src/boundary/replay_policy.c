@@ -1,0 +1,229 @@
+#include "boundary/replay_policy.h"
+
+#include <math.h>
+
+#include "base/memory.h"
+#include "stats/digest.h"
+#include "store/id_hash.h"
+
+enum { CELL_W, CELL_WY, CELL_WP, CELL_WYP, CELL_SUMS };
+enum { CELL_N, CELL_EVENTS, CELL_COUNTS };
+
+#define LARGEST 1e100 /* of an outcome, so that squares of sums of them stay finite */
+
+typedef struct learn_run {
+    dm_policy *p;
+    dm_block_sums sums; /* of cells, then of the columns of /propensity */
+    int64_t cells;
+    int64_t size_at, other_at;      /* counts after those of cells: customers per segment, values besides 0 and 1 */
+    int64_t *bad_outcome, *bad_arm; /* [threads] first such row */
+} learn_run;
+
+void dm_replay_cell_add(dm_replay_cell *a, const dm_replay_cell *b)
+{
+    a->n += b->n;
+    a->events += b->events;
+    a->w += b->w;
+    a->wy += b->wy;
+    a->wp += b->wp;
+    a->wyp += b->wyp;
+}
+
+unsigned dm_policy_want(const dm_policy *p)
+{
+    return DM_WANT_OUTCOMES | DM_WANT_ARM | DM_WANT_IDS | (p->campaign->propensity ? (unsigned)DM_WANT_PROPENSITY : 0U);
+}
+
+int32_t dm_policy_half(const dm_policy *p, const dm_frozen_block *b, int64_t r)
+{
+    return (int32_t)(dm_id_hash(b->ids, b->ids_at + r, p->half_key) & 1);
+}
+
+/* ------------------------------------------------------------------------------------------------ the pass */
+
+static void learn_row(const learn_run *run, int thread, const dm_frozen_block *b, int64_t r)
+{
+    const dm_policy *p = run->p;
+    const int32_t half = dm_policy_half(p, b, r), j = b->segment[r], a = b->arm[r];
+    const double w = b->w != NULL ? (double)b->w[r] : 1.0, e = dm_policy_propensity(p, b, r);
+    double *part = run->sums.part[thread];
+    int64_t *count = run->sums.count[thread];
+    count[run->size_at + j]++;
+    for (int32_t i = 0; i < b->arms; i++) part[run->cells * CELL_SUMS + i] += b->propensity[r * b->arms + i];
+    if (!(e > 0.0)) {
+        if (b->begin + r < run->bad_arm[thread]) run->bad_arm[thread] = b->begin + r;
+        return;
+    }
+    for (int32_t o = 0; o < p->outcomes; o++) {
+        const double y = b->outcome[r * b->outcomes + p->outcome[o]];
+        if (isnan(y)) continue;
+        if (!(fabs(y) <= LARGEST)) {
+            if (b->begin + r < run->bad_outcome[thread]) run->bad_outcome[thread] = b->begin + r;
+            continue;
+        }
+        const int64_t cell = dm_policy_cell(p, half, j, a, o);
+        double *s = part + cell * CELL_SUMS;
+        s[CELL_W] += w;
+        s[CELL_WY] += w * y;
+        s[CELL_WP] += w / e;
+        s[CELL_WYP] += w * y / e;
+        count[cell * CELL_COUNTS + CELL_N]++;
+        count[cell * CELL_COUNTS + CELL_EVENTS] += y == 1.0;
+        count[run->other_at + o] += y != 0.0 && y != 1.0;
+    }
+}
+
+static void learn_block(void *context, int thread, const dm_frozen_block *b)
+{
+    learn_run *run = context;
+    for (int64_t r = 0; r < b->rows; r++) learn_row(run, thread, b, r);
+    dm_block_sums_flush(&run->sums, thread);
+}
+
+static demarc_status run_create(learn_run *run, const dm_frozen *f)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_policy *p = run->p;
+    run->cells = 2 * (int64_t)p->k * p->arms * p->outcomes;
+    run->size_at = run->cells * CELL_COUNTS;
+    run->other_at = run->size_at + p->k;
+    DM_TRY(dm_block_sums_create(&run->sums, f->threads, run->cells * CELL_SUMS + p->arms, run->other_at + p->outcomes));
+    DM_TRY(dm_alloc(run->bad_outcome, f->threads, "replay"));
+    DM_TRY(dm_alloc(run->bad_arm, f->threads, "replay"));
+    for (int t = 0; t < f->threads; t++) run->bad_outcome[t] = run->bad_arm[t] = INT64_MAX;
+cleanup:
+    return st;
+}
+
+/* The first bad row of all ranks, whoever met it. Collective. */
+static demarc_status check_rows(const learn_run *run, const dm_frozen *f)
+{
+    int64_t bad[2] = {INT64_MAX, INT64_MAX};
+    for (int t = 0; t < f->threads; t++) {
+        if (run->bad_outcome[t] < bad[0]) bad[0] = run->bad_outcome[t];
+        if (run->bad_arm[t] < bad[1]) bad[1] = run->bad_arm[t];
+    }
+    dm_comm_min_i64(f->comm, bad, 2);
+    const char *path = dm_customers_path(f->customers);
+    if (bad[1] != INT64_MAX) {
+        return dm_fail(DEMARC_ERR_DATA,
+                       "impossible arm: %s, row %lld: /propensity of the arm it had is 0: store the probability it had",
+                       path, (long long)bad[1]);
+    }
+    if (bad[0] != INT64_MAX) {
+        return dm_fail(DEMARC_ERR_DATA,
+                       "bad outcome: %s, row %lld: it is infinite or beyond 1e100: store NaN for missing", path,
+                       (long long)bad[0]);
+    }
+    return DEMARC_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ what was learnt */
+
+static void take_sums(learn_run *run, int64_t n)
+{
+    dm_policy *p = run->p;
+    for (int64_t i = 0; i < run->cells; i++) {
+        const double *s = run->sums.value + i * CELL_SUMS;
+        const int64_t *c = run->sums.number + i * CELL_COUNTS;
+        p->cell[i] = (dm_replay_cell){.n = c[CELL_N],
+                                      .events = c[CELL_EVENTS],
+                                      .w = s[CELL_W],
+                                      .wy = s[CELL_WY],
+                                      .wp = s[CELL_WP],
+                                      .wyp = s[CELL_WYP]};
+    }
+    for (int32_t j = 0; j < p->k; j++) p->size[j] = run->sums.number[run->size_at + j];
+    for (int32_t o = 0; o < p->outcomes; o++) p->binary[o] = run->sums.number[run->other_at + o] == 0;
+    for (int32_t a = 0; a < p->arms; a++) {
+        p->expected[a] =
+            p->campaign->propensity ? run->sums.value[run->cells * CELL_SUMS + a] : (double)n * p->campaign->design[a];
+    }
+}
+
+static double hajek(const dm_replay_cell *c, double otherwise) { return c->wp > 0.0 ? c->wyp / c->wp : otherwise; }
+
+/* Means and choices of one outcome learnt on one half. `all` [arms] is scratch. */
+static void learn_outcome(dm_policy *p, int32_t half, int32_t o, int64_t min_cell, dm_replay_cell *all)
+{
+    const dm_campaign *c = p->campaign;
+    int32_t best = -1;
+    for (int32_t a = 0; a < p->arms; a++) {
+        all[a] = (dm_replay_cell){0};
+        for (int32_t j = 0; j < p->k; j++) dm_replay_cell_add(&all[a], &p->cell[dm_policy_cell(p, half, j, a, o)]);
+    }
+    for (int32_t i = 0; i < c->candidates; i++) {
+        const int32_t a = c->candidate[i];
+        if (all[a].wp > 0.0 && (best < 0 || hajek(&all[a], 0.0) > hajek(&all[best], 0.0))) best = a;
+    }
+    if (best < 0) best = c->candidate[0]; /* nobody has the outcome */
+    for (int32_t j = 0; j < p->k; j++) {
+        int32_t choice = -1;
+        for (int32_t a = 0; a < p->arms; a++) {
+            const int64_t cell = dm_policy_cell(p, half, j, a, o);
+            p->mu[cell] = hajek(&p->cell[cell], hajek(&all[a], 0.0));
+        }
+        for (int32_t i = 0; i < c->candidates; i++) {
+            const int64_t cell = dm_policy_cell(p, half, j, c->candidate[i], o);
+            if (p->cell[cell].n < min_cell) continue;
+            if (choice < 0 || p->mu[cell] > p->mu[dm_policy_cell(p, half, j, choice, o)]) choice = c->candidate[i];
+        }
+        p->choice[((int64_t)(1 - half) * p->k + j) * p->outcomes + o] = choice >= 0 ? choice : best;
+    }
+}
+
+static demarc_status policy_create(dm_policy *p)
+{
+    demarc_status st = DEMARC_OK;
+    const int64_t cells = 2 * (int64_t)p->k * p->arms * p->outcomes;
+    DM_TRY(dm_alloc(p->size, p->k, "policy"));
+    DM_TRY(dm_alloc(p->expected, p->arms, "policy"));
+    DM_TRY(dm_alloc(p->binary, p->outcomes, "policy"));
+    DM_TRY(dm_alloc(p->cell, cells, "policy"));
+    DM_TRY(dm_alloc(p->mu, cells, "policy"));
+    DM_TRY(dm_alloc(p->choice, 2 * (int64_t)p->k * p->outcomes, "policy"));
+cleanup:
+    return st;
+}
+
+demarc_status dm_policy_learn(dm_policy *p, const dm_frozen *f, const dm_campaign *campaign, int32_t outcomes,
+                              const int32_t *outcome, uint64_t seed, int64_t min_cell)
+{
+    demarc_status st = DEMARC_OK;
+    learn_run run = {.p = p};
+    dm_replay_cell *all = NULL;
+    *p = (dm_policy){.campaign = campaign,
+                     .k = f->model->k,
+                     .arms = campaign->arms,
+                     .outcomes = outcomes,
+                     .outcome = outcome,
+                     .half_key = dm_hash64("replay fold", 11, seed)};
+    st = policy_create(p);
+    if (st == DEMARC_OK) st = run_create(&run, f);
+    if (st == DEMARC_OK) st = dm_alloc(all, p->arms, "policy");
+    if (st == DEMARC_OK) st = dm_frozen_pass(f, dm_policy_want(p), learn_block, &run);
+    DM_TRY_ALL(f->comm, st);
+    dm_block_sums_reduce(&run.sums, f->comm);
+    DM_TRY(check_rows(&run, f));
+    take_sums(&run, dm_rows_global(f->rows));
+    for (int32_t o = 0; o < outcomes; o++) {
+        for (int32_t half = 0; half < 2; half++) learn_outcome(p, half, o, min_cell, all);
+    }
+cleanup:
+    dm_block_sums_destroy(&run.sums);
+    dm_free(run.bad_outcome);
+    dm_free(run.bad_arm);
+    dm_free(all);
+    return st;
+}
+
+void dm_policy_destroy(dm_policy *p)
+{
+    dm_free(p->size);
+    dm_free(p->expected);
+    dm_free(p->binary);
+    dm_free(p->cell);
+    dm_free(p->mu);
+    dm_free(p->choice);
+    *p = (dm_policy){0};
+}

@@ -1,0 +1,110 @@
+/* demarc boundary replay DATA.h5 --model MODEL.h5 */
+#include <stdlib.h>
+
+#include "cli/common.h"
+#include "cli/replay_text.h"
+
+#define CAMPAIGN "Campaign"
+#define MOVES "Moves"
+#define TESTS "Tests"
+#define OUTPUT "Output"
+
+static const char *const adjust_words[] = {"holm", "bh", NULL};
+
+static void add_options(cli_line *line, demarc_replay_options *o)
+{
+    const cli_option table[] = {
+        CLI_OPTION(CAMPAIGN, "model", "MODEL.h5", CLI_TEXT, &o->model, "model of a fit (model.h5 in its results)",
+                   .required = true),
+        CLI_OPTION(CAMPAIGN, "outcome", "NAMES", CLI_TEXT, &o->outcome, "outcomes to look at (default: all)"),
+        CLI_OPTION(CAMPAIGN, "arms", "NAMES", CLI_TEXT, &o->arms,
+                   "arms that the policy may give, by name or number (default: all)"),
+        CLI_OPTION(CAMPAIGN, "control", "NAME", CLI_TEXT, &o->control,
+                   "arm that the others are held against, or none (default: as the file says, else one called control, "
+                   "else arm 0)"),
+        CLI_OPTION(CAMPAIGN, "arm-shares", "P,...", CLI_TEXT, &o->arm_shares,
+                   "shares of the arms by the campaign's design (default: /propensity, else equal)"),
+        CLI_OPTION(CAMPAIGN, "seed", "N", CLI_UINT64, &o->seed, "another seed gives other halves",
+                   .show_default = true),
+        CLI_OPTION(MOVES, "shifts", "S,...", CLI_TEXT, &o->shifts,
+                   "shares by which segments grow or shrink (default -0.2,-0.1,-0.05,0.05,0.1,0.2)"),
+        CLI_OPTION(TESTS, "alpha", "P", CLI_REAL, &o->alpha, "level of all tests together; intervals have 1 - P each",
+                   .min = 0, .max = 1, .below_max = true, .show_default = true),
+        CLI_OPTION(TESTS, "adjust", "METHOD", CLI_CHOICE, &o->adjust, "holm or bh (false discovery rate)",
+                   .word = adjust_words, .show_default = true),
+        CLI_OPTION(TESTS, "srm-alpha", "P", CLI_REAL, &o->srm_alpha,
+                   "a sample-ratio p-value below this stops the verdicts", .min = 0, .max = 1, .below_max = true,
+                   .show_default = true),
+        CLI_OPTION(TESTS, "min-cell", "N", CLI_INT64, &o->min_cell,
+                   "customers per cell needed to choose an arm or to judge", .min = 0, .max = 1e15,
+                   .show_default = true),
+        CLI_OPTION(TESTS, "min-events", "N", CLI_INT64, &o->min_events,
+                   "of a 0/1 outcome, how many of each value are needed to judge", .min = 0, .max = 1e15,
+                   .show_default = true),
+        CLI_OPTION(OUTPUT, "apply", "MODEL.h5", CLI_TEXT, &o->apply,
+                   "model to write with the one boundary moved that gains most in the first outcome"),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
+    cli_paths_add(line, &o->paths);
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_status st = DEMARC_OK;
+    demarc_context *ctx = NULL;
+    cli_common common;
+    cli_line line;
+    demarc_replay_options o;
+    char *json = NULL;
+    demarc_replay_options_default(&o);
+    cli_common_begin(&common);
+    cli_line_begin(&line, command);
+    add_options(&line, &o);
+    cli_common_add(&common, &line);
+    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
+    if (line.help) goto cleanup;
+    o.data = line.argument[0];
+    DM_TRY(demarc_boundary_replay(ctx, &o, &json));
+    if (!cli_prints(ctx)) goto cleanup;
+    if (json == NULL) {
+        dm_small_json *dry = NULL;
+        if (!common.json) {
+            puts("dry run, nothing computed");
+        } else {
+            DM_TRY(dm_small_json_begin(&dry));
+            dm_small_json_text(dry, "command", "boundary replay");
+            dm_small_json_bool(dry, "dry_run", true);
+            st = cli_json_print(&dry);
+        }
+    } else if (common.json) {
+        fputs(json, stdout);
+    } else {
+        st = cli_replay_print(json);
+    }
+cleanup:
+    free(json);
+    demarc_context_destroy(&ctx);
+    cli_line_clear(&line);
+    return st;
+}
+
+static const char *const argument_names[] = {"DATA.h5", NULL};
+
+const cli_command cli_replay = {
+    .name = "boundary replay",
+    .summary = "value of arms per segment, and of moving boundaries, from a past randomised campaign",
+    .arguments = "DATA.h5 --model MODEL.h5",
+    .argument = argument_names,
+    .notes =
+        "The file needs /arm and /outcomes. Which arm a segment should get is learnt on one half of the customers\n"
+        "and valued on the other, and the reverse, so no test sees the data that chose it. A segment is to be\n"
+        "widened or narrowed when that makes the policy worth more; it keeps its boundary when moving it either\n"
+        "way costs value or changes nobody's arm. First the sizes of the arms are held against the design: where\n"
+        "they do not fit, estimates are shown and nothing is judged.\n"
+        "An outcome that the segments are drawn by is labelled exploratory.\n",
+    .example = "  demarc generate customers.h5 --customers 50000 --arms 2 --outcomes\n"
+               "  demarc fit customers.h5 --segments 4 --out run1\n"
+               "  demarc boundary replay customers.h5 --model run1/model.h5 --outcome visit,spend\n",
+    .run = run,
+};

@@ -1,0 +1,113 @@
+/* demarc boundary sweep DATA.h5 --model MODEL.h5 */
+#include <stdlib.h>
+
+#include "cli/common.h"
+#include "cli/sweep_text.h"
+
+#define MOVES "Moves"
+#define TESTS "Tests"
+#define OUTPUT "Output"
+
+static const char *const adjust_words[] = {"holm", "bh", NULL};
+
+static void add_options(cli_line *line, demarc_sweep_options *o)
+{
+    const cli_option table[] = {
+        CLI_OPTION(MOVES, "model", "MODEL.h5", CLI_TEXT, &o->model, "model of a fit (model.h5 in its results)",
+                   .required = true),
+        CLI_OPTION(MOVES, "shifts", "S,...", CLI_TEXT, &o->shifts,
+                   "shares by which segments grow or shrink (default -0.2,-0.1,-0.05,0.05,0.1,0.2)"),
+        CLI_OPTION(TESTS, "replicates", "N", CLI_INT32, &o->replicates,
+                   "Poisson-bootstrap replicates; 0 = no intervals and no verdicts", .min = 0, .max = 1000000,
+                   .show_default = true),
+        CLI_OPTION(TESTS, "alpha", "P", CLI_REAL, &o->alpha, "level of all tests together; intervals have 1 - P each",
+                   .min = 0, .max = 1, .below_max = true, .show_default = true),
+        CLI_OPTION(TESTS, "adjust", "METHOD", CLI_CHOICE, &o->adjust, "holm or bh (false discovery rate)",
+                   .word = adjust_words, .show_default = true),
+        CLI_OPTION(TESTS, "min-cell", "N", CLI_INT64, &o->min_cell,
+                   "movers, and customers they are held against, needed for a verdict", .min = 0, .max = 1e15,
+                   .show_default = true),
+        CLI_OPTION(TESTS, "min-events", "N", CLI_INT64, &o->min_events,
+                   "of a 0/1 outcome, movers with each value needed for a verdict", .min = 0, .max = 1e15,
+                   .show_default = true),
+        CLI_OPTION(TESTS, "seed", "N", CLI_UINT64, &o->seed, "another seed gives other replicates",
+                   .show_default = true),
+        CLI_OPTION(OUTPUT, "out", "FILE.h5", CLI_TEXT, &o->out,
+                   "file to write: id, segment, critical_offset [n, k] of every row"),
+        CLI_OPTION(OUTPUT, "apply", "MODEL.h5", CLI_TEXT, &o->apply, "model to write with one boundary moved"),
+        CLI_OPTION(OUTPUT, "apply-segment", "J", CLI_INT32, &o->apply_segment, "the segment that --apply moves",
+                   .min = 0, .max = INT32_MAX),
+        CLI_OPTION(OUTPUT, "apply-shift", "S", CLI_REAL, &o->apply_shift,
+                   "the share that --apply moves it by; need not be one of --shifts", .min = -1, .max = 1e9),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
+    cli_paths_add(line, &o->paths);
+}
+
+static demarc_status print_dry_run(bool json)
+{
+    dm_small_json *j = NULL;
+    if (!json) {
+        puts("dry run, nothing computed");
+        return DEMARC_OK;
+    }
+    demarc_status st = dm_small_json_begin(&j);
+    if (st != DEMARC_OK) return st;
+    dm_small_json_text(j, "command", "boundary sweep");
+    dm_small_json_bool(j, "dry_run", true);
+    return cli_json_print(&j);
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_status st = DEMARC_OK;
+    demarc_context *ctx = NULL;
+    cli_common common;
+    cli_line line;
+    demarc_sweep_options o;
+    char *json = NULL;
+    demarc_sweep_options_default(&o);
+    cli_common_begin(&common);
+    cli_line_begin(&line, command);
+    add_options(&line, &o);
+    cli_common_add(&common, &line);
+    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
+    if (line.help) goto cleanup;
+    o.data = line.argument[0];
+    DM_TRY(demarc_boundary_sweep(ctx, &o, &json));
+    if (!cli_prints(ctx)) goto cleanup;
+    if (json == NULL) {
+        st = print_dry_run(common.json);
+    } else if (common.json) {
+        fputs(json, stdout);
+    } else {
+        st = cli_sweep_print(json);
+    }
+cleanup:
+    free(json);
+    demarc_context_destroy(&ctx);
+    cli_line_clear(&line);
+    return st;
+}
+
+static const char *const argument_names[] = {"DATA.h5", NULL};
+
+const cli_command cli_sweep = {
+    .name = "boundary sweep",
+    .summary = "what would change if each segment held more or fewer customers (observational)",
+    .arguments = "DATA.h5 --model MODEL.h5",
+    .argument = argument_names,
+    .notes = "For each segment and share the boundary is moved to exactly where the segment holds so many customers.\n"
+             "Told are who moves, how the objective changes, and for each outcome the means of the movers, of the\n"
+             "segment they leave and of the one they join: movers resemble the one or the other, or it is undecided.\n"
+             "A file without outcomes gives members and objective only. Customers equally near to the new line go\n"
+             "in the order of their ids. An outcome that the segments are drawn by is labelled exploratory.\n",
+    .example = "  demarc generate customers.h5 --customers 20000 --outcomes\n"
+               "  demarc fit customers.h5 --segments 4 --out run1\n"
+               "  demarc boundary sweep customers.h5 --model run1/model.h5\n"
+               "  demarc boundary sweep customers.h5 --model run1/model.h5 --replicates 0 \\\n"
+               "    --apply moved.h5 --apply-segment 0 --apply-shift 0.1\n"
+               "  demarc assign customers.h5 --model moved.h5 --out moved_segments.h5\n",
+    .run = run,
+};

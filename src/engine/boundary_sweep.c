@@ -1,0 +1,192 @@
+/* demarc_boundary_sweep: what would change if each segment of a saved model held more or fewer customers. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "boundary/critical_file.h"
+#include "boundary/moved_sizes.h"
+#include "boundary/sweep.h"
+#include "engine/frozen_model.h"
+#include "engine/moved_model.h"
+#include "store/output.h"
+
+void demarc_sweep_options_default(demarc_sweep_options *o)
+{
+    *o =
+        (demarc_sweep_options){.replicates = 1000, .alpha = 0.05, .min_cell = 30, .min_events = 5, .apply_segment = -1};
+}
+
+static demarc_status check_apply(const demarc_sweep_options *o)
+{
+    if (o->apply == NULL) {
+        if (o->apply_segment == -1 && o->apply_shift == 0.0) return DEMARC_OK;
+        return dm_fail(DEMARC_ERR_USAGE,
+                       "no model to write: --apply-segment, --apply-shift: name it by --apply MODEL.h5");
+    }
+    if (o->apply_segment < 0 || o->apply_shift == 0.0) {
+        return dm_fail(DEMARC_ERR_USAGE,
+                       "no move: --apply: say which by --apply-segment and --apply-shift, a share that is not 0");
+    }
+    if (!(o->apply_shift > -1.0) || !(o->apply_shift <= 1e9))
+        return dm_fail(DEMARC_ERR_USAGE, "share %g: --apply-shift: use a number above -1", o->apply_shift);
+    if (o->out != NULL && strcmp(o->out, o->apply) == 0)
+        return dm_fail(DEMARC_ERR_USAGE, "one name for two files: --out and --apply '%s': name two", o->out);
+    return DEMARC_OK;
+}
+
+static demarc_status check_options(const demarc_sweep_options *o)
+{
+    if (o->data == NULL || o->model == NULL)
+        return dm_fail(DEMARC_ERR_USAGE, "incomplete: boundary sweep: name a customer file and --model");
+    if (o->replicates < 0)
+        return dm_fail(DEMARC_ERR_USAGE, "%d replicates: --replicates: use 0 or more", (int)o->replicates);
+    if (!(o->alpha > 0.0 && o->alpha < 1.0))
+        return dm_fail(DEMARC_ERR_USAGE, "level %g: --alpha: use a number between 0 and 1", o->alpha);
+    if (o->min_cell < 0 || o->min_events < 0)
+        return dm_fail(DEMARC_ERR_USAGE, "negative: --min-cell %lld, --min-events %lld: use 0 or more",
+                       (long long)o->min_cell, (long long)o->min_events);
+    return check_apply(o);
+}
+
+typedef struct sweep_call {
+    demarc_context *ctx;
+    const demarc_sweep_options *o;
+    double *shift;
+    int32_t shifts;
+    dm_output output;
+    dm_frozen_model model;
+    dm_frozen frozen;
+    dm_cut applied;
+    dm_sweep_report report;
+    double *offset; /* [k] after --apply */
+    int64_t *size;
+    char *json; /* rank 0 */
+} sweep_call;
+
+/* Refuse what can be refused before the work begins. Collective. */
+static demarc_status prepare(sweep_call *c)
+{
+    demarc_status st = DEMARC_OK;
+    const demarc_sweep_options *o = c->o;
+    dm_comm *comm = c->ctx->comm;
+    const char *const output[] = {o->out, o->apply};
+    DM_TRY_ALL(comm, dm_shifts_parse(o->shifts, &c->shift, &c->shifts));
+    for (int i = 0; i < 2; i++) {
+        DM_TRY(dm_output_spare_input(comm, output[i], o->data));
+        DM_TRY(dm_output_spare_input(comm, output[i], o->model));
+    }
+    if (o->apply != NULL && !o->dry_run) {
+        dm_output trial = {0}; /* it is written last, but a name that cannot be written is told now */
+        st = dm_output_begin(&trial, comm, o->apply, DM_OUTPUT_FILE, o->force);
+        dm_output_abandon(&trial, comm);
+        DM_TRY(st);
+    }
+    if (o->out != NULL && !o->dry_run) DM_TRY(dm_output_begin(&c->output, comm, o->out, DM_OUTPUT_FILE, o->force));
+    DM_TRY(dm_frozen_model_open(&c->model, c->ctx, o->model, o->data, &o->paths, false, DEMARC_ERR_DATA));
+    c->frozen = dm_frozen_model_view(&c->model, c->ctx);
+    if (c->model.model.k < 2)
+        DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE, "one segment: %s: it has no boundaries, fit at least 2", o->model));
+    if (o->apply != NULL && o->apply_segment >= c->model.model.k)
+        DM_TRY(dm_fail(DEMARC_ERR_USAGE, "unknown segment: --apply-segment %d: segments are 0 to %d",
+                       (int)o->apply_segment, (int)c->model.model.k - 1));
+    st = DEMARC_OK;
+    if (o->out != NULL && !o->dry_run && dm_comm_rank(comm) == 0)
+        st = dm_output_room(c->output.temp_path, dm_critical_file_bytes(&c->frozen));
+    DM_TRY_ALL(comm, st);
+cleanup:
+    return st;
+}
+
+static void log_plan(const sweep_call *c)
+{
+    const demarc_sweep_options *o = c->o;
+    const dm_strings *outcome = &dm_customers_schema(c->model.customers)->outcome;
+    dm_log_line(
+        &c->ctx->log,
+        "plan: %lld customers, %d segments x %d shifts, %d outcomes, %d replicates; %s by %d ranks x %d threads",
+        (long long)dm_rows_global(c->model.rows), (int)c->model.model.k, (int)c->shifts, (int)outcome->count,
+        (int)o->replicates, dm_rows_streamed(c->model.rows) ? "streamed" : "held in memory", dm_comm_size(c->ctx->comm),
+        c->ctx->threads);
+}
+
+/* Write the model with one boundary moved. Collective. */
+static demarc_status apply(sweep_call *c)
+{
+    demarc_status st = DEMARC_OK;
+    const demarc_sweep_options *o = c->o;
+    const dm_model *model = &c->model.model;
+    const dm_cut *cut = &c->applied;
+    if (!cut->possible) {
+        DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE,
+                       "not so many customers: --apply-shift %g: segment %d would hold %lld of %lld", o->apply_shift,
+                       (int)cut->segment, (long long)cut->count, (long long)dm_rows_global(c->model.rows)));
+    }
+    st = dm_alloc(c->offset, model->k, "offsets");
+    if (st == DEMARC_OK) st = dm_alloc(c->size, model->k, "sizes");
+    DM_TRY_ALL(c->ctx->comm, st);
+    memcpy(c->offset, model->offsets, (size_t)model->k * sizeof *c->offset);
+    c->offset[cut->segment] = cut->offset;
+    DM_TRY(dm_moved_sizes(&c->frozen, c->offset, c->size));
+    if (cut->tied > 0 || c->size[cut->segment] != cut->count) {
+        dm_log_warn(&c->ctx->log,
+                    "segment %d of %s holds %lld customers, not %lld: %lld more are exactly as near to the new line as "
+                    "the last one inside, and assign places all of them together",
+                    (int)cut->segment, o->apply, (long long)c->size[cut->segment], (long long)cut->count,
+                    (long long)cut->tied);
+    }
+    DM_TRY(dm_moved_model_write(c->ctx, model, c->offset, c->size, o->apply, o->force));
+cleanup:
+    return st;
+}
+
+static demarc_status run(sweep_call *c)
+{
+    demarc_status st = DEMARC_OK;
+    const demarc_sweep_options *o = c->o;
+    dm_comm *comm = c->ctx->comm;
+    c->applied = (dm_cut){.segment = o->apply_segment, .shift = o->apply_shift};
+    const dm_sweep_options options = {.shifts = c->shifts,
+                                      .shift = c->shift,
+                                      .replicates = o->replicates,
+                                      .alpha = o->alpha,
+                                      .adjust = o->adjust == DEMARC_ADJUST_BH ? DM_ADJUST_BH : DM_ADJUST_HOLM,
+                                      .min_cell = o->min_cell,
+                                      .min_events = o->min_events,
+                                      .seed = o->seed,
+                                      .also = o->apply != NULL ? &c->applied : NULL};
+    DM_TRY(dm_sweep_run(&c->report, &c->frozen, &options));
+    c->report.head.command = "boundary sweep";
+    if (dm_comm_rank(comm) == 0) st = dm_sweep_report_json(&c->report, &c->json);
+    DM_TRY_ALL(comm, st);
+    if (o->out != NULL) DM_TRY(dm_critical_file_write(&c->frozen, c->ctx->runtime.io, c->output.temp_path));
+    if (o->apply != NULL) DM_TRY(apply(c));
+    if (o->out != NULL) DM_TRY(dm_output_commit(&c->output, comm));
+cleanup:
+    return st;
+}
+
+demarc_status demarc_boundary_sweep(demarc_context *ctx, const demarc_sweep_options *o, char **json)
+{
+    demarc_status st = DEMARC_OK;
+    sweep_call c = {.ctx = ctx, .o = o};
+    *json = NULL;
+    DM_TRY(check_options(o));
+    DM_TRY(prepare(&c));
+    if (o->dry_run) {
+        log_plan(&c);
+    } else {
+        DM_TRY(run(&c));
+        *json = c.json;
+        c.json = NULL;
+    }
+cleanup:
+    free(c.json);
+    dm_sweep_report_clear(&c.report);
+    dm_free(c.offset);
+    dm_free(c.size);
+    dm_free(c.shift);
+    dm_output_abandon(&c.output, ctx->comm);
+    dm_frozen_model_close(&c.model);
+    return st;
+}

@@ -1,0 +1,120 @@
+"""`demarc boundary replay` on campaigns that are none: one error line on one rank and on three, its exit code, nothing left."""
+import h5py
+import numpy as np
+
+import demarc_testing as t
+
+ROWS = 2 * 4096 + 500
+
+
+class ReplayInput(t.Case):
+    def setUp(self):
+        super().setUp()
+        rng = np.random.default_rng(1)
+        self.x = rng.normal(size=(ROWS, 2))
+        self.arm = rng.integers(0, 3, ROWS)
+        self.y = rng.normal(size=(ROWS, 2))
+        self.names = ["none", "mail", "call"]
+        self.model(2)
+
+    def model(self, k, width=2, name="run"):
+        path = self.write("fit.h5", np.random.default_rng(2).normal(size=(3000, width)))
+        self.ok("fit", path, "--segments", k, "--out", self.tmp / name, "--quiet")
+
+    def file(self, name="c.h5", attributes=True, **columns):
+        """A good campaign with some columns replaced (None: left out)."""
+        parts = {"outcomes": self.y, "arm": self.arm} | columns
+        path = self.write(name, parts.pop("features", self.x), **{k: v for k, v in parts.items() if v is not None})
+        with h5py.File(path, "r+") as f:
+            if attributes and "arm" in f:
+                f["arm"].attrs["arm_names"] = self.names
+            if "outcomes" in f:
+                f["outcomes"].attrs["outcome_names"] = ["visit", "spend"][:f["outcomes"].shape[1]]
+        return path
+
+    def refused(self, code, pattern, path, *options, model="run"):
+        for ranks in (1, 3):
+            before = sorted(p.name for p in self.tmp.iterdir())
+            p = self.fails(code, pattern, "boundary", "replay", path, "--model", self.tmp / model / "model.h5",
+                           "--apply", self.tmp / "moved.h5", *options, ranks=ranks)
+            self.assertRegex(p.stderr, r"(?m)^demarc: [^:]+: .+: .+$")
+            self.assertEqual(p.stdout, "")
+            self.assertEqual(sorted(p.name for p in self.tmp.iterdir()), before)
+
+    def test_good_one_passes(self):
+        for ranks in (1, 3):
+            self.ok("boundary", "replay", self.file(), "--model", self.tmp / "run" / "model.h5", ranks=ranks)
+
+    def test_no_campaign(self):
+        self.refused(3, r"no outcomes: \S+c.h5: .*--outcomes", self.file(outcomes=None))
+        self.refused(3, r"no campaign: \S+c.h5: .*--arm", self.file(arm=None))
+        self.refused(3, r"one arm only: \S+c.h5", self.file(arm=np.ones(ROWS, int)))
+
+    def test_codes(self):
+        arm = self.arm.copy()
+        arm[[5000, 8300]] = 3
+        self.refused(3, r"arm out of range: \S+c.h5, /arm: row 5000 has arm 3: .*0 to 2", self.file(arm=arm))
+        share = np.full((ROWS, 3), 1 / 3)
+        self.refused(3, r"arm out of range: \S+c.h5, /arm: row 5000 has arm 3",
+                     self.file(arm=arm, propensity=share, attributes=False))
+        self.refused(3, r"arm out of range: .* row 5000 has arm 70000",
+                     self.file(arm=np.where(arm == 3, 70000, arm), attributes=False))
+        self.refused(3, "bad arm -1", self.file(arm=np.where(arm == 3, -1, arm)))
+
+    def test_propensities(self):
+        share = np.full((ROWS, 3), 1 / 3)
+        share[8200] = [0.5, 0.5, 0.1]
+        self.refused(3, r"bad propensities: \S+c.h5, /propensity, row 8200: they sum to 1.1", self.file(propensity=share))
+        for row in (8600, 8300):
+            share[8200] = [0.5, 0.5, 0.0]
+            self.arm[8200] = 1
+            share[row] = np.where(np.arange(3) == self.arm[row], 0.0, 0.5)
+            self.refused(3, f"impossible arm: \\S+c.h5, row {row}: /propensity .* is 0", self.file(propensity=share))
+        self.refused(3, "numbers of arms differ", self.file(propensity=np.full((ROWS, 2), 0.5)))
+
+    def test_outcomes(self):
+        self.y[[4100, 300], 1] = [np.inf, 1e200]
+        self.refused(3, r"bad outcome: \S+c.h5, row 300: ", self.file())
+        self.ok("boundary", "replay", self.file(), "--model", self.tmp / "run" / "model.h5", "--outcome", "visit")
+
+    def test_options(self):
+        path = self.file()
+        self.refused(2, r"no such outcome: --outcome 'churn': \S+ has 'visit', 'spend'", path, "--outcome", "spend,churn")
+        self.refused(2, "name given twice: --outcome 'spend'", path, "--outcome", "spend,spend")
+        self.refused(2, r"no such arm: --arms 'fax': \S+ has 'none', 'mail', 'call'", path, "--arms", "mail,fax")
+        self.refused(2, "no such arm: --arms '3'", path, "--arms", "0,3")
+        self.refused(2, "no such arm: --control 'post'", path, "--control", "post")
+        for shares in ("1,1", "1,1,1,1", "1,-1,1", "0,0,0", "1,nan,1", "1,,1", "1,1,1,", "x", "0x1,1,1"):
+            self.refused(2, "bad shares: --arm-shares .* 3 numbers", path, "--arm-shares", shares)
+        self.refused(2, "share.* --shifts", path, "--shifts", "0.1,0")
+        self.refused(2, "--alpha", path, "--alpha", "0")
+        self.refused(2, "--min-cell", path, "--min-cell", "-1")
+        (self.tmp / "moved.h5").write_text("mine")
+        self.refused(2, "moved.h5.*--force", path)
+        self.assertEqual((self.tmp / "moved.h5").read_text(), "mine")
+
+    def test_arms_without_customers(self):
+        arm = np.where(self.arm == 2, 0, self.arm)
+        path = self.file(arm=arm)
+        self.refused(2, "no arm to choose from: --arms 'call'", path, "--arms", "call")
+
+    def test_control_of_the_file(self):
+        path = self.file()
+        with h5py.File(path, "r+") as f:
+            f["arm"].attrs["control"] = "post"
+        self.refused(3, r"no such arm: /arm, attribute control 'post': \S+ has 'none', 'mail', 'call'", path)
+        self.ok("boundary", "replay", path, "--model", self.tmp / "run" / "model.h5", "--control", "mail")
+        with h5py.File(path, "r+") as f:
+            f["arm"].attrs["control"] = ["none", "mail"]
+        self.refused(3, "wrong number of names: .* attribute control has 2", path)
+
+    def test_models(self):
+        self.model(2, 3, "wide")
+        self.refused(3, "model of another width: .* 2 features, the model 3", self.file(), model="wide")
+        self.model(1, name="one")
+        self.refused(4, "one segment", self.file(), model="one")
+        self.refused(2, r"moved.h5|output is the input|run", self.file(), "--apply", self.tmp / "run" / "model.h5", "--force")
+
+
+if __name__ == "__main__":
+    t.main()
