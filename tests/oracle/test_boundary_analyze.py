@@ -9,38 +9,18 @@ import boundary_oracle as oracle
 import boundary_shapes as shapes
 import demarc_testing as t
 import experiment_oracle
+from experiment_files import write_experiment
 
 
-def write_experiment(path, rng, n, k=3, pairs=((0, 1), (0, 2), (1, 2)), strata=4, share=0.5, ids=None, **attributes):
-    """experiment.h5 of a plan that never was: bands of |margin| <= 1 + boundary, customers in any order."""
-    boundary = rng.integers(0, len(pairs), n).astype(np.int32)
-    side = rng.integers(0, 2, n)
-    pair = np.asarray(pairs, np.int32)
-    own, other = pair[boundary, side], pair[boundary, 1 - side]
-    band = 1.0 + np.arange(len(pairs))
-    margin = rng.random(n) * band[boundary]
-    stratum = np.empty(n, np.int32)
-    for b in range(len(pairs)):
-        for s in (0, 1):
-            rows = np.flatnonzero((boundary == b) & (side == s))
-            rank = np.argsort(np.argsort(margin[rows]))
-            stratum[rows] = (b * 2 + s) * strata + rank * strata // max(len(rows), 1)
-    propensity = np.full(n, share)
-    arm = (rng.random(n) < propensity).astype(np.int32)
-    ids = np.arange(n) * 7 - 50 if ids is None else ids
-    with h5py.File(path, "w") as f:
-        for name, values in (("id", ids), ("row", np.arange(n)), ("boundary", boundary), ("segment", own), ("other", other),
-                             ("margin", margin), ("stratum", stratum), ("arm", arm), ("propensity", propensity),
-                             ("boundaries", pair), ("gap", 2.0 + np.arange(len(pairs)) / 4), ("band", band)):
-            f[name] = values
-        f.attrs.update({"kind": "experiment", "format_version": np.int64(1), "model_digest": "ab" * 16, "salt": "s",
-                        "outcome": "spend", "seed": np.uint64(0), "distance_strata": np.int64(strata),
-                        "customers": np.int64(n), "alpha": 0.05, "power": 0.8, "effect": 0.1, "outcome_sd": 1.0,
-                        "switch_share": share} | attributes)
-    return path
+PAIRS = ((0, 1), (0, 2), (1, 2))
 
 
 class Analyze(t.Case):
+    def experiment(self, rng, n, pairs=PAIRS, **kw):
+        """experiment.h5 of a plan that never was."""
+        write_experiment(self.tmp / "e.h5", n, pairs, seed=int(rng.integers(2**31)), **kw)
+        return self.tmp / "e.h5"
+
     def results(self, experiment, rng, slope=0.0, level=0.0, keep=None, name="results.h5"):
         """Outcomes with effect level + slope x of treating as b; rows in another order; some customers absent."""
         e = experiment_oracle.read_experiment(experiment)
@@ -81,7 +61,7 @@ class AgainstBruteForce(Analyze):
         for seed, level, slope in ((51, 0.0, 0.0), (52, 0.3, 0.9), (53, -0.6, 0.8), (54, 0.9, 0.0), (55, 0.0, -0.9)):
             with self.subTest(seed=seed):
                 rng = np.random.default_rng(seed)
-                experiment = write_experiment(self.tmp / "e.h5", rng, 2400)
+                experiment = self.experiment(rng, 2400)
                 got, _ = self.agrees(experiment, self.results(experiment, rng, slope, level, lambda u, e: u > 0.04))
                 seen |= {b["decision"] for b in got["boundaries"]} | {s["verdict"] for b in got["boundaries"] for s in b["sides"]}
                 self.assertIsNone(got["stopped"])
@@ -90,8 +70,7 @@ class AgainstBruteForce(Analyze):
 
     def test_strings_and_shares(self):
         rng = np.random.default_rng(61)
-        experiment = write_experiment(self.tmp / "e.h5", rng, 1500, k=2, pairs=((0, 1),), strata=3, share=0.3,
-                                      ids=data.string_ids(1500, rng))
+        experiment = self.experiment(rng, 1500, pairs=((0, 1),), strata=3, share=0.3, ids=data.string_ids(1500, rng))
         results = self.results(experiment, rng, 0.5, 0.2)
         self.agrees(experiment, results, "--adjust", "bh", "--alpha", 0.2, how="bh", alpha=0.2)
         got, _ = self.agrees(experiment, results, outcome="visit")
@@ -99,7 +78,7 @@ class AgainstBruteForce(Analyze):
 
     def test_pre_period(self):
         rng = np.random.default_rng(62)
-        experiment = write_experiment(self.tmp / "e.h5", rng, 1800)
+        experiment = self.experiment(rng, 1800)
         results = self.results(experiment, rng, 0.5, 0.2, lambda u, e: u > 0.05)
         got, _ = self.agrees(experiment, results, pre="before")
         for b in got["boundaries"]:
@@ -110,14 +89,14 @@ class AgainstBruteForce(Analyze):
         """Many quantiles of few customers, most of them kept."""
         for seed in range(63, 69):
             rng = np.random.default_rng(seed)
-            experiment = write_experiment(self.tmp / "e.h5", rng, 260, k=2, pairs=((0, 1),), strata=20, share=0.25)
+            experiment = self.experiment(rng, 260, pairs=((0, 1),), strata=20, share=0.25)
             results = self.results(experiment, rng, 0.5, 0.2, lambda u, e: u > 0.06)
             got, want = self.agrees(experiment, results, "--min-cell", 10, min_cell=10)
             self.assertTrue(any(p["strata"][0] < p["strata"][1] for p in got["boundaries"][0]["points"]))
 
     def test_not_enough_data(self):
         rng = np.random.default_rng(70)
-        experiment = write_experiment(self.tmp / "e.h5", rng, 900)
+        experiment = self.experiment(rng, 900)
         results = self.results(experiment, rng)
         got, _ = self.agrees(experiment, results, "--min-cell", 75, min_cell=75)
         self.assertIn("not enough data", {s["verdict"] for b in got["boundaries"] for s in b["sides"]})
@@ -125,7 +104,7 @@ class AgainstBruteForce(Analyze):
 
     def test_attrition_and_sample_ratio_stop(self):
         rng = np.random.default_rng(71)
-        experiment = write_experiment(self.tmp / "e.h5", rng, 1500)
+        experiment = self.experiment(rng, 1500)
         for keep, name in ((lambda u, e: u > 0.3, "attrition"), (lambda u, e: (u > 0.09) | (e["arm"] == 0), "missing|attrition")):
             got, want = self.agrees(experiment, self.results(experiment, rng, 0.5, 0.9, keep, "r.h5"))
             self.assertRegex(got["stopped"], name)
@@ -142,7 +121,7 @@ class AgainstBruteForce(Analyze):
         moves = 0
         for seed, slope, level in ((72, 0.5, 0.9), (73, 1.0, 0.8), (74, 0.5, -0.9), (75, 1.2, -0.9), (76, 0.0, 0.0)):
             rng = np.random.default_rng(seed)
-            experiment = write_experiment(self.tmp / "e.h5", rng, 4800)
+            experiment = self.experiment(rng, 4800)
             results = self.results(experiment, rng, slope, level)
             out = self.tmp / f"moved{seed}.h5"
             got, want = self.agrees(experiment, results, "--apply", out, model=model)
