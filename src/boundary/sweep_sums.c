@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "linalg/replicate_sums.h"
 
@@ -363,6 +364,17 @@ static void give_window(draw_run *run, int32_t first, int32_t count, dm_sweep_dr
     }
 }
 
+static void log_work(const draw_run *run, double since)
+{
+    double flops = 0.0, sgemm = 0.0, drawing = 0.0;
+    dm_replicates_work(run->replicates, &flops, &sgemm, &drawing);
+    dm_log_detail(run->v->f->log,
+                  "replicates: %d of %d cells x %d values in %.2f s; threads of rank 0: %.4g GFLOP by sgemm in %.2f s, "
+                  "weights drawn in %.2f s",
+                  (int)run->v->replicates, (int)run->cells, (int)run->values, dm_clock() - since, 1e-9 * flops, sgemm,
+                  drawing);
+}
+
 /* Values `whole_every` of a row, from `whole_first` on, are weights: integers where customers have none. Collective. */
 static demarc_status draw(draw_run *run, const double *bound, int32_t whole_first, int32_t whole_every, dm_frozen_fn fn,
                           dm_sweep_draw_fn take, void *context)
@@ -370,6 +382,7 @@ static demarc_status draw(draw_run *run, const double *bound, int32_t whole_firs
     demarc_status st = DEMARC_OK;
     const dm_frozen *f = run->v->f;
     const bool plain = !dm_rows_weighted(f->rows);
+    const double start = dm_clock();
     bool *whole = NULL;
     int32_t first = 0, count = 0;
     st = dm_alloc_zero(whole, run->values, "replicates");
@@ -395,6 +408,7 @@ static demarc_status draw(draw_run *run, const double *bound, int32_t whole_firs
         DM_TRY(dm_replicates_reduce(run->replicates, f->comm));
         give_window(run, first, count, take, context);
     }
+    log_work(run, start);
 cleanup:
     dm_replicates_destroy(&run->replicates);
     dm_free(whole);
