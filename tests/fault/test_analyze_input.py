@@ -93,9 +93,13 @@ class BadResults(Analyze):
         ids = e["id"].copy()
         ids[80000] = ids[70000]
         in_results = write_results(self.inputs / "large_twice.h5", ids, {"spend": np.zeros(n)})
+        spend = np.zeros(n)
+        spend[[70000, 80000]] = np.inf
+        infinite = write_results(self.inputs / "large_infinite.h5", e["id"], {"spend": spend})
         write_experiment(self.inputs / "twice_planned.h5", n, ids=ids)
         self.check_all([
             ("results", self.run_on(in_results, experiment=self.inputs / "large.h5"), 3, r"large_twice.*rows 70000 and 80000"),
+            ("infinite", self.run_on(infinite, experiment=self.inputs / "large.h5"), 3, r"large_infinite.* row 70000 column 0"),
             ("experiment", self.run_on(in_results, experiment=self.inputs / "twice_planned.h5"), 3,
              r"twice_planned.*rows 70000 and 80000"),
         ], layouts=(1, 2))
