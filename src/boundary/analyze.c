@@ -305,7 +305,7 @@ static int32_t group_end(const analysis *a, int32_t side, int32_t begin)
     return end;
 }
 
-static demarc_status side_effect(const analysis *a, int32_t side, int column, double *effect, double *variance)
+static demarc_status side_effect(const analysis *a, int32_t side, int column, dm_stratified *out)
 {
     dm_arm_cell(*cell)[2] = NULL;
     int32_t groups = 0;
@@ -314,7 +314,7 @@ static demarc_status side_effect(const analysis *a, int32_t side, int column, do
     for (int32_t s = side_begin(a, side); s < side_begin(a, side + 1); s = group_end(a, side, s)) {
         if (a->center[s].group >= 0) group_cells(a, s, group_end(a, side, s), column, cell[groups++]);
     }
-    dm_post_stratified(groups, cell, effect, variance);
+    *out = dm_post_stratified(groups, cell);
     dm_free(cell);
     return DEMARC_OK;
 }
@@ -333,7 +333,8 @@ static bool enough(const analysis *a, int32_t side, const dm_analyze_side *s, co
 static demarc_status fill_side(const analysis *a, int32_t side, const dm_analyze_report *r, dm_analyze_side *s)
 {
     demarc_status st = DEMARC_OK;
-    double effect = 0.0, variance = 0.0, plain = 0.0, plain_variance = 0.0, sum[2] = {0.0, 0.0};
+    dm_stratified adjusted = {0}, plain = {0};
+    double sum[2] = {0.0, 0.0};
     s->segment = a->facts->segments[side];
     s->other = a->facts->segments[side ^ 1];
     for (int64_t cell = 2 * (int64_t)side_begin(a, side); cell < 2 * (int64_t)side_begin(a, side + 1); cell++) {
@@ -342,15 +343,17 @@ static demarc_status fill_side(const analysis *a, int32_t side, const dm_analyze
         sum[cell & 1] += a->first[3 * cell];
     }
     for (int arm = 0; arm < 2; arm++) s->mean[arm] = sum[arm] / (double)s->n[arm]; /* NaN without rows */
-    DM_TRY(side_effect(a, side, 0, &plain, &plain_variance));
-    DM_TRY(side_effect(a, side, 3, &effect, &variance));
-    s->effect = dm_estimate_of(effect, variance, r->head.alpha);
-    s->unadjusted = dm_estimate_of(plain, plain_variance, r->head.alpha);
-    s->anytime = dm_confidence_sequence(effect, variance, s->n[0] + s->n[1], s->customers, r->head.alpha);
+    DM_TRY(side_effect(a, side, 0, &plain));
+    DM_TRY(side_effect(a, side, 3, &adjusted));
+    s->effect = dm_estimate_of_student(adjusted.effect, adjusted.variance, adjusted.freedom, r->head.alpha);
+    s->unadjusted = dm_estimate_of_student(plain.effect, plain.variance, plain.freedom, r->head.alpha);
+    s->freedom = adjusted.freedom;
+    s->anytime =
+        dm_confidence_sequence(adjusted.effect, adjusted.variance, s->n[0] + s->n[1], s->customers, r->head.alpha);
     s->cuped = a->pre;
     s->theta = a->center[side_begin(a, side)].theta;
-    s->variance_reduction = 1.0 - variance / plain_variance;
-    s->p = enough(a, side, s, r) ? dm_estimate_p(&s->effect) : (double)NAN;
+    s->variance_reduction = 1.0 - adjusted.variance / plain.variance;
+    s->p = enough(a, side, s, r) ? dm_estimate_p_student(&s->effect, s->freedom) : (double)NAN;
     s->verdict = isnan(s->p) ? DM_NOT_ENOUGH : DM_UNDECIDED;
     if (isnan(s->p)) s->anytime.p = (double)NAN;
 cleanup:
@@ -364,19 +367,19 @@ static demarc_status fill_points(const analysis *a, int32_t b, dm_analyze_bounda
     for (int32_t side = 2 * b; side < 2 * b + 2; side++) {
         for (int32_t s = side_begin(a, side), end = s; s < side_begin(a, side + 1); s = end) {
             dm_arm_cell cell[2];
-            double effect = 0.0, variance = 0.0, margins = 0.0;
+            double margins = 0.0;
             end = group_end(a, side, s);
             if (a->center[s].group < 0) continue;
             group_cells(a, s, end, 3, cell);
-            dm_post_stratified(1, (const dm_arm_cell(*)[2]) & cell, &effect, &variance);
+            const dm_stratified here = dm_post_stratified(1, (const dm_arm_cell(*)[2]) & cell);
             for (int64_t k = 2 * (int64_t)s; k < 2 * (int64_t)end; k++) margins += a->first[3 * k + 2];
             const double n = (double)(cell[0].n + cell[1].n), sign = (side & 1) != 0 ? 1.0 : -1.0;
             out->point[out->points++] = (dm_analyze_point){.side = side & 1,
                                                            .first = s,
                                                            .last = end - 1,
                                                            .distance = sign * margins / n,
-                                                           .effect = -sign * effect,
-                                                           .se = sqrt(variance),
+                                                           .effect = -sign * here.effect,
+                                                           .se = sqrt(here.variance),
                                                            .n = cell[0].n + cell[1].n};
         }
     }

@@ -107,13 +107,16 @@ demarc_status dm_plan_size(dm_plan *p, dm_comm *comm, const dm_plan_request *q)
                        "name another (--outcome) or give its spread (--outcome-sd)");
     }
     report->effect = q->effect > 0.0 ? q->effect : EFFECT_RULE * report->outcome_sd;
-    const dm_power_design design = {.alpha = q->alpha, .tests = report->head.tests, .switch_share = q->switch_share};
+    const dm_power_design design = {.alpha = q->alpha,
+                                    .tests = report->head.tests,
+                                    .switch_share = q->switch_share,
+                                    .strata = report->distance_strata};
     for (int32_t i = 0; i < report->boundaries; i++) {
         dm_plan_boundary *b = &report->boundary[i];
         for (int s = 0; s < 2; s++) {
             const double se = dm_power_se(&design, b->side[s].customers, b->outcome_sd);
-            b->side[s].power = dm_power_of(&design, se, report->effect);
-            b->side[s].mde = dm_power_mde(&design, se, q->power);
+            b->side[s].power = dm_power_of(&design, b->side[s].customers, se, report->effect);
+            b->side[s].mde = dm_power_mde(&design, b->side[s].customers, se, q->power);
             if (!(b->side[s].power >= q->power)) report->underpowered = true;
         }
     }

@@ -85,6 +85,7 @@ static json_t *side(const dm_analyze_side *s)
     bad |= dm_put(o, "switch", arm(s, 1));
     bad |= dm_put(o, "effect", dm_boundary_json_estimate(&s->effect));
     bad |= dm_put(o, "unadjusted_effect", dm_boundary_json_estimate(&s->unadjusted));
+    bad |= dm_put(o, "freedom", dm_json_real(s->freedom));
     bad |= dm_put(o, "anytime", anytime(&s->anytime));
     bad |= dm_put_real(o, "p", s->p);
     bad |= dm_put_real(o, "p_adjusted", s->p_adjusted);

@@ -24,6 +24,7 @@ typedef struct dm_analyze_side {
     double mean[2];         /* of the outcome as it was observed */
     dm_estimate effect;     /* of switching; adjusted for the covariate where there is one */
     dm_estimate unadjusted; /* the same without the covariate */
+    double freedom;         /* degrees of Student's t behind `effect` */
     dm_anytime anytime;
     double p, p_adjusted;
     dm_verdict verdict;

@@ -24,6 +24,7 @@ double dm_normal_sf(double z) { return cdf(complement(normal(), z)); }
 double dm_normal_quantile(double p) { return quantile(normal(), p); }
 double dm_normal_two_sided(double z) { return 2.0 * cdf(complement(normal(), magnitude(z))); }
 
+double dm_student_cdf(double t, double freedom) { return cdf(student(freedom), t); }
 double dm_student_quantile(double p, double freedom) { return quantile(student(freedom), p); }
 double dm_student_two_sided(double t, double freedom) { return 2.0 * cdf(complement(student(freedom), magnitude(t))); }
 

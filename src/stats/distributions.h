@@ -18,7 +18,8 @@ double dm_normal_quantile(double p);
 /** P(|Z| >= |z|): the two-sided p-value of a z-statistic. */
 double dm_normal_two_sided(double z);
 
-/** Student's t with `freedom` > 0 degrees: the quantile, and P(|T| >= |t|). */
+/** Student's t with `freedom` > 0 degrees: P(T <= t), the quantile, and P(|T| >= |t|). */
+double dm_student_cdf(double t, double freedom);
 double dm_student_quantile(double p, double freedom);
 double dm_student_two_sided(double t, double freedom);
 

@@ -4,7 +4,11 @@
  *     effect   = sum_s (n_s / n) (ybar_s1 - ybar_s0)
  *     variance = sum_s (n_s / n)^2 (s2_s1 / n_s1 + s2_s0 / n_s0),    s2 with n - 1
  *
- * over strata s with n_s = n_s0 + n_s1 observed rows of n. (J. Neyman, "On the application of probability theory to
+ *     freedom  = variance^2 / sum_sa v_sa^2 / (n_sa - 1),    v_sa = (n_s / n)^2 s2_sa / n_sa
+ *
+ * over strata s with n_s = n_s0 + n_s1 observed rows of n; effect / sqrt(variance) is compared with Student's t of so many
+ * degrees (F. Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics 2, 1946;
+ * B. Welch, Biometrika 34, 1947), which matters where cells are small. (J. Neyman, "On the application of probability theory to
  * agricultural experiments", 1923, translated in Statistical Science 5, 1990; L. Miratrix, J. Sekhon & B. Yu, "Adjusting
  * treatment effect estimates by post-stratification in randomized experiments", JRSS B 75, 2013.)
  *
@@ -34,11 +38,16 @@ typedef struct dm_arm_cell {
  */
 int32_t dm_strata_merge(int32_t count, const int64_t rows[][2], int32_t *group);
 
+typedef struct dm_stratified {
+    double effect, variance;
+    double freedom; /* NaN where the outcome does not vary in any cell */
+} dm_stratified;
+
 /**
  * The formulas above; NaN without strata. Every cell has n >= 2.
  * @param[in] cell  arm 0 and arm 1 of each stratum
  */
-void dm_post_stratified(int32_t count, const dm_arm_cell cell[][2], double *effect, double *variance);
+dm_stratified dm_post_stratified(int32_t count, const dm_arm_cell cell[][2]);
 
 /** theta from within-cell sums of (x - xbar)(y - ybar) and (x - xbar)^2; 0 where x does not vary. */
 double dm_cuped_theta(double cross, double squares);

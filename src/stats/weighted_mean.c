@@ -23,4 +23,15 @@ dm_estimate dm_estimate_of(double value, double variance, double alpha)
     return (dm_estimate){.value = value, .se = se, .low = value - half, .high = value + half};
 }
 
+dm_estimate dm_estimate_of_student(double value, double variance, double freedom, double alpha)
+{
+    const double se = sqrt(variance), half = se > 0.0 ? dm_student_quantile(1.0 - alpha / 2.0, freedom) * se : se;
+    return (dm_estimate){.value = value, .se = se, .low = value - half, .high = value + half};
+}
+
+double dm_estimate_p_student(const dm_estimate *e, double freedom)
+{
+    return e->se > 0.0 ? dm_student_two_sided(e->value / e->se, freedom) : (double)NAN;
+}
+
 double dm_estimate_p(const dm_estimate *e) { return e->se > 0.0 ? dm_normal_two_sided(e->value / e->se) : (double)NAN; }

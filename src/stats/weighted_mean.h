@@ -47,6 +47,9 @@ typedef struct dm_estimate {
 
 /** value +- z sqrt(variance), z = the normal quantile of 1 - alpha / 2. */
 dm_estimate dm_estimate_of(double value, double variance, double alpha);
+/** The same by Student's t with `freedom` degrees (NaN: an interval of NaN). */
+dm_estimate dm_estimate_of_student(double value, double variance, double freedom, double alpha);
+double dm_estimate_p_student(const dm_estimate *e, double freedom);
 /** Two-sided p-value of "the figure is 0"; NaN where se is undefined or not above 0. */
 double dm_estimate_p(const dm_estimate *e);
 

@@ -4,14 +4,13 @@ import ctypes.util
 import json
 import math
 import shutil
-import statistics
 
 import h5py
 import numpy as np
 
 import demarc_testing as t
+from boundary_oracle import student_quantile, student_sf
 
-NORMAL = statistics.NormalDist()
 
 
 def customers(seed, n=20000, d=5, k=4, spread=1.6):
@@ -225,7 +224,6 @@ class Plan(t.Case):
             sd = given or spread(found["row"])[1]
             effect = 9 if given else 0.1 * sd
             tests = 2 * len(found["gap"])
-            z = NORMAL.inv_cdf(1 - 0.1 / (2 * tests))
             for key, want in (("outcome", "spend"), ("alpha", 0.1), ("power", 0.7), ("switch_share", share),
                               ("seed", 5), ("salt", plan["model_digest"] + "/5"), ("distance_strata", 4)):
                 self.assertEqual((plan[key], attrs[key]), (want, want), key)
@@ -249,9 +247,11 @@ class Plan(t.Case):
                                      [(here & (found["arm"] == a)).sum() for a in (0, 1)])
                     self.assertEqual(side["customers"], here.sum())
                     se = (given or own) * math.sqrt(1 / (here.sum() * share) + 1 / (here.sum() * (1 - share)))
-                    power = NORMAL.cdf(effect / se - z) + NORMAL.cdf(-effect / se - z)
+                    freedom = max(1, here.sum() - 2 * plan["distance_strata"])
+                    c = student_quantile(0.1 / (2 * tests), freedom)
+                    power = student_sf(c - effect / se, freedom) + student_sf(c + effect / se, freedom)
                     self.assertAlmostEqual(side["power"] / power, 1, delta=1e-8)
-                    self.assertAlmostEqual(side["mde"] / ((z + NORMAL.inv_cdf(0.7)) * se), 1, delta=1e-8)
+                    self.assertAlmostEqual(side["mde"] / ((c + student_quantile(0.3, freedom)) * se), 1, delta=1e-8)
                     weakest = min(weakest, power)
             self.assertEqual(plan["underpowered"], weakest < 0.7)
             np.testing.assert_array_equal(found["propensity"], np.full(len(found["row"]), share))

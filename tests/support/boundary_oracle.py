@@ -12,7 +12,7 @@ import math
 
 import h5py
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 SHIFTS = (-0.2, -0.1, -0.05, 0.05, 0.1, 0.2)
 
@@ -45,6 +45,20 @@ def two_sided(z):
 
 def quantile(p):
     return float(stats.norm.ppf(p))
+
+
+def student_sf(t, freedom):
+    """P(T > t) by the incomplete beta function, good in the tail; SciPy's own quantile is good to 1e-9 only."""
+    tail = 0.5 * float(special.betainc(freedom / 2, 0.5, freedom / (freedom + t * t)))
+    return tail if t >= 0 else 1 - tail
+
+
+def student_quantile(q, freedom):
+    """t with P(T > t) = q."""
+    t = float(stats.t.isf(q, freedom))
+    for _ in range(3):
+        t += (student_sf(t, freedom) - q) / float(stats.t.pdf(t, freedom))
+    return t
 
 
 def mean(w, y):

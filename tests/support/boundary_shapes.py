@@ -53,7 +53,7 @@ ANALYZE = keys(
     attrition=keys("missing share limit chi_squared p passed"),
     boundaries=[keys(
         "boundary segments gap band customers observed sides curve points crossing decision reason move shift",
-        sides=[keys("segment other customers keep switch effect unadjusted_effect anytime p p_adjusted verdict cuped",
+        sides=[keys("segment other customers keep switch effect unadjusted_effect freedom anytime p p_adjusted verdict cuped",
                     keep=keys("n mean"), switch=keys("n mean"), effect=ESTIMATE, unadjusted_effect=ESTIMATE,
                     anytime=keys("low high p rho"), cuped=keys("theta variance_reduction"))],
         curve=keys("intercept slope covariance", intercept=ESTIMATE, slope=ESTIMATE),

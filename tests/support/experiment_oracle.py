@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from boundary_oracle import Ids, adjust_tests, chi_squared, enough, estimate, hash64, is_binary, llround, mean, \
-    mean_and_var, quantile, total, two_sided
+    mean_and_var, quantile, student_quantile, student_sf, total
 
 
 # ----------------------------------------------------------------------------------------------------------------- plan
@@ -18,15 +18,16 @@ def sample_sd(w, y):
     return None if var is None else math.sqrt(var * len(y))
 
 
-def power_of(n, sd, share, effect, tests, alpha, target):
+def power_of(n, sd, share, effect, tests, alpha, target, strata):
     if not sd:
         return {"mde": None, "power": None}
     if n == 0:
         return {"mde": None, "power": alpha / tests}
     se = sd * math.sqrt(1 / (n * share) + 1 / (n * (1 - share)))
-    z = quantile(1 - alpha / (2 * tests))
-    power = float(stats.norm.cdf(abs(effect) / se - z) + stats.norm.cdf(-abs(effect) / se - z))
-    return {"mde": (z + quantile(target)) * se, "power": power}
+    freedom = max(1, n - 2 * strata)
+    c, shift = student_quantile(alpha / (2 * tests), freedom), abs(effect) / se
+    return {"mde": (c + student_quantile(1 - target, freedom)) * se,
+            "power": student_sf(c - shift, freedom) + student_sf(c + shift, freedom)}
 
 
 def facet_bands(f, pairs, band, band_share):
@@ -74,7 +75,8 @@ def plan(f, seed=0, alpha=0.05, power=0.8, pairs=None, band=0.0, band_share=0.2,
             h5["stratum"][mine] = (i * 2 + side) * strata + np.arange(len(mine)) * strata // max(len(mine), 1)
             sides.append({"segment": own, "customers": len(mine), "keep": int((arm[mine] == 0).sum()),
                           "switch": int((arm[mine] == 1).sum()),
-                          **power_of(len(mine), sd, switch_share, effect, tests, alpha, power)})
+                          **power_of(len(mine), sd, switch_share, effect, tests, alpha, power,
+                                     strata)})
         h5["boundary"][rows], h5["margin"][rows] = i, margin
         boundaries.append({"boundary": i, "segments": [a, b], "gap": f.gap(a, b), "facet_customers": len(facet),
                            "customers": len(rows), "outcome_mean": m, "outcome_sd": sd, "sides": sides,
@@ -123,13 +125,21 @@ def arm_moments(y, rows, arm):
 
 def post_stratified(y, arm, groups):
     n = sum(int(rows.sum()) for *_, rows in groups)
-    effect = var = 0.0
+    effect = var = uncertain = 0.0
     for *_, rows in groups:
         (n0, m0, v0), (n1, m1, v1) = arm_moments(y, rows, arm)
         share = (n0 + n1) / n
         effect += share * (m1 - m0)
         var += share**2 * (v1 / n1 + v0 / n0)
-    return effect, var
+        uncertain += (share**2 * v1 / n1)**2 / (n1 - 1) + (share**2 * v0 / n0)**2 / (n0 - 1)
+    return effect, var, var**2 / uncertain if uncertain > 0 else None
+
+
+def student(value, var, freedom, alpha):
+    """estimate() by Student's t (Welch 1947, Satterthwaite 1946)."""
+    se = math.sqrt(var)
+    half = student_quantile(alpha / 2, freedom) * se if se > 0 else 0.0
+    return {"value": value, "se": se, "low": value - half, "high": value + half}
 
 
 def cuped(y, x, arm, groups):
@@ -263,20 +273,21 @@ def analyze_side(e, y, pre, rows, first, strata, n_star, alpha, min_cell, min_ev
     arm = e["arm"].astype(int)
     cells = [y[rows & (arm == a)] for a in (0, 1)]
     groups = merged_strata(np.where(rows, e["stratum"], -1), arm, first, strata)
-    effect, var = post_stratified(y, arm, groups)
-    out = {"customers": n_star, "unadjusted_effect": estimate(effect, var, alpha), "cuped": None}
+    effect, var, freedom = post_stratified(y, arm, groups)
+    out = {"customers": n_star, "unadjusted_effect": student(effect, var, freedom, alpha), "cuped": None}
     for name, cell in (("keep", cells[0]), ("switch", cells[1])):
         out[name] = {"n": len(cell), "mean": mean(np.ones(len(cell)), cell)}
     used = y
     if pre is not None:
         theta, used = cuped(y, pre, arm, groups)
         before = var
-        effect, var = post_stratified(used, arm, groups)
+        effect, var, freedom = post_stratified(used, arm, groups)
         out["cuped"] = {"theta": theta, "variance_reduction": 1 - var / before}
     good = all(enough(c, is_binary(y), min_cell, min_events) for c in cells)
     good = good and not stopped
     sequence = anytime(effect, var, int(rows.sum()), n_star, alpha)
-    out |= {"effect": estimate(effect, var, alpha), "p": two_sided(effect / math.sqrt(var)) if good else None,
+    p = 2 * student_sf(abs(effect) / math.sqrt(var), freedom) if good else None
+    out |= {"effect": student(effect, var, freedom, alpha), "freedom": freedom, "p": p,
             "anytime": sequence if good else sequence | {"p": None}}
     return out, groups, used
 

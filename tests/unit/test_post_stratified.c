@@ -20,12 +20,11 @@ static void against_numpy(void **state)
     (void)state;
     const dm_arm_cell cell[2][2] = {{{4, 3.5, 21.0}, {3, 17.0 / 3.0, 56.0 / 3.0}},
                                     {{3, 32.5 / 3.0, 13.0 / 6.0}, {5, 12.8, 32.8}}};
-    double effect = 0.0, variance = 0.0;
-    dm_post_stratified(2, cell, &effect, &variance);
-    near(effect, 2.06);
-    near(variance, 1.627846913580247);
-    dm_post_stratified(0, cell, &effect, &variance);
-    assert_true(isnan(effect) && isnan(variance));
+    const dm_stratified s = dm_post_stratified(2, cell), none = dm_post_stratified(0, cell);
+    near(s.effect, 2.06);
+    near(s.variance, 1.627846913580247);
+    near(s.freedom, 7.8487796559527778);
+    assert_true(isnan(none.effect) && isnan(none.variance) && isnan(none.freedom));
 }
 
 static void check_groups(int32_t count, const int64_t rows[][2], int32_t groups, const int32_t *wanted)
