@@ -112,6 +112,8 @@ typedef struct dmk_table {
      * reference that labels, distances and the objective are defined by.
      */
     double (*squared_distance)(const float *x, const double *c, int64_t d);
+    /** out[j] = squared_distance(x, c + j d, d) for j in [0, k), the same bits, several centroids at a time. c is [k, d]. */
+    void (*squared_distances)(const float *x, const double *c, int64_t k, int64_t d, double *out);
 
     /**
      * out[i] = squared distance of point i to c in single precision, features summed in index order: for searches that

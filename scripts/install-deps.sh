@@ -35,7 +35,7 @@ if [ $tests = yes ]; then
     imports="h5py sklearn scipy jsonschema"
 fi
 if [ $bench = yes ]; then
-    libraries="$libraries python3-numpy python3-h5py python3-sklearn python3-threadpoolctl python3-faiss"
+    libraries="$libraries python3-numpy python3-h5py python3-sklearn python3-threadpoolctl python3-faiss time"
     imports="$imports numpy h5py sklearn threadpoolctl faiss"
 fi
 

@@ -33,6 +33,36 @@ static double squared_distance(const float *x, const double *c, int64_t d)
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
+#define TOGETHER 4 /* centroids whose partial sums stay in registers: their chains of additions wait side by side */
+
+static void squared_distances(const float *restrict x, const double *restrict c, int64_t k, int64_t d,
+                              double *restrict out)
+{
+    int64_t j = 0;
+    for (; j + TOGETHER <= k; j += TOGETHER) {
+        const double *restrict at = c + j * d;
+        double s[TOGETHER][8] = {{0.0}};
+        int64_t f = 0;
+        for (; f + 8 <= d; f += 8) {
+            for (int i = 0; i < TOGETHER; i++) {
+                for (int l = 0; l < 8; l++) {
+                    const double t = (double)x[f + l] - at[i * d + f + l];
+                    s[i][l] += t * t;
+                }
+            }
+        }
+        for (int l = 0; f < d; f++, l++) {
+            for (int i = 0; i < TOGETHER; i++) {
+                const double t = (double)x[f] - at[i * d + f];
+                s[i][l] += t * t;
+            }
+        }
+        for (int i = 0; i < TOGETHER; i++)
+            out[j + i] = ((s[i][0] + s[i][4]) + (s[i][2] + s[i][6])) + ((s[i][1] + s[i][5]) + (s[i][3] + s[i][7]));
+    }
+    for (; j < k; j++) out[j] = squared_distance(x, c + j * d, d);
+}
+
 #define COLUMNS 64 /* points whose sums stay in registers */
 
 static void distances_to(const float *restrict xt, int64_t ld, int64_t count, int64_t d, const float *restrict c,
@@ -469,6 +499,7 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
     .nearest_two = DMK_NEAREST_TWO,
 #endif
     .squared_distance = squared_distance,
+    .squared_distances = squared_distances,
     .distances_to = distances_to,
     .row_norms = row_norms,
     .smallest_two = smallest_two,

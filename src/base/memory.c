@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -45,4 +46,36 @@ int64_t dm_memory_peak(void)
     }
     if (f != NULL) fclose(f);
     return (int64_t)kib * 1024;
+}
+
+/* The number in a one-line file, -1 where there is none ("max" is none). */
+static int64_t number_in(const char *path)
+{
+    long long v = -1;
+    FILE *f = fopen(path, "r");
+    if (f == NULL) return -1;
+    if (fscanf(f, "%lld", &v) != 1) v = -1;
+    fclose(f);
+    return (int64_t)v;
+}
+
+int64_t dm_memory_available(void)
+{
+    long long kib = 0;
+    char line[256];
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (strncmp(line, "MemAvailable:", 13) == 0) kib = strtoll(line + 13, NULL, 10);
+    }
+    if (f != NULL) fclose(f);
+    int64_t bytes = (int64_t)kib * 1024;
+    /* In a container the group's files stand at the root of its own tree: version 2, then 1. */
+    static const char *const group[2][2] = {
+        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}};
+    for (int i = 0; i < 2; i++) {
+        const int64_t most = number_in(group[i][0]), used = number_in(group[i][1]);
+        if (most > 0 && used >= 0 && most > used && (bytes == 0 || most - used < bytes)) bytes = most - used;
+    }
+    return bytes;
 }

@@ -22,4 +22,10 @@ void dm_free(void *p);
 /** Peak resident set of this process, bytes; 0 where /proc does not tell. */
 int64_t dm_memory_peak(void);
 
+/**
+ * Bytes that this process can get before the system runs out: what the kernel calls available, or what its control group
+ * leaves if that is less. 0 where neither is told.
+ */
+int64_t dm_memory_available(void);
+
 #endif

@@ -57,10 +57,8 @@ static void pass_block(void *context, int thread, int64_t begin, int64_t rows, c
     const double *centroids = run->f->model->centroids;
     for (int64_t r = 0; r < rows; r++) {
         double *s = p->squared + r * run->k;
-        for (int32_t j = 0; j < run->k; j++) {
-            s[j] =
-                run->unit2 * run->f->kernel->squared_distance(x + r * run->d, centroids + (int64_t)j * run->d, run->d);
-        }
+        run->f->kernel->squared_distances(x + r * run->d, centroids, run->k, run->d, s);
+        for (int32_t j = 0; j < run->k; j++) s[j] *= run->unit2;
         smallest_two(s, run->offset, run->k, &p->segment[r], &p->runner_up[r]);
     }
     const dm_frozen_block block = {.begin = begin,

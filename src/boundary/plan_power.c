@@ -187,7 +187,7 @@ static void find_help(const dm_plan_report *p, int64_t min_cell, char help[HELP_
                  all ? "" : " ", 1.001 * effect);
     }
     if (strong[0] == 0 && raise[0] == 0) {
-        snprintf(help, HELP_BYTES, "widen the band; --force takes it as it is");
+        snprintf(help, HELP_BYTES, "widen the band or test fewer boundaries (--boundaries); --force takes it as it is");
         return;
     }
     snprintf(help, HELP_BYTES, "%s%s%s%s would do, or a wider band; --force takes it as it is",

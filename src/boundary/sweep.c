@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "boundary/exploratory.h"
 #include "boundary/sweep_figures.h"
@@ -344,23 +345,33 @@ cleanup:
     return st;
 }
 
+static void log_phase(const sweep_run *s, const char *phase, double *since)
+{
+    dm_log_detail(s->f->log, "%s: %.2f s", phase, dm_clock() - *since);
+    *since = dm_clock();
+}
+
 demarc_status dm_sweep_run(dm_sweep_report *report, const dm_frozen *f, const dm_sweep_options *o)
 {
     demarc_status st = DEMARC_OK;
     sweep_run s = {.f = f, .o = o, .report = report, .m = dm_customers_schema(f->customers)->outcome.count};
     int32_t *feature = NULL;
-    double objective = 0.0;
+    double objective = 0.0, start = dm_clock();
     *report = (dm_sweep_report){0};
     DM_TRY_ALL(f->comm, run_create(&s, &feature));
     DM_TRY(dm_sweep_basics_find(f, s.m, s.basics, &objective));
     DM_TRY(dm_exploratory_find(f, feature));
+    log_phase(&s, "objective, outcomes", &start);
     DM_TRY(find_cuts(&s));
+    log_phase(&s, "exact cuts", &start);
     s.view = (dm_sweep_view){
         .f = f, .rings = &s.rings, .outcomes = s.m, .basics = s.basics, .seed = o->seed, .replicates = o->replicates};
     DM_TRY(dm_sweep_base_find(&s.view, &s.base));
     for (int32_t i = 0; i < s.m; i++) s.largest[i] = s.base.bound[(int64_t)i * DM_BASE_SUMS + DM_BASE_SUM];
     DM_TRY(dm_sweep_base_draws(&s.view, &s.base, take_base, &s));
+    log_phase(&s, "sums and replicates of segments", &start);
     DM_TRY(do_batches(&s));
+    log_phase(&s, "sums and replicates of movers", &start);
     if (is_root(&s)) {
         tell_customers(&s, feature, objective);
         st = tell_verdicts(&s);

@@ -107,6 +107,13 @@ int dm_comm_ranks_on_host(dm_comm *comm)
     return ranks;
 }
 
+int dm_comm_cores(void)
+{
+    cpu_set_t mine;
+    CPU_ZERO(&mine);
+    return sched_getaffinity(0, sizeof mine, &mine) == 0 && CPU_COUNT(&mine) > 0 ? CPU_COUNT(&mine) : 1;
+}
+
 int dm_comm_fair_threads(dm_comm *comm)
 {
     cpu_set_t mine;

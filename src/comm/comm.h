@@ -35,6 +35,8 @@ const void *dm_comm_native(const dm_comm *comm);
 /** Ranks that share this host, and cores of the host that this rank may use, divided fairly among them. */
 int dm_comm_fair_threads(dm_comm *comm);
 int dm_comm_ranks_on_host(dm_comm *comm);
+/** Local: cores that this process may use. */
+int dm_comm_cores(void);
 
 /**
  * All ranks learn whether anyone failed: the status and the error line of the lowest failed rank are adopted by all.

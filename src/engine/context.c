@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/guard_rails.h"
 #include "linalg/distance.h"
 #include "store/hdf5_version.h"
 
@@ -78,6 +79,7 @@ demarc_status demarc_context_create(demarc_context **out, const demarc_runtime *
     ctx->log = (dm_log){.stream = root ? (rt->log != NULL ? rt->log : stderr) : NULL,
                         .verbosity = rt->verbosity,
                         .progress = rt->progress};
+    DM_TRY(dm_guard_start(ctx));
     *out = ctx;
     ctx = NULL;
 cleanup:
@@ -110,7 +112,8 @@ demarc_status dm_context_rows(demarc_context *ctx, dm_customers *file, int32_t d
                                .d = d,
                                .column = column,
                                .store = store};
-    return dm_comm_agree(ctx->comm, dm_rows_open(rows, &o));
+    const demarc_status st = dm_comm_agree(ctx->comm, dm_rows_open(rows, &o));
+    return st == DEMARC_OK && !stream ? dm_guard_memory(ctx, *rows) : st;
 }
 
 const char *demarc_version(void) { return DEMARC_VERSION; }

@@ -110,6 +110,15 @@ class Examples(Case):
     def test_verify(self):
         self.run_example("verify", "--help")
 
+    def test_boundary_sweep(self):
+        self.run_example("boundary", "sweep", "--help")
+
+    def test_boundary_replay(self):
+        self.run_example("boundary", "replay", "--help")
+
+    def test_boundary_plan(self):
+        self.run_example("boundary", "plan", "--help")
+
     def test_boundary_analyze(self):
         self.run_example("boundary", "analyze", "--help")
 

@@ -113,6 +113,7 @@ static void registry(void **state)
         assert_non_null(t);
         assert_int_equal(dmk_variant_find(t->name), i); /* names are unique */
         assert_non_null(t->squared_distance);
+        assert_non_null(t->squared_distances);
         assert_non_null(t->row_norms);
         assert_non_null(t->smallest_two);
         assert_non_null(t->uncertain);
@@ -205,6 +206,19 @@ static void check_squared(const dmk_table *t, const dmk_table *oracle)
             long double exact = 0.0L;
             for (int64_t f = 0; f < d; f++) exact += ((long double)x[f] - c[f]) * ((long double)x[f] - c[f]);
             assert_true(fabsl((long double)got - exact) <= exact * (long double)(d + 8) * 0x1p-53L);
+        }
+    }
+    for (int i = 0; i < SIZES; i++) {
+        const int64_t d = sizes[i];
+        double got[11], want[11];
+        for (int64_t k = 0; k <= 11; k++) {
+            float *x = PLACE(0, float, d, (size_t)k % 6);
+            double *c = PLACE(1, double, k *d, (size_t)k % 3);
+            for (int64_t f = 0; f < d; f++) x[f] = (float)wide();
+            for (int64_t f = 0; f < k * d; f++) c[f] = wide();
+            for (int64_t j = 0; j < k; j++) want[j] = t->squared_distance(x, c + j * d, d);
+            t->squared_distances(x, c, k, d, got);
+            same_bits("squared_distances", got, want, k, sizeof *got, k, d);
         }
     }
     /* the ends of the range: float's largest and smallest, no overflow on the way */
