@@ -301,6 +301,10 @@ typedef struct demarc_replay_options {
     const char *control; /**< name or number of the control arm, "none"; NULL = as the file says, else arm 0 */
     const char
         *arm_shares; /**< shares that the campaign was designed with, comma-separated; NULL = equal (or /propensity) */
+    const char *policy; /**< SEGMENT=ARM,...: the policy to value, every segment once; NULL = it is learnt */
+    /** ARM=COST,...: what giving an arm to a customer costs, units of the one outcome asked for; NULL = nothing. Policies
+     *  are learnt, and values and changes told, net of it; effects are told gross. */
+    const char *arm_costs;
     double alpha;
     demarc_adjust adjust;
     double srm_alpha;   /**< a sample-ratio p-value below this stops the verdicts */

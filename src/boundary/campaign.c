@@ -92,6 +92,13 @@ cleanup:
     return st;
 }
 
+/* A number as people write it: not what strtod takes besides, blanks, hexadecimals, words such as inf. */
+static bool read_number(const char *text, char **end, double *v)
+{
+    *v = strtod(text, end);
+    return *end > text && strspn(text, "+-.0123456789eE") >= (size_t)(*end - text) && isfinite(*v);
+}
+
 static demarc_status read_design(dm_campaign *c, const char *option)
 {
     demarc_status st = DEMARC_OK;
@@ -102,9 +109,8 @@ static demarc_status read_design(dm_campaign *c, const char *option)
     for (int32_t a = 0; a < c->arms; a++) c->design[a] = 1.0 / (double)c->arms;
     if (option == NULL) goto cleanup;
     for (const char *at = option; given < c->arms; at = end + 1) { /* shares may be equal: no list of names */
-        const double v = strtod(at, &end);
-        const bool plain = end > at && strspn(at, "+.0123456789eE-") >= (size_t)(end - at);
-        if (!plain || !isfinite(v) || v < 0.0 || (*end != ',' && *end != 0)) break;
+        double v = 0.0;
+        if (!read_number(at, &end, &v) || v < 0.0 || (*end != ',' && *end != 0)) break;
         c->design[given++] = v;
         total += v;
         if (*end == 0) break;
@@ -120,8 +126,97 @@ cleanup:
     return st;
 }
 
-static demarc_status describe(dm_campaign *c, const dm_frozen *f, const char *control, const char *candidates,
-                              const char *shares)
+/* ------------------------------------------------------------------------------------------------ a policy, costs */
+
+/* What an item "SEGMENT=ARM" of --policy says. */
+static demarc_status read_choice(dm_campaign *c, const dm_frozen *f, const char *item)
+{
+    const size_t digits = strspn(item, "0123456789");
+    const int32_t k = f->model->k;
+    if (digits == 0 || digits > 9 || item[digits] != '=') {
+        return dm_fail(DEMARC_ERR_USAGE, "bad choice: --policy '%.80s': give SEGMENT=ARM,... such as 0=1,1=0", item);
+    }
+    const long segment = strtol(item, NULL, 10);
+    if (segment >= k) {
+        return dm_fail(DEMARC_ERR_USAGE, "no such segment: --policy '%.80s': the model has segments 0 to %d", item,
+                       (int)k - 1);
+    }
+    if (c->policy[segment] >= 0) {
+        return dm_fail(DEMARC_ERR_USAGE, "segment %ld named twice: --policy '%.80s': name every segment once", segment,
+                       item);
+    }
+    const int32_t arm = find_arm(c, item + digits + 1);
+    if (arm < 0) return no_such_arm(c, f, DEMARC_ERR_USAGE, "--policy", item + digits + 1);
+    if (c->size[arm] == 0) {
+        return dm_fail(DEMARC_ERR_USAGE,
+                       "untried arm: --policy '%.80s': no customer of %s had it, so its value is unknown", item,
+                       dm_customers_path(f->customers));
+    }
+    c->policy[segment] = arm;
+    return DEMARC_OK;
+}
+
+static demarc_status read_policy(dm_campaign *c, const dm_frozen *f, const char *option)
+{
+    demarc_status st = DEMARC_OK;
+    dm_strings list = {0};
+    const int32_t k = f->model->k;
+    if (option == NULL) return DEMARC_OK;
+    DM_TRY(dm_strings_split(&list, option, "--policy"));
+    DM_TRY(dm_alloc(c->policy, k, "policy"));
+    for (int32_t j = 0; j < k; j++) c->policy[j] = -1;
+    for (int32_t i = 0; i < list.count; i++) DM_TRY(read_choice(c, f, list.item[i]));
+    c->candidates = 0;
+    for (int32_t a = 0; a < c->arms; a++) {
+        bool given = false;
+        for (int32_t j = 0; j < k; j++) given = given || c->policy[j] == a;
+        if (given) c->candidate[c->candidates++] = a;
+    }
+    for (int32_t j = 0; j < k; j++) {
+        if (c->policy[j] >= 0) continue;
+        st = dm_fail(DEMARC_ERR_USAGE, "segment %d has no arm: --policy '%.80s': name every segment once, 0 to %d",
+                     (int)j, option, (int)k - 1);
+        break;
+    }
+cleanup:
+    dm_strings_clear(&list);
+    return st;
+}
+
+static demarc_status read_costs(dm_campaign *c, const dm_frozen *f, const char *option)
+{
+    demarc_status st = DEMARC_OK;
+    dm_strings list = {0};
+    uint8_t *told = NULL;
+    if (option == NULL) return DEMARC_OK;
+    DM_TRY(dm_strings_split(&list, option, "--arm-costs"));
+    DM_TRY(dm_alloc_zero(told, c->arms, "arms"));
+    DM_TRY(dm_alloc_zero(c->cost, c->arms, "arms"));
+    for (int32_t i = 0; i < list.count; i++) {
+        char *equal = strrchr(list.item[i], '='), *end = NULL; /* the arm's name may have one too */
+        double v = 0.0;
+        if (equal == NULL || !read_number(equal + 1, &end, &v) || *end != 0 || !(fabs(v) <= DM_OUTCOME_MAX)) {
+            DM_TRY(dm_fail(DEMARC_ERR_USAGE, "bad cost: --arm-costs '%.80s': give ARM=COST,... such as mail=0.5",
+                           list.item[i]));
+        }
+        *equal = 0;
+        const int32_t arm = find_arm(c, list.item[i]);
+        if (arm < 0) DM_TRY(no_such_arm(c, f, DEMARC_ERR_USAGE, "--arm-costs", list.item[i]));
+        if (told[arm]) {
+            DM_TRY(dm_fail(DEMARC_ERR_USAGE, "arm named twice: --arm-costs '%.80s': give each arm one cost", option));
+        }
+        told[arm] = 1;
+        c->cost[arm] = v;
+    }
+cleanup:
+    dm_strings_clear(&list);
+    dm_free(told);
+    return st;
+}
+
+/* ------------------------------------------------------------------------------------------------ all of it */
+
+static demarc_status describe(dm_campaign *c, const dm_frozen *f, const demarc_replay_options *o)
 {
     demarc_status st = DEMARC_OK;
     const int64_t n = dm_rows_global(f->rows);
@@ -134,15 +229,16 @@ static demarc_status describe(dm_campaign *c, const dm_frozen *f, const char *co
     }
     DM_TRY(dm_alloc(c->share, c->arms, "arms"));
     for (int32_t a = 0; a < c->arms; a++) c->share[a] = (double)c->size[a] / (double)n;
-    DM_TRY(find_control(c, f, control));
-    DM_TRY(find_candidates(c, f, candidates));
-    DM_TRY(read_design(c, shares));
+    DM_TRY(find_control(c, f, o->control));
+    DM_TRY(find_candidates(c, f, o->arms));
+    DM_TRY(read_design(c, o->arm_shares));
+    DM_TRY(read_policy(c, f, o->policy));
+    DM_TRY(read_costs(c, f, o->arm_costs));
 cleanup:
     return st;
 }
 
-demarc_status dm_campaign_open(dm_campaign *c, const dm_frozen *f, const char *control, const char *candidates,
-                               const char *shares)
+demarc_status dm_campaign_open(dm_campaign *c, const dm_frozen *f, const demarc_replay_options *o)
 {
     demarc_status st = DEMARC_OK;
     const dm_schema *s = dm_customers_schema(f->customers);
@@ -154,8 +250,8 @@ demarc_status dm_campaign_open(dm_campaign *c, const dm_frozen *f, const char *c
     }
     DM_TRY(dm_customers_count_arms(f->customers, f->comm, listed > 0 ? listed : DM_ARMS_MAX, &c->arms, &c->size));
     if (c->arms < listed) c->arms = listed;
-    DM_TRY_ALL(f->comm, describe(c, f, control, candidates, shares));
-    if (c->propensity && shares != NULL)
+    DM_TRY_ALL(f->comm, describe(c, f, o));
+    if (c->propensity && o->arm_shares != NULL)
         dm_log_warn(f->log, "--arm-shares is not needed: /propensity tells the design");
 cleanup:
     return st;
@@ -167,5 +263,7 @@ void dm_campaign_close(dm_campaign *c)
     dm_free(c->share);
     dm_free(c->design);
     dm_free(c->candidate);
+    dm_free(c->policy);
+    dm_free(c->cost);
     *c = (dm_campaign){0};
 }

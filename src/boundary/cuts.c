@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "boundary/moved_sizes.h"
 #include "boundary/order_select.h"
+#include "boundary/segment_sizes.h"
 
 struct dm_cuts {
     const dm_cut *cut;
@@ -113,7 +113,7 @@ demarc_status dm_cuts_find(dm_cuts **out, const dm_frozen *f, int32_t cuts, dm_c
         g.group[j] = g.count;
         g.segment[g.count++] = j;
     }
-    DM_TRY(dm_moved_sizes(f, f->model->offsets, size)); /* as they are */
+    DM_TRY(dm_segment_sizes(f, NULL, size));
     c->cut = cut;
     plan_cuts(c, &g, dm_rows_global(f->rows), size, cuts, cut, query, &queries);
     if (queries > 0) DM_TRY(dm_order_find(&c->order, f, g.count, g.count, keys_of, &g, queries, query));

@@ -1,11 +1,21 @@
 #include "boundary/decide.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "base/memory.h"
 #include "linalg/small_solve.h"
 
 /* ------------------------------------------------------------------------------------------------ decisions */
+
+__attribute__((format(printf, 2, 3))) static void say(dm_analyze_boundary *b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(b->reason, sizeof b->reason, format, args);
+    va_end(args);
+}
 
 /* The new line when the segment on the other side of `from` is widened into it. */
 static void place_line(dm_analyze_boundary *b, int from)
@@ -15,9 +25,25 @@ static void place_line(dm_analyze_boundary *b, int from)
     b->moves = true;
     b->distance = usable ? x : sign * b->band;
     b->offset_difference = -2.0 * b->gap * b->distance;
-    b->reason = usable ? "switching helps on one side only: the line moves to where the effect crosses zero"
-                       : "switching helps on one side only, and the effect is not known to cross zero within the band "
-                         "there: the line moves to the edge of the band";
+    say(b, "%s",
+        usable ? "switching helps on one side only: the line moves to where the effect crosses zero"
+               : "switching helps on one side only, and the effect is not known to cross zero within the band "
+                 "there: the line moves to the edge of the band");
+}
+
+/* Both sides are worse off on the other one; the curve within the band may still say that the line is not at its best. */
+static void keep_line(dm_analyze_boundary *b)
+{
+    b->decision = DM_KEEP;
+    if (b->crosses && (b->crossing_low > 0.0 || b->crossing_high < 0.0)) {
+        say(b,
+            "switching hurts on both sides, so the line stays, though the effect crosses zero at %.4g [%.4g, %.4g], "
+            "not at "
+            "the line",
+            b->crossing, b->crossing_low, b->crossing_high);
+    } else {
+        say(b, "switching hurts on both sides: the line is where it should be");
+    }
 }
 
 static void decide_one(dm_analyze_boundary *b)
@@ -25,7 +51,7 @@ static void decide_one(dm_analyze_boundary *b)
     const dm_verdict first = b->side[0].verdict, second = b->side[1].verdict;
     b->decision = DM_LEAVE_OPEN;
     if (first == DM_HELPS && second == DM_HELPS) {
-        b->reason = "switching helps on both sides: no line between the two segments can serve both";
+        say(b, "switching helps on both sides: no line between the two segments can serve both");
     } else if (first == DM_HELPS) {
         b->decision = DM_WIDEN_SECOND;
         place_line(b, 0);
@@ -33,14 +59,13 @@ static void decide_one(dm_analyze_boundary *b)
         b->decision = DM_WIDEN_FIRST;
         place_line(b, 1);
     } else if (first == DM_HURTS && second == DM_HURTS) {
-        b->decision = DM_KEEP;
-        b->reason = "switching hurts on both sides: the line is where it should be";
+        keep_line(b);
     } else if (first == DM_NOT_ENOUGH && second == DM_NOT_ENOUGH) {
-        b->reason = "not enough data on either side";
+        say(b, "not enough data on either side");
     } else if (first == DM_HURTS || second == DM_HURTS) {
-        b->reason = "switching hurts on one side, nothing is certain on the other";
+        say(b, "switching hurts on one side, nothing is certain on the other");
     } else {
-        b->reason = "nothing is certain on either side";
+        say(b, "nothing is certain on either side");
     }
 }
 
@@ -48,7 +73,7 @@ void dm_decide(dm_analyze_report *r)
 {
     for (int32_t i = 0; i < r->boundaries; i++) {
         if (r->stopped != NULL) {
-            r->boundary[i].reason = "stopped: see the checks";
+            say(&r->boundary[i], "stopped: see the checks");
         } else {
             decide_one(&r->boundary[i]);
         }

@@ -10,7 +10,6 @@
 
 #define BATCH_ROWS 65536
 #define BATCH_VALUES (INT64_C(1) << 22) /* outcomes of one batch */
-#define LARGEST 1e100                   /* of an outcome: its square and the sums of squares stay finite */
 
 /* What travels to an owner; the id follows, in `slot` bytes padded by zeros. */
 typedef struct parcel {
@@ -26,7 +25,7 @@ typedef struct member {
     dm_joined_row row;
 } member;
 
-typedef enum fault_kind { FAULT_UNKNOWN, FAULT_REPEATED, FAULT_OUTCOME, FAULT_PRE, FAULT_KINDS } fault_kind;
+typedef enum fault_kind { FAULT_UNKNOWN, FAULT_REPEATED, FAULT_KINDS } fault_kind;
 
 /* The lowest row at fault. */
 typedef struct fault {
@@ -248,22 +247,14 @@ static demarc_status fail_results(const join *j, int64_t first)
     if (st != DEMARC_OK) return st;
     dm_ids_text(&ids, 0, text, sizeof text);
     dm_ids_clear(&ids);
-    switch (kind) {
-    case FAULT_UNKNOWN:
+    if (kind == FAULT_UNKNOWN) {
         return dm_fail(DEMARC_ERR_DATA,
                        "unknown id '%s': %s, %s, row %lld: %s has no such customer: give the results of its customers "
                        "alone",
                        text, path, where, (long long)row, dm_experiment_path(j->experiment));
-    case FAULT_REPEATED:
-        return dm_fail(DEMARC_ERR_DATA, "duplicate id '%s': %s, %s, rows %lld and %lld: give every customer one row",
-                       text, path, where, (long long)first, (long long)row);
-    default:
-        return dm_fail(
-            DEMARC_ERR_DATA,
-            "bad value of '%s': %s, row %lld (id '%s'): give a number below 1e100, or NaN where there is none",
-            dm_customers_schema(j->results)->outcome.item[kind == FAULT_PRE ? j->pre : j->outcome], path,
-            (long long)row, text);
     }
+    return dm_fail(DEMARC_ERR_DATA, "duplicate id '%s': %s, %s, rows %lld and %lld: give every customer one row", text,
+                   path, where, (long long)first, (long long)row);
 }
 
 /* All ranks learn of the lowest row at fault and say the same. Collective. */
@@ -383,8 +374,6 @@ cleanup:
     return st;
 }
 
-static bool is_wild(double v) { return !isnan(v) && !(fabs(v) <= LARGEST); }
-
 /* One batch of the results as parcels. Local. */
 static demarc_status pack_results(join *j, int64_t begin, int64_t end, int64_t *count)
 {
@@ -399,8 +388,6 @@ static demarc_status pack_results(join *j, int64_t begin, int64_t end, int64_t *
         const double *values = j->outcomes + i * columns;
         const parcel p = {.at = begin + i,
                           .row = {.y = values[j->outcome], .x = j->pre >= 0 ? values[j->pre] : (double)NAN}};
-        if (is_wild(p.row.y)) note_fault(j, p.at, FAULT_OUTCOME, -1);
-        if (is_wild(p.row.x)) note_fault(j, p.at, FAULT_PRE, -1);
         if (put_parcel(j, *count, p, &ids, i)) {
             ++*count;
         } else {
@@ -414,7 +401,7 @@ cleanup:
 
 static demarc_status spread_results(join *j)
 {
-    demarc_status st = DEMARC_OK;
+    demarc_status st = DEMARC_OK, packed = DEMARC_OK;
     char *received = NULL;
     int64_t outgoing = 0, count = 0;
     const dm_row_range range =
@@ -422,12 +409,15 @@ static demarc_status spread_results(join *j)
     const int64_t rounds = rounds_of(j, range.end - range.begin);
     for (int64_t round = 0; round < rounds; round++) {
         const int64_t begin = lesser(range.end, range.begin + round * j->batch);
-        DM_TRY_ALL(j->comm, pack_results(j, begin, lesser(range.end, begin + j->batch), &outgoing));
-        DM_TRY(send_parcels(j, outgoing, &received, &count));
+        /* Who cannot go on goes along empty-handed, so that in the end the lowest row at fault is told. */
+        outgoing = 0;
+        if (packed == DEMARC_OK) packed = pack_results(j, begin, lesser(range.end, begin + j->batch), &outgoing);
+        DM_TRY(send_parcels(j, packed == DEMARC_OK ? outgoing : 0, &received, &count));
         meet_results(j, received, count);
         dm_free(received);
         received = NULL;
     }
+    DM_TRY_ALL(j->comm, packed);
     DM_TRY(check_faults(j, false));
 cleanup:
     dm_free(received);
@@ -452,6 +442,8 @@ demarc_status dm_join_results(dm_comm *comm, dm_experiment *experiment, dm_custo
     j.kind = own.ids.kind;
     j.slot = (own.longest + 7) / 8 * 8;
     DM_TRY_ALL(comm, start(&j));
+    const int32_t used[] = {outcome, pre};
+    DM_TRY_ALL(comm, dm_customers_use_outcomes(results, pre >= 0 ? 2 : 1, used));
     DM_TRY(spread_experiment(&j, &own));
     own_clear(&own);
     DM_TRY(spread_results(&j));

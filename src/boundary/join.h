@@ -28,8 +28,8 @@ typedef struct dm_joined_row {
  * Join. Collective.
  * @param[in]  outcome, pre  columns of the results' outcomes; pre == -1: no covariate
  * @param[out] row           [count] this rank's rows, dm_alloc'd; the caller frees by dm_free()
- * @retval DEMARC_ERR_DATA  ids of different kinds; an id that is not in the experiment or comes twice, or a value that is
- *                          infinite: the lowest such row is named, whatever the layout
+ * @retval DEMARC_ERR_DATA  ids of different kinds; a value that is infinite, else an id that is not in the experiment or comes
+ *                          twice: the lowest such row is named, whatever the layout
  */
 demarc_status dm_join_results(dm_comm *comm, dm_experiment *experiment, dm_customers *results, int32_t outcome,
                               int32_t pre, dm_joined_row **row, int64_t *count);

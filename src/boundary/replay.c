@@ -53,10 +53,16 @@ static demarc_status find_outcomes(dm_replay *r, const dm_frozen *f)
     for (int32_t i = 0; i < r->outcomes; i++) {
         r->outcome[i] = list.count > 0 ? dm_strings_find(have, list.item[i]) : i;
         if (r->outcome[i] < 0) {
-            st = no_such_outcome(f, list.item[i]);
-            break;
+            DM_TRY(no_such_outcome(f, list.item[i]));
         }
     }
+    if (r->o->arm_costs != NULL && r->outcomes > 1) {
+        DM_TRY(dm_fail(DEMARC_ERR_USAGE,
+                       "costs of what outcome: --arm-costs: %d outcomes have their own units: name one "
+                       "(--outcome NAME)",
+                       (int)r->outcomes));
+    }
+    st = dm_customers_use_outcomes(f->customers, r->outcomes, r->outcome);
 cleanup:
     dm_strings_clear(&list);
     return st;
@@ -80,7 +86,7 @@ static demarc_status begin(dm_replay *r, const dm_frozen *f, const demarc_replay
 {
     demarc_status st = DEMARC_OK;
     r->o = o;
-    DM_TRY(dm_campaign_open(&r->campaign, f, o->control, o->arms, o->arm_shares));
+    DM_TRY(dm_campaign_open(&r->campaign, f, o));
     DM_TRY_ALL(f->comm, find_outcomes(r, f));
     DM_TRY_ALL(f->comm, plan_cuts(r, f->model->k));
 cleanup:
@@ -196,7 +202,7 @@ static bool arm_suffices(const dm_replay *r, int32_t a, int32_t o)
     for (int32_t half = 0; half < 2; half++) {
         for (int32_t j = 0; j < p->k; j++) dm_replay_cell_add(&all, &p->cell[dm_policy_cell(p, half, j, a, o)]);
     }
-    return enough(r, p->binary[o], all.n, all.events, all.n - all.events);
+    return enough(r, dm_policy_binary(p, o), all.n, all.events, all.n - all.events);
 }
 
 static void fill_shift(const dm_replay *r, dm_replay_shift *s, int32_t c, int32_t o)
@@ -217,9 +223,10 @@ static void fill_shift(const dm_replay *r, dm_replay_shift *s, int32_t c, int32_
     s->aipw = estimate(r, &m->aipw);
     s->per_mover = m->per_mover;
     s->p = dm_estimate_p(&s->aipw);
-    s->status = m->changing == 0                                                                  ? "same arm"
-                : enough(r, r->policy.binary[o], fewer, m->events, m->non_events) && !isnan(s->p) ? "ok"
-                                                                                                  : "not enough data";
+    s->status = m->changing == 0 ? "same arm"
+                : enough(r, dm_policy_binary(&r->policy, o), fewer, m->events, m->non_events) && !isnan(s->p)
+                    ? "ok"
+                    : "not enough data";
     if (strcmp(s->status, "ok") != 0) s->p = (double)NAN;
 }
 
@@ -229,7 +236,7 @@ static void fill_outcome(const dm_replay *r, const dm_frozen *f, int32_t o)
     const dm_replay_value *v = &r->value;
     const int32_t arms = r->campaign.arms, m = r->outcomes, feature = r->feature[r->outcome[o]];
     y->name = dm_customers_schema(f->customers)->outcome.item[r->outcome[o]];
-    y->binary = r->policy.binary[o];
+    y->binary = dm_policy_binary(&r->policy, o);
     y->exploratory_feature = feature >= 0 ? f->model->feature.item[feature] : NULL;
     fill_arms(r, v->arm + o, y->arm, y->effect);
     for (int32_t a = 0; a < arms; a++) {
@@ -290,6 +297,8 @@ static void fill_head(dm_replay *r, const dm_frozen *f)
     t->against = c->against;
     t->candidates = c->candidates;
     t->candidate = c->candidate;
+    t->policy_given = c->policy != NULL;
+    t->arm_cost = c->cost;
     t->propensity = c->propensity;
     t->size = r->policy.size;
     t->cuts = r->cuts;
@@ -428,7 +437,7 @@ demarc_status dm_replay_run(dm_replay **out, const dm_frozen *f, const demarc_re
     DM_TRY(dm_exploratory_find(f, r->feature));
     DM_TRY(dm_policy_learn(&r->policy, f, &r->campaign, r->outcomes, r->outcome, o->seed, o->min_cell));
     DM_TRY(dm_cuts_find(&r->found, f, r->cuts, r->cut));
-    DM_TRY(dm_replay_value_find(&r->value, f, &r->policy, r->found, r->cuts, r->cut));
+    DM_TRY(dm_replay_value_find(&r->value, f, &r->policy, r->found, r->shifts, r->cut));
     DM_TRY_ALL(f->comm, report_create(r));
     fill_head(r, f);
     fill_cuts(r);

@@ -3,20 +3,20 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "boundary/replay_rounds.h"
 #include "stats/digest.h"
 #include "store/id_hash.h"
 
 enum { CELL_W, CELL_WY, CELL_WP, CELL_WYP, CELL_SUMS };
 enum { CELL_N, CELL_EVENTS, CELL_COUNTS };
 
-#define LARGEST 1e100 /* of an outcome, so that squares of sums of them stay finite */
-
 typedef struct learn_run {
     dm_policy *p;
-    dm_block_sums sums; /* of cells, then of the columns of /propensity */
+    dm_replay_round round;
+    dm_block_sums sums; /* of cells of the round [2, segments, arms, outcomes], then of the columns of /propensity */
     int64_t cells;
-    int64_t size_at, other_at;      /* counts after those of cells: customers per segment, values besides 0 and 1 */
-    int64_t *bad_outcome, *bad_arm; /* [threads] first such row */
+    int64_t size_at, other_at; /* counts after those of cells: customers per segment, values besides 0 and 1 */
+    int64_t *bad_arm;          /* [threads] first row whose arm had probability 0 */
 } learn_run;
 
 void dm_replay_cell_add(dm_replay_cell *a, const dm_replay_cell *b)
@@ -41,6 +41,13 @@ int32_t dm_policy_half(const dm_policy *p, const dm_frozen_block *b, int64_t r)
 
 /* ------------------------------------------------------------------------------------------------ the pass */
 
+/* Of the round's first outcome; the others follow. */
+static int64_t cell_of(const learn_run *run, int32_t half, int32_t j, int32_t a)
+{
+    const dm_replay_round *at = &run->round;
+    return (((int64_t)half * at->segments + j - at->segment) * run->p->arms + a) * at->outcomes;
+}
+
 static void learn_row(const learn_run *run, int thread, const dm_frozen_block *b, int64_t r)
 {
     const dm_policy *p = run->p;
@@ -54,14 +61,11 @@ static void learn_row(const learn_run *run, int thread, const dm_frozen_block *b
         if (b->begin + r < run->bad_arm[thread]) run->bad_arm[thread] = b->begin + r;
         return;
     }
-    for (int32_t o = 0; o < p->outcomes; o++) {
-        const double y = b->outcome[r * b->outcomes + p->outcome[o]];
+    if (!dm_replay_round_has(&run->round, j)) return;
+    for (int32_t o = 0; o < run->round.outcomes; o++) {
+        const double y = b->outcome[r * b->outcomes + p->outcome[run->round.outcome + o]];
         if (isnan(y)) continue;
-        if (!(fabs(y) <= LARGEST)) {
-            if (b->begin + r < run->bad_outcome[thread]) run->bad_outcome[thread] = b->begin + r;
-            continue;
-        }
-        const int64_t cell = dm_policy_cell(p, half, j, a, o);
+        const int64_t cell = cell_of(run, half, j, a) + o;
         double *s = part + cell * CELL_SUMS;
         s[CELL_W] += w;
         s[CELL_WY] += w * y;
@@ -84,62 +88,74 @@ static demarc_status run_create(learn_run *run, const dm_frozen *f)
 {
     demarc_status st = DEMARC_OK;
     const dm_policy *p = run->p;
-    run->cells = 2 * (int64_t)p->k * p->arms * p->outcomes;
+    run->cells = 2 * (int64_t)run->round.segments * p->arms * run->round.outcomes;
     run->size_at = run->cells * CELL_COUNTS;
     run->other_at = run->size_at + p->k;
-    DM_TRY(dm_block_sums_create(&run->sums, f->threads, run->cells * CELL_SUMS + p->arms, run->other_at + p->outcomes));
-    DM_TRY(dm_alloc(run->bad_outcome, f->threads, "replay"));
+    DM_TRY(dm_block_sums_create(&run->sums, f->threads, run->cells * CELL_SUMS + p->arms,
+                                run->other_at + run->round.outcomes));
     DM_TRY(dm_alloc(run->bad_arm, f->threads, "replay"));
-    for (int t = 0; t < f->threads; t++) run->bad_outcome[t] = run->bad_arm[t] = INT64_MAX;
+    for (int t = 0; t < f->threads; t++) run->bad_arm[t] = INT64_MAX;
 cleanup:
     return st;
+}
+
+static void run_destroy(learn_run *run)
+{
+    dm_block_sums_destroy(&run->sums);
+    dm_free(run->bad_arm);
+    run->bad_arm = NULL;
 }
 
 /* The first bad row of all ranks, whoever met it. Collective. */
 static demarc_status check_rows(const learn_run *run, const dm_frozen *f)
 {
-    int64_t bad[2] = {INT64_MAX, INT64_MAX};
+    int64_t bad = INT64_MAX;
     for (int t = 0; t < f->threads; t++) {
-        if (run->bad_outcome[t] < bad[0]) bad[0] = run->bad_outcome[t];
-        if (run->bad_arm[t] < bad[1]) bad[1] = run->bad_arm[t];
+        if (run->bad_arm[t] < bad) bad = run->bad_arm[t];
     }
-    dm_comm_min_i64(f->comm, bad, 2);
-    const char *path = dm_customers_path(f->customers);
-    if (bad[1] != INT64_MAX) {
-        return dm_fail(DEMARC_ERR_DATA,
-                       "impossible arm: %s, row %lld: /propensity of the arm it had is 0: store the probability it had",
-                       path, (long long)bad[1]);
-    }
-    if (bad[0] != INT64_MAX) {
-        return dm_fail(DEMARC_ERR_DATA,
-                       "bad outcome: %s, row %lld: it is infinite or beyond 1e100: store NaN for missing", path,
-                       (long long)bad[0]);
-    }
-    return DEMARC_OK;
+    dm_comm_min_i64(f->comm, &bad, 1);
+    if (bad == INT64_MAX) return DEMARC_OK;
+    return dm_fail(DEMARC_ERR_DATA,
+                   "impossible arm: %s, row %lld: /propensity of the arm it had is 0: store the probability it had",
+                   dm_customers_path(f->customers), (long long)bad);
 }
 
 /* ------------------------------------------------------------------------------------------------ what was learnt */
 
+/* From one arm's cells of a half and a segment to those of all outcomes. */
+static void take_cells(const learn_run *run, int64_t from, dm_replay_cell *to)
+{
+    for (int64_t o = 0; o < run->round.outcomes; o++) {
+        const double *s = run->sums.value + (from + o) * CELL_SUMS;
+        const int64_t *c = run->sums.number + (from + o) * CELL_COUNTS;
+        to[o] = (dm_replay_cell){.n = c[CELL_N],
+                                 .events = c[CELL_EVENTS],
+                                 .w = s[CELL_W],
+                                 .wy = s[CELL_WY],
+                                 .wp = s[CELL_WP],
+                                 .wyp = s[CELL_WYP]};
+    }
+}
+
 static void take_sums(learn_run *run, int64_t n)
 {
     dm_policy *p = run->p;
-    for (int64_t i = 0; i < run->cells; i++) {
-        const double *s = run->sums.value + i * CELL_SUMS;
-        const int64_t *c = run->sums.number + i * CELL_COUNTS;
-        p->cell[i] = (dm_replay_cell){.n = c[CELL_N],
-                                      .events = c[CELL_EVENTS],
-                                      .w = s[CELL_W],
-                                      .wy = s[CELL_WY],
-                                      .wp = s[CELL_WP],
-                                      .wyp = s[CELL_WYP]};
+    const dm_replay_round *at = &run->round;
+    for (int32_t half = 0; half < 2; half++) {
+        for (int32_t j = at->segment; j < at->segment + at->segments; j++) {
+            for (int32_t a = 0; a < p->arms; a++)
+                take_cells(run, cell_of(run, half, j, a), &p->cell[dm_policy_cell(p, half, j, a, at->outcome)]);
+        }
     }
     for (int32_t j = 0; j < p->k; j++) p->size[j] = run->sums.number[run->size_at + j];
-    for (int32_t o = 0; o < p->outcomes; o++) p->binary[o] = run->sums.number[run->other_at + o] == 0;
+    for (int32_t o = 0; o < at->outcomes; o++) p->others[at->outcome + o] += run->sums.number[run->other_at + o];
     for (int32_t a = 0; a < p->arms; a++) {
         p->expected[a] =
             p->campaign->propensity ? run->sums.value[run->cells * CELL_SUMS + a] : (double)n * p->campaign->design[a];
     }
 }
+
+static double net(const dm_campaign *c, int32_t arm, double mean) { return mean - dm_campaign_cost(c, arm); }
 
 static double hajek(const dm_replay_cell *c, double otherwise) { return c->wp > 0.0 ? c->wyp / c->wp : otherwise; }
 
@@ -154,7 +170,8 @@ static void learn_outcome(dm_policy *p, int32_t half, int32_t o, int64_t min_cel
     }
     for (int32_t i = 0; i < c->candidates; i++) {
         const int32_t a = c->candidate[i];
-        if (all[a].wp > 0.0 && (best < 0 || hajek(&all[a], 0.0) > hajek(&all[best], 0.0))) best = a;
+        if (all[a].wp > 0.0 && (best < 0 || net(c, a, hajek(&all[a], 0.0)) > net(c, best, hajek(&all[best], 0.0))))
+            best = a;
     }
     if (best < 0) best = c->candidate[0]; /* nobody has the outcome */
     for (int32_t j = 0; j < p->k; j++) {
@@ -166,8 +183,11 @@ static void learn_outcome(dm_policy *p, int32_t half, int32_t o, int64_t min_cel
         for (int32_t i = 0; i < c->candidates; i++) {
             const int64_t cell = dm_policy_cell(p, half, j, c->candidate[i], o);
             if (p->cell[cell].n < min_cell) continue;
-            if (choice < 0 || p->mu[cell] > p->mu[dm_policy_cell(p, half, j, choice, o)]) choice = c->candidate[i];
+            if (choice < 0 ||
+                net(c, c->candidate[i], p->mu[cell]) > net(c, choice, p->mu[dm_policy_cell(p, half, j, choice, o)]))
+                choice = c->candidate[i];
         }
+        if (c->policy != NULL) choice = c->policy[j];
         p->choice[((int64_t)(1 - half) * p->k + j) * p->outcomes + o] = choice >= 0 ? choice : best;
     }
 }
@@ -178,7 +198,7 @@ static demarc_status policy_create(dm_policy *p)
     const int64_t cells = 2 * (int64_t)p->k * p->arms * p->outcomes;
     DM_TRY(dm_alloc(p->size, p->k, "policy"));
     DM_TRY(dm_alloc(p->expected, p->arms, "policy"));
-    DM_TRY(dm_alloc(p->binary, p->outcomes, "policy"));
+    DM_TRY(dm_alloc_zero(p->others, p->outcomes, "policy"));
     DM_TRY(dm_alloc(p->cell, cells, "policy"));
     DM_TRY(dm_alloc(p->mu, cells, "policy"));
     DM_TRY(dm_alloc(p->choice, 2 * (int64_t)p->k * p->outcomes, "policy"));
@@ -199,20 +219,24 @@ demarc_status dm_policy_learn(dm_policy *p, const dm_frozen *f, const dm_campaig
                      .outcome = outcome,
                      .half_key = dm_hash64("replay fold", 11, seed)};
     st = policy_create(p);
-    if (st == DEMARC_OK) st = run_create(&run, f);
     if (st == DEMARC_OK) st = dm_alloc(all, p->arms, "policy");
-    if (st == DEMARC_OK) st = dm_frozen_pass(f, dm_policy_want(p), learn_block, &run);
     DM_TRY_ALL(f->comm, st);
-    dm_block_sums_reduce(&run.sums, f->comm);
-    DM_TRY(check_rows(&run, f));
-    take_sums(&run, dm_rows_global(f->rows));
+    dm_replay_rounds rounds = dm_replay_rounds_of(f, outcomes, 1, 2 * (int64_t)p->arms * CELL_SUMS);
+    while (dm_replay_rounds_next(&rounds)) {
+        run.round = rounds.at;
+        st = run_create(&run, f);
+        if (st == DEMARC_OK) st = dm_frozen_pass(f, dm_policy_want(p), learn_block, &run);
+        DM_TRY_ALL(f->comm, st);
+        dm_block_sums_reduce(&run.sums, f->comm);
+        DM_TRY(check_rows(&run, f));
+        take_sums(&run, dm_rows_global(f->rows));
+        run_destroy(&run);
+    }
     for (int32_t o = 0; o < outcomes; o++) {
         for (int32_t half = 0; half < 2; half++) learn_outcome(p, half, o, min_cell, all);
     }
 cleanup:
-    dm_block_sums_destroy(&run.sums);
-    dm_free(run.bad_outcome);
-    dm_free(run.bad_arm);
+    run_destroy(&run);
     dm_free(all);
     return st;
 }
@@ -221,7 +245,7 @@ void dm_policy_destroy(dm_policy *p)
 {
     dm_free(p->size);
     dm_free(p->expected);
-    dm_free(p->binary);
+    dm_free(p->others);
     dm_free(p->cell);
     dm_free(p->mu);
     dm_free(p->choice);

@@ -4,7 +4,8 @@
  * Score of row i of half f in segment j for arm a, mu learnt on the other half (replay_policy.h):
  *     IPW   G_i(a) = 1{A_i = a} y_i / e_i(a)                                  (D. G. Horvitz & D. J. Thompson 1952)
  *     AIPW  G_i(a) = mu(j, a) + 1{A_i = a} (y_i - mu(j, a)) / e_i(a)          (J. M. Robins, A. Rotnitzky & L. P. Zhao 1994)
- * Both have the mean of y under arm a as their expectation, because e_i is the probability of a randomisation. The value of a
+ * Both have the mean of y under arm a as their expectation, because e_i is the probability of a randomisation. Where arms have
+ * costs, that of a is taken off G_i(a), so all values and changes below are net of them; means of arms are not. The value of a
  * rule is the weighted mean of G_i(rule(i)); that of a move the weighted mean of G_i(arm after) - G_i(arm before), which is
  * 0 for all but the movers whose segments get different arms.
  */
@@ -37,9 +38,9 @@ typedef struct dm_replay_value {
     dm_move_value *move; /* [cuts, outcomes] */
 } dm_replay_value;
 
-/** One pass over the customers. Collective. @param[in] cut  of `cuts`: [count], of one segment together */
+/** One pass over the customers, or a few (replay_rounds.h). Collective. @param[in] cut  of `cuts`: [k, shifts] by segment */
 demarc_status dm_replay_value_find(dm_replay_value *v, const dm_frozen *f, const dm_policy *policy, const dm_cuts *cuts,
-                                   int32_t count, const dm_cut *cut);
+                                   int32_t shifts, const dm_cut *cut);
 void dm_replay_value_destroy(dm_replay_value *v);
 
 #endif

@@ -8,7 +8,6 @@
 #include "base/memory.h"
 #include "linalg/replicate_sums.h"
 
-#define LARGEST 1e100                        /* of an outcome: squares and their sums stay finite */
 #define REPLICATE_BYTES (INT64_C(512) << 20) /* for replicates without a memory limit */
 
 static double weight_of(const dm_frozen_block *b, int64_t r) { return b->w == NULL ? 1.0 : (double)b->w[r]; }
@@ -24,7 +23,6 @@ typedef struct basics_run {
     int32_t k, m;
     dm_block_sums sums; /* [k] within, then [m, BASIC_SUMS] */
     double *low, *high; /* [threads, m] */
-    int64_t *bad;       /* [threads] first row with an outcome that is too large */
 } basics_run;
 
 static void basics_block(void *context, int thread, const dm_frozen_block *b)
@@ -39,10 +37,6 @@ static void basics_block(void *context, int thread, const dm_frozen_block *b)
         for (int32_t o = 0; o < run->m; o++) {
             const double y = b->outcome[r * run->m + o];
             if (isnan(y)) continue;
-            if (!(fabs(y) <= LARGEST)) {
-                if (b->begin + r < run->bad[thread]) run->bad[thread] = b->begin + r;
-                continue;
-            }
             part[o * BASIC_SUMS + SUM_WEIGHT] += w;
             part[o * BASIC_SUMS + SUM_VALUE] += w * y;
             count[o * BASIC_COUNTS + COUNT_PRESENT]++;
@@ -53,18 +47,6 @@ static void basics_block(void *context, int thread, const dm_frozen_block *b)
         }
     }
     dm_block_sums_flush(&run->sums, thread);
-}
-
-static demarc_status check_values(const dm_frozen *f, basics_run *run)
-{
-    for (int t = 1; t < f->threads; t++) {
-        if (run->bad[t] < run->bad[0]) run->bad[0] = run->bad[t];
-    }
-    dm_comm_min_i64(f->comm, run->bad, 1);
-    if (run->bad[0] == INT64_MAX) return DEMARC_OK;
-    return dm_fail(DEMARC_ERR_DATA,
-                   "outcome beyond %g: %s, row %lld of the outcomes: write NaN where an outcome is missing", LARGEST,
-                   dm_customers_path(f->customers), (long long)run->bad[0]);
 }
 
 /* Rounded once, as fit does it, so that the number is that of its diagnostics. */
@@ -98,13 +80,10 @@ demarc_status dm_sweep_basics_find(const dm_frozen *f, int32_t outcomes, dm_swee
     st = dm_block_sums_create(&run.sums, f->threads, run.k + m * BASIC_SUMS, m * BASIC_COUNTS);
     if (st == DEMARC_OK) st = dm_alloc(run.low, parts, "outcomes");
     if (st == DEMARC_OK) st = dm_alloc(run.high, parts, "outcomes");
-    if (st == DEMARC_OK) st = dm_alloc(run.bad, f->threads, "outcomes");
     DM_TRY_ALL(f->comm, st);
     for (int64_t i = 0; i < parts; i++) run.low[i] = (double)INFINITY;
     for (int64_t i = 0; i < parts; i++) run.high[i] = -(double)INFINITY;
-    for (int t = 0; t < f->threads; t++) run.bad[t] = INT64_MAX;
     DM_TRY_ALL(f->comm, dm_frozen_pass(f, want_outcomes(outcomes), basics_block, &run));
-    DM_TRY(check_values(f, &run));
     dm_block_sums_reduce(&run.sums, f->comm);
     for (int64_t i = m; i < parts; i++) {
         run.low[i % m] = fmin(run.low[i % m], run.low[i]);
@@ -118,7 +97,6 @@ cleanup:
     dm_block_sums_destroy(&run.sums);
     dm_free(run.low);
     dm_free(run.high);
-    dm_free(run.bad);
     return st;
 }
 

@@ -21,7 +21,7 @@ typedef struct dm_sweep_basics {
     double centre;                /* what it is centred at: the mean, exactly the value of a constant */
 } dm_sweep_basics;
 
-/** Means of all outcomes, and the objective of the customers under the model. Collective. @retval DEMARC_ERR_DATA  infinite */
+/** Means of all outcomes, and the objective of the customers under the model. Collective. */
 demarc_status dm_sweep_basics_find(const dm_frozen *f, int32_t outcomes, dm_sweep_basics *basics, double *objective);
 
 /** What all passes below look at. Everything borrowed. */

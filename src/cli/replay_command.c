@@ -19,6 +19,10 @@ static void add_options(cli_line *line, demarc_replay_options *o)
         CLI_OPTION(CAMPAIGN, "outcome", "NAMES", CLI_TEXT, &o->outcome, "outcomes to look at (default: all)"),
         CLI_OPTION(CAMPAIGN, "arms", "NAMES", CLI_TEXT, &o->arms,
                    "arms that the policy may give, by name or number (default: all)"),
+        CLI_OPTION(CAMPAIGN, "policy", "S=ARM,...", CLI_TEXT, &o->policy,
+                   "the arm that each segment gets, every segment once (default: learnt for each outcome)"),
+        CLI_OPTION(CAMPAIGN, "arm-costs", "ARM=C,...", CLI_TEXT, &o->arm_costs,
+                   "what giving an arm to a customer costs, in units of the one outcome looked at (default: nothing)"),
         CLI_OPTION(CAMPAIGN, "control", "NAME", CLI_TEXT, &o->control,
                    "arm that the others are held against, or none (default: as the file says, else one called control, "
                    "else arm 0)"),
@@ -102,9 +106,12 @@ const cli_command cli_replay = {
         "widened or narrowed when that makes the policy worth more; it keeps its boundary when moving it either\n"
         "way costs value or changes nobody's arm. First the sizes of the arms are held against the design: where\n"
         "they do not fit, estimates are shown and nothing is judged.\n"
+        "With --policy the arms are yours, and the question is whether the lines between them should move. With\n"
+        "--arm-costs policies are learnt, and values and moves told, net of what the arms cost; effects stay gross.\n"
         "An outcome that the segments are drawn by is labelled exploratory.\n",
     .example = "  demarc generate customers.h5 --customers 50000 --arms 2 --outcomes\n"
-               "  demarc fit customers.h5 --segments 4 --out run1\n"
-               "  demarc boundary replay customers.h5 --model run1/model.h5 --outcome visit,spend\n",
+               "  demarc fit customers.h5 --segments 3 --out run1\n"
+               "  demarc boundary replay customers.h5 --model run1/model.h5 --outcome visit,spend\n"
+               "  demarc boundary replay customers.h5 --model run1/model.h5 --outcome visit --policy 0=1,1=0,2=1\n",
     .run = run,
 };

@@ -12,6 +12,8 @@
 /* The document, and what all tables of it need. */
 typedef struct replay_doc {
     dm_json_node *root, *arms; /* arms of the campaign */
+    dm_json_node *cost;        /* by arm; without items = none was told */
+    bool given;                /* the policy, by the user */
     int64_t control;           /* -1 = none */
     char note[WORD];           /* under each table of tests */
     char level[16];            /* "95%": of the intervals */
@@ -114,6 +116,15 @@ static demarc_status begin_table(cli_table *t, const char *align, const char *co
     return st;
 }
 
+/* Under a table whose figures costs concern. */
+static void print_costs(const replay_doc *d, const char *words)
+{
+    if (dm_json_count(d->cost) > 0) printf("  %s\n", words);
+}
+
+#define GROSS "gross: the costs of arms are not taken off"
+#define NET "net of the costs of arms"
+
 /* ------------------------------------------------------------------------------------------------ campaign */
 
 static void print_head(const replay_doc *d)
@@ -144,10 +155,12 @@ static demarc_status print_campaign(const replay_doc *d)
     static const char *const heading[] = {"arm", "name", "customers", "expected", "share", "part", NULL};
     demarc_status st = DEMARC_OK;
     const dm_json_node *campaign = dm_json_member(d->root, "campaign");
+    const bool costs = dm_json_count(d->cost) > 0;
     char name[WORD];
     cli_table t;
     puts("\ncampaign");
-    DM_TRY(begin_table(&t, "rlrrrl", heading));
+    DM_TRY(begin_table(&t, costs ? "rlrrrlr" : "rlrrrl", heading));
+    if (costs) DM_TRY(cli_table_heading(&t, "cost"));
     dm_json_cursor c = {0};
     while (dm_json_next(d->arms, &c)) {
         const int64_t arm = integer_of(c.value, "arm");
@@ -163,10 +176,13 @@ static demarc_status print_campaign(const replay_doc *d)
                                listed(dm_json_member(campaign, "candidates"), arm) ? ""
                                : arm == d->control                                 ? ", not in the policy"
                                                                                    : "not in the policy"));
+        if (costs) DM_TRY(cli_table_cellf(&t, "%g", dm_json_number(item(d->cost, arm))));
     }
     DM_TRY(cli_table_print(&t));
     if (d->control < 0) puts("  no control is named (--control NAME)");
     printf("  probability of an arm: %s\n", text_of(campaign, "propensity", name));
+    if (d->given) puts("  the policy is given (--policy), not learnt");
+    print_costs(d, "costs per customer, in units of the outcome");
 cleanup:
     cli_table_clear(&t);
     return st;
@@ -217,6 +233,7 @@ static demarc_status print_arms(const replay_doc *d, const dm_json_node *y)
     DM_TRY(cli_table_print(&t));
     arm_name(d, integer_of(item(effects, 0), "against"), against);
     printf("  difference from %s, in units of the outcome\n  %s\n", against, d->note);
+    print_costs(d, GROSS);
 cleanup:
     cli_table_clear(&t);
     return st;
@@ -251,10 +268,11 @@ static demarc_status print_segments(const replay_doc *d, const dm_json_node *y)
         }
     }
     DM_TRY(cli_table_print(&t));
-    printf("  policy: the arm learnt on the other half of the customers (half 0 | half 1 where they differ); %s "
-           "intervals, "
-           "not tested\n",
+    printf("  policy: the arm %s; %s intervals, not tested\n",
+           d->given ? "that was given"
+                    : "learnt on the other half of the customers (half 0 | half 1 where they differ)",
            d->level);
+    print_costs(d, GROSS);
 cleanup:
     cli_table_clear(&t);
     return st;
@@ -292,7 +310,9 @@ static demarc_status print_value(const replay_doc *d, const dm_json_node *y)
         for (int i = 0; i < 2; i++) DM_TRY(cli_table_cell(&t, ""));
     }
     DM_TRY(cli_table_print(&t));
-    printf("  units of the outcome per customer; valued on the half that did not choose; %s intervals\n", d->level);
+    printf("  units of the outcome per customer; %s; %s intervals\n",
+           d->given ? "the policy is the one that was given" : "valued on the half that did not choose", d->level);
+    print_costs(d, NET);
 cleanup:
     cli_table_clear(&t);
     return st;
@@ -326,6 +346,7 @@ static demarc_status print_shifts(const replay_doc *d, const dm_json_node *y)
     DM_TRY(cli_table_print(&t));
     printf("  change of the policy's value per customer of the file; changing: movers who get another arm\n  %s\n",
            d->note);
+    print_costs(d, NET);
 cleanup:
     cli_table_clear(&t);
     return st;
@@ -402,6 +423,9 @@ demarc_status cli_replay_print(const char *json)
     const dm_json_node *campaign = dm_json_member(d.root, "campaign");
     d.arms = dm_json_member(campaign, "arms");
     d.control = integer_of(campaign, "control");
+    d.cost = dm_json_member(campaign, "arm_costs");
+    char word[WORD];
+    d.given = strcmp(text_of(campaign, "policy", word), "given") == 0;
     make_note(&d);
     print_head(&d);
     DM_TRY(print_campaign(&d));

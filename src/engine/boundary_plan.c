@@ -105,13 +105,14 @@ cleanup:
 /* ------------------------------------------------------------------------------------------------ outcome, salt */
 
 /* Column and name of the outcome; a name that the file lacks will do where its spread is given. */
-static demarc_status find_outcome(const demarc_plan_options *o, const dm_customers *customers, int32_t *column,
+static demarc_status find_outcome(const demarc_plan_options *o, dm_customers *customers, int32_t *column,
                                   const char **name)
 {
     const dm_schema *schema = dm_customers_schema(customers);
     *column = o->outcome != NULL ? dm_strings_find(&schema->outcome, o->outcome) : schema->outcome.count > 0 ? 0 : -1;
     *name = o->outcome != NULL ? o->outcome : *column >= 0 ? schema->outcome.item[*column] : NULL;
-    if (*column >= 0 || o->outcome_sd > 0.0) return DEMARC_OK;
+    if (*column >= 0) return dm_customers_use_outcomes(customers, 1, column);
+    if (o->outcome_sd > 0.0) return DEMARC_OK;
     if (schema->outcome.count == 0) {
         return dm_fail(DEMARC_ERR_USAGE,
                        "no outcome to size the experiment by: %s: give its standard deviation (--outcome-sd)",
@@ -161,7 +162,7 @@ static demarc_status design(plan_call *c)
         DM_TRY_ALL(c->ctx->comm, parse_boundaries(o->boundaries, c->model.model.k, &c->pair, &request.pairs));
     }
     request.pair = c->pair;
-    DM_TRY(find_outcome(o, c->model.customers, &request.outcome, &outcome));
+    DM_TRY_ALL(c->ctx->comm, find_outcome(o, c->model.customers, &request.outcome, &outcome));
     DM_TRY_ALL(c->ctx->comm, make_salt(o, &c->model.model, &c->salt));
     request.salt = c->salt;
     const dm_frozen frozen = dm_frozen_model_view(&c->model, c->ctx);

@@ -26,6 +26,10 @@ static demarc_status check_options(const demarc_replay_options *o)
         return dm_fail(DEMARC_ERR_USAGE, "level outside [0, 1): --srm-alpha %g: use a number such as 0.001",
                        o->srm_alpha);
     }
+    if (o->policy != NULL && o->arms != NULL) {
+        return dm_fail(DEMARC_ERR_USAGE,
+                       "two policies: --policy and --arms: give the policy or the arms to learn it from");
+    }
     if (o->min_cell < 0 || o->min_events < 0) {
         return dm_fail(DEMARC_ERR_USAGE, "negative number: --min-cell %lld, --min-events %lld: use 0 or more",
                        (long long)o->min_cell, (long long)o->min_events);

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "boundary/critical_file.h"
-#include "boundary/moved_sizes.h"
+#include "boundary/segment_sizes.h"
 #include "boundary/sweep.h"
 #include "engine/frozen_model.h"
 #include "engine/moved_model.h"
@@ -127,7 +127,7 @@ static demarc_status apply(sweep_call *c)
     DM_TRY_ALL(c->ctx->comm, st);
     memcpy(c->offset, model->offsets, (size_t)model->k * sizeof *c->offset);
     c->offset[cut->segment] = cut->offset;
-    DM_TRY(dm_moved_sizes(&c->frozen, c->offset, c->size));
+    DM_TRY(dm_segment_sizes(&c->frozen, c->offset, c->size));
     if (cut->tied > 0 || c->size[cut->segment] != cut->count) {
         dm_log_warn(&c->ctx->log,
                     "segment %d of %s holds %lld customers, not %lld: %lld more are exactly as near to the new line as "

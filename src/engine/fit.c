@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "engine/context.h"
 #include "engine/final_pass.h"
+#include "engine/guard_rails.h"
 #include "engine/text_file.h"
 #include "kmeans/kmeans.h"
 #include "linalg/distance.h"
@@ -482,6 +483,7 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
     DM_TRY(open_input(&run));
     log_plan(&run, o->dry_run);
     DM_TRY(prepare_rows(&run));
+    dm_guard_threads(ctx);
     if (!o->dry_run) {
         if (o->k_lo == o->k_hi) {
             DM_TRY(fit_one(&run, o->k_lo, &run.model, &run.trace));
@@ -491,6 +493,7 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
         DM_TRY(write_assignments(&run));
         DM_TRY(write_reports(&run, &diagnostics));
         DM_TRY(dm_output_commit(&run.output, ctx->comm));
+        dm_guard_host(ctx);
         if (result != NULL) DM_TRY_ALL(ctx->comm, fill_result(&run, result, &diagnostics));
     }
 cleanup:

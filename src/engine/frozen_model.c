@@ -1,6 +1,7 @@
 #include "engine/frozen_model.h"
 
 #include "base/memory.h"
+#include "engine/guard_rails.h"
 #include "engine/match_features.h"
 #include "rows/scaling.h"
 
@@ -22,6 +23,7 @@ demarc_status dm_frozen_model_open(dm_frozen_model *m, demarc_context *ctx, cons
     DM_TRY_ALL(ctx->comm, dm_scaling_check_values(m->rows, &m->scan, m->model.transform.impute));
     DM_TRY_ALL(ctx->comm, dm_scaling_check_range(m->rows, &m->scan, &m->model.transform));
     DM_TRY(dm_rows_scale(m->rows, &m->model.transform));
+    dm_guard_threads(ctx);
 cleanup:
     return st;
 }

@@ -19,25 +19,27 @@ static demarc_status check_copies(const demarc_context *ctx)
                    wanted, wanted);
 }
 
-demarc_status dm_guard_start(demarc_context *ctx)
+demarc_status dm_guard_start(demarc_context *ctx) { return dm_comm_agree(ctx->comm, check_copies(ctx)); }
+
+void dm_guard_threads(demarc_context *ctx)
 {
-    demarc_status st = DEMARC_OK;
-    DM_TRY_ALL(ctx->comm, check_copies(ctx));
-    const int threads = ctx->threads, ranks = dm_comm_ranks_on_host(ctx->comm), own = dm_comm_cores();
-    const long host = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t fewest = own;
+    int64_t fewest = dm_comm_cores();
     dm_comm_min_i64(ctx->comm, &fewest, 1);
-    if (threads > fewest) {
-        dm_log_warn(&ctx->log,
-                    "%d threads share %lld core%s: mpirun --bind-to none on one machine, --map-by numa:PE=%d --bind-to "
-                    "core on many, srun --cpus-per-task=%d, or --threads %lld",
-                    threads, (long long)fewest, fewest == 1 ? "" : "s", threads, threads, (long long)fewest);
-    } else if (host > 0 && (int64_t)ranks * threads > host) {
-        dm_log_warn(&ctx->log, "oversubscribed: %d ranks x %d threads on %ld cores of this host: use fewer of either",
-                    ranks, threads, host);
-    }
-cleanup:
-    return st;
+    if (ctx->threads <= fewest) return;
+    dm_log_warn(
+        &ctx->log,
+        "%d threads share %lld core%s: mpirun --bind-to none on one machine, --map-by numa:PE=%d --bind-to core "
+        "on many, srun --cpus-per-task=%d, or --threads %lld",
+        ctx->threads, (long long)fewest, fewest == 1 ? "" : "s", ctx->threads, ctx->threads, (long long)fewest);
+}
+
+void dm_guard_host(demarc_context *ctx)
+{
+    const int threads = ctx->threads, ranks = dm_comm_ranks_on_host(ctx->comm);
+    const long host = sysconf(_SC_NPROCESSORS_ONLN);
+    if (host <= 0 || (int64_t)ranks * threads <= host) return;
+    dm_log_warn(&ctx->log, "oversubscribed: %d ranks x %d threads on %ld cores of this host: use fewer of either",
+                ranks, threads, host);
 }
 
 demarc_status dm_guard_memory(demarc_context *ctx, const dm_rows *rows)

@@ -15,6 +15,11 @@
 /** @retval DEMARC_ERR_USAGE  SLURM_NTASKS says that there should be more ranks, and no launcher of MPI was seen */
 demarc_status dm_guard_start(demarc_context *ctx);
 
+/** Warns of threads that share cores. */
+void dm_guard_threads(demarc_context *ctx);
+/** Warns of more ranks and threads on this host than it has cores; when all is done, so that an error stays the only line. */
+void dm_guard_host(demarc_context *ctx);
+
 /**
  * Held rows against the memory that the host can give (or its control group allows), all ranks of the host together.
  * @retval DEMARC_ERR_MEMORY  they cannot fit

@@ -94,6 +94,8 @@ demarc_status dm_profile_create(dm_profile **out, dm_rows *rows, dm_customers *c
     const int64_t blocks = OUTCOME_BYTES / block_bytes;
     p->rows_at_once = DM_BLOCK_ROWS * (blocks < 1 ? 1 : blocks < OUTCOME_BLOCKS ? blocks : OUTCOME_BLOCKS);
     DM_TRY(make_grids(p, scan));
+    /* Means for the reader's use: a long fit does not fail by an outcome that is no number. */
+    if (p->m > 0) DM_TRY(dm_customers_use_outcomes(customers, 0, NULL));
     DM_TRY(dm_alloc_zero(p->block, p->threads * cells(p), "profile"));
     DM_TRY(dm_alloc_zero(p->total, p->threads * cells(p), "profile"));
     DM_TRY(dm_alloc(p->y, p->rows_at_once * p->m, "profile"));
@@ -179,7 +181,7 @@ static void add_outcome_block(const dm_profile *p, const int32_t *label, int64_t
         const double wr = w == NULL ? 1.0 : (double)w[r];
         for (int64_t o = 0; o < m; o++) {
             const double v = y[r * m + o];
-            if (!isfinite(v)) continue;
+            if (isnan(v)) continue;
             double *to = part + 3 * (label[r] * m + o);
             to[0] += wr * v;
             to[1] += wr;

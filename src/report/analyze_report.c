@@ -187,15 +187,6 @@ static json_t *boundary(const dm_analyze_boundary *b, int32_t index)
     return dm_json_finish(o, bad);
 }
 
-static json_t *offsets(const dm_analyze_report *r)
-{
-    if (r->offsets == NULL) return json_null();
-    json_t *list = json_array();
-    int bad = list == NULL;
-    for (int32_t j = 0; j < r->head.k && !bad; j++) bad |= json_array_append_new(list, dm_json_real(r->offsets[j]));
-    return dm_json_finish(list, bad);
-}
-
 demarc_status dm_analyze_json(const dm_analyze_report *r, char **text)
 {
     json_t *o = dm_boundary_json_head(&r->head), *list = json_array();
@@ -212,6 +203,6 @@ demarc_status dm_analyze_json(const dm_analyze_report *r, char **text)
     bad |= dm_put_text(o, "stopped", r->stopped);
     for (int32_t b = 0; b < r->boundaries; b++) bad |= json_array_append_new(list, boundary(&r->boundary[b], b));
     bad |= dm_put(o, "boundaries", list);
-    bad |= dm_put(o, "offsets", offsets(r));
+    bad |= dm_put(o, "offsets", dm_json_reals(r->offsets, r->head.k));
     return dm_json_write(dm_json_finish(o, bad), "result of boundary analyze", text);
 }

@@ -52,7 +52,7 @@ typedef struct dm_analyze_boundary {
     bool crosses;
     double crossing, crossing_low, crossing_high;
     dm_decision decision;
-    const char *reason; /* static */
+    char reason[200];
     bool moves;
     double distance, offset_difference; /* of the new line; wanted change of (second's offset - first's) */
     double shift; /* where the line comes to lie when all boundaries have had their say; 0 when none moves */

@@ -70,6 +70,15 @@ json_t *dm_json_integers(const int64_t *v, int64_t count)
     return dm_json_finish(list, bad);
 }
 
+json_t *dm_json_reals(const double *v, int64_t count)
+{
+    if (v == NULL) return json_null();
+    json_t *list = json_array();
+    int bad = list == NULL;
+    for (int64_t i = 0; i < count && !bad; i++) bad |= json_array_append_new(list, dm_json_real(v[i]));
+    return dm_json_finish(list, bad);
+}
+
 /* `name` with "#index" appended until `seen` does not hold it; steals `name`. */
 static json_t *distinct_name(json_t *name, const json_t *seen, int32_t index)
 {

@@ -24,6 +24,8 @@ json_t *dm_json_text(const char *s);
 json_t *dm_json_path(const char *s);
 /** Array of count integers. */
 json_t *dm_json_integers(const int64_t *v, int64_t count);
+/** Array of dm_json_real; null for NULL. */
+json_t *dm_json_reals(const double *v, int64_t count);
 /**
  * Array of names as dm_json_text, made distinct: a repeated one gets "#index" appended, because names become keys.
  * NULL gives an empty array.

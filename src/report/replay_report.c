@@ -171,6 +171,8 @@ static json_t *campaign(const dm_replay_report *r)
     bad |= dm_put(o, "arms", arms);
     bad |= dm_put_index(o, "control", r->control);
     bad |= dm_put(o, "candidates", candidates);
+    bad |= dm_put_text(o, "policy", r->policy_given ? "given" : "learnt");
+    bad |= dm_put(o, "arm_costs", dm_json_reals(r->arm_cost, r->arms));
     bad |= dm_put_text(o, "propensity", r->propensity ? "file" : "observed shares");
     bad |= dm_put(o, "sample_ratio", sample_ratio(r));
     return dm_json_finish(o, bad);

@@ -89,7 +89,10 @@ typedef struct dm_replay_report {
     int32_t against;            /* arm that effects are held against */
     int32_t candidates;
     const int32_t *candidate; /* arms that the policy may give */
-    bool propensity;          /* of the file; else the observed shares */
+    bool policy_given;        /* by the user; else learnt */
+    const double
+        *arm_cost;   /* [arms] per customer, taken off values and changes, not off means and effects; NULL = none */
+    bool propensity; /* of the file; else the observed shares */
     dm_chi_squared ratio;
     bool passed;
     char stopped[240]; /* "" = verdicts stand */

@@ -1,6 +1,7 @@
 /* Opening a customer file on all ranks, and reading its columns but the ids (customer_ids.c). */
 #include "store/customer_file.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -125,6 +126,7 @@ void dm_customers_close(dm_customers **customers)
     dm_strings_clear(&c->schema.arm_name);
     free(c->schema.control);
     dm_strings_clear(&c->schema.channel);
+    dm_free(c->outcome_used);
     free(c);
     *customers = NULL;
 }
@@ -171,9 +173,35 @@ void dm_customers_features_expect(const dm_customers *c, int64_t begin, int64_t 
     dm_column_expect(&c->part[DM_PART_FEATURES], begin, end);
 }
 
+demarc_status dm_customers_use_outcomes(dm_customers *c, int32_t count, const int32_t *column)
+{
+    demarc_status st = DEMARC_OK;
+    dm_free(c->outcome_used);
+    DM_TRY(dm_alloc_zero(c->outcome_used, c->schema.outcome.count, "outcomes"));
+    for (int32_t i = 0; i < count; i++) c->outcome_used[column[i]] = 1;
+cleanup:
+    return st;
+}
+
 demarc_status dm_customers_outcomes(dm_customers *c, int64_t begin, int64_t end, double *out)
 {
-    return read_part(c, DM_PART_OUTCOMES, begin, end, DM_TARGET_F64, out);
+    const int32_t m = c->schema.outcome.count;
+    demarc_status st = read_part(c, DM_PART_OUTCOMES, begin, end, DM_TARGET_F64, out);
+    for (int64_t i = 0; i < (end - begin) * m && st == DEMARC_OK; i++) {
+        if (isnan(out[i]) || fabs(out[i]) <= DM_OUTCOME_MAX) continue;
+        const int32_t column = (int32_t)(i % m);
+        if (c->outcome_used != NULL && c->outcome_used[column] == 0) {
+            out[i] = (double)NAN;
+            continue;
+        }
+        st = dm_fail(
+            DEMARC_ERR_DATA,
+            "bad outcome: %s, %s, row %lld column %d (%s): it is %g: store a number up to 1e100, or NaN where it is "
+            "missing",
+            c->path, c->name[DM_PART_OUTCOMES], (long long)(begin + i / m), (int)column, c->schema.outcome.item[column],
+            out[i]);
+    }
+    return st;
 }
 
 demarc_status dm_customers_propensity(dm_customers *c, int64_t begin, int64_t end, double *out)

@@ -71,7 +71,18 @@ void dm_customers_features_expect(const dm_customers *c, int64_t begin, int64_t 
 
 /** /weight [rows]; @retval DEMARC_ERR_DATA a negative or non-finite weight, row named. Local. */
 demarc_status dm_customers_weight(dm_customers *c, int64_t begin, int64_t end, float *out);
-/** /outcomes [rows, m] as double (NaN = missing). Local. */
+/** Largest magnitude of an outcome: its square and the sums of squares of all customers stay finite. */
+#define DM_OUTCOME_MAX 1e100
+/**
+ * Which columns of /outcomes matter; all of them until this is called. Local.
+ * @param[in] column  [count] indices into the schema's outcomes; copied
+ */
+demarc_status dm_customers_use_outcomes(dm_customers *c, int32_t count, const int32_t *column);
+/**
+ * /outcomes [rows, m] as double (NaN = missing). Local.
+ * @retval DEMARC_ERR_DATA  a value that is infinite or beyond DM_OUTCOME_MAX in a column that matters: the first of these rows
+ *                          is named with its column. In other columns such a value is read as missing.
+ */
 demarc_status dm_customers_outcomes(dm_customers *c, int64_t begin, int64_t end, double *out);
 /** /propensity [rows, arms]; @retval DEMARC_ERR_DATA not within [0, 1], or a row does not sum to 1. Local. */
 demarc_status dm_customers_propensity(dm_customers *c, int64_t begin, int64_t end, double *out);

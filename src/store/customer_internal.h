@@ -25,6 +25,7 @@ struct dm_customers {
     dm_column part[DM_PARTS]; /* open when present */
     hid_t file;
     dm_schema schema;
+    uint8_t *outcome_used; /* [outcomes] NULL = all are */
 };
 
 /** Open every dataset that is there and fill the schema. Local. */

@@ -97,6 +97,22 @@ class Replay(t.Case):
         self.assertRegex(p.stderr, r"warning: nothing applied: no move is a significant gain in noise")
         self.assertFalse((self.tmp / "none.h5").exists())
 
+    def test_policy_and_costs_in_words(self):
+        out = self.replay("--shifts", "0.1").stdout
+        for words in ("costs of arms", "is given", "gross", "that was given"):
+            self.assertNotIn(words, out)
+        self.assertIn("learnt on the other half", out)
+        out = self.replay("--shifts", "0.1", "--outcome", "spend", "--policy", "0=mail,1=Control,2=mail", "--arm-costs",
+                          "mail=0.125").stdout
+        self.assertRegex(out, r"(?m)^ +1  mail +4,\d+ +4500.0  \S+% +0.125$")
+        self.assertIn("the policy is given (--policy), not learnt", out)
+        self.assertNotIn("learnt on the other half", out)
+        self.assertEqual(out.count("  gross: the costs of arms are not taken off\n"), 2)
+        self.assertEqual(out.count("  net of the costs of arms\n"), 2)
+        out = self.replay("--policy", "0=mail,1=mail,2=mail").stdout
+        self.assertRegex(out, r"(?m)^ +0  Control .*control, not in the policy$")
+        self.assertNotIn("costs of arms", out)
+
     def test_order_of_outcomes(self):
         found = json.loads(self.replay("--outcome", "noise,spend", "--json").stdout)
         self.assertEqual([o["name"] for o in found["outcomes"]], ["noise", "spend"])
@@ -114,7 +130,7 @@ class Replay(t.Case):
         help_text = self.ok("boundary", "replay", "--help").stdout
         self.assertLessEqual(len(help_text.splitlines()), 100)
         lines = [s.strip() for s in help_text.split("\nExample:\n", 1)[1].splitlines() if s.startswith("  ")]
-        self.assertEqual(len(lines), 3)
+        self.assertEqual(len(lines), 4)
         for line in lines:
             p = subprocess.run([t.DEMARC, *shlex.split(line)[1:]], cwd=self.tmp, capture_output=True, text=True)
             self.assertEqual(p.returncode, 0, p.stderr)
@@ -127,6 +143,7 @@ class Replay(t.Case):
         arm = self.arm.copy()
         arm[:400] = 1
         for options, data in (((), None), (("--shifts", "5,-0.1,-0.999"), None), ((), self.save("bad.h5", arm)),
+                              (("--outcome", "noise", "--policy", "0=0,1=1,2=0", "--arm-costs", "1=2"), None),
                               (("--control", "none", "--seed", 2**64 - 1), None)):
             found = json.loads(self.replay("--json", *options, data=data).stdout)
             self.assertEqual([f"{list(e.absolute_path)}: {e.message}" for e in validator.iter_errors(found)], [])

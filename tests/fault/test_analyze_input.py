@@ -108,8 +108,8 @@ class BadResults(Analyze):
         y["before"][3000] = 1e200
         path = self.make("infinite.h5", y=y)
         self.check_all([
-            ("infinite", self.run_on(path), 3, r"bad value of 'spend'.*row 4100 \(id '28650'\)"),
-            ("huge covariate", self.run_on(path, "--pre", "before"), 3, r"bad value of 'before'.*row 3000"),
+            ("infinite", self.run_on(path), 3, r"bad outcome: .*infinite\.h5, /outcomes, row 4100 column \d \(spend\): it is inf"),
+            ("huge covariate", self.run_on(path, "--pre", "before"), 3, r"bad outcome: .*row 3000 column \d \(before\): it is 1e\+200"),
         ])
         self.check_fine(self.run_on(path, "--outcome", "visit"))
 

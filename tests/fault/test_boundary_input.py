@@ -101,7 +101,7 @@ class Sweep(t.Case):
 
     def test_infinite_outcomes(self):
         self.y[3, 0] = np.inf
-        self.refuses(3, "row 3 ", "--model", self.model, path=self.write("inf.h5", self.x, outcomes=self.y, names=["a", "b", "c"]))
+        self.refuses(3, r"bad outcome: \S+inf.h5, /outcomes, row 3 column 0 ", "--model", self.model, path=self.write("inf.h5", self.x, outcomes=self.y, names=["a", "b", "c"]))
         self.y[3, 0] = -1e200
         self.refuses(3, "row 3 ", "--model", self.model, path=self.write("big.h5", self.x, outcomes=self.y, names=["a", "b", "c"]),
                      ranks=2)

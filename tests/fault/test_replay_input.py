@@ -74,8 +74,16 @@ class ReplayInput(t.Case):
 
     def test_outcomes(self):
         self.y[[4100, 300], 1] = [np.inf, 1e200]
-        self.refused(3, r"bad outcome: \S+c.h5, row 300: ", self.file())
+        self.refused(3, r"bad outcome: \S+c.h5, /outcomes, row 300 column 1 \(spend\): it is 1e\+200", self.file())
+        self.y[8500, 0] = -np.inf  # of the last rank, in an earlier column
+        self.refused(3, r"bad outcome: \S+c.h5, /outcomes, row 300 column 1", self.file())
+        self.refused(3, r"bad outcome: \S+c.h5, /outcomes, row 8500 column 0 \(visit\): it is -inf", self.file(), "--outcome", "visit")
+        self.y[8500, 0] = 0.0
         self.ok("boundary", "replay", self.file(), "--model", self.tmp / "run" / "model.h5", "--outcome", "visit")
+        self.ok("fit", self.file(), "--segments", 2, "--out", self.tmp / "fitted", "--quiet")  # segments do not need it
+        for ranks in (1, 3):
+            self.fails(3, r"bad outcome: \S+c.h5, /outcomes, row 300 column 1 \(spend\)", "boundary", "plan", self.tmp / "c.h5",
+                       "--model", self.tmp / "run" / "model.h5", "--outcome", "spend", "--out", self.tmp / "plan", ranks=ranks)
 
     def test_options(self):
         path = self.file()
@@ -92,6 +100,31 @@ class ReplayInput(t.Case):
         (self.tmp / "moved.h5").write_text("mine")
         self.refused(2, "moved.h5.*--force", path)
         self.assertEqual((self.tmp / "moved.h5").read_text(), "mine")
+
+    def test_policy(self):
+        path = self.file()
+        for policy, words in (("0=mail", "segment 1 has no arm: .* every segment once, 0 to 1"), ("", "bad value: --policy"),
+                              ("0=mail,1=call,0=none", "segment 0 named twice"), ("0=mail,2=call", "no such segment: .*0 to 1"),
+                              ("0=mail,1=fax", r"no such arm: --policy 'fax': \S+ has 'none', 'mail', 'call'"),
+                              ("0=mail,1=3", "no such arm: --policy '3'"), ("0=mail,1=", "no such arm: --policy ''"),
+                              ("0=mail,-1=call", "bad choice: --policy '-1=call'"), ("0=mail,1", "bad choice: --policy '1'"),
+                              ("mail=0,1=call", "bad choice"), ("0=mail,,1=call", "no such arm: --policy 'mail,1=call'"),
+                              ("0=mail,1=call,", "empty name: --policy"), ("99999999999=mail", "bad choice")):
+            self.refused(2, words, path, "--policy", policy)
+        self.refused(2, "two policies: --policy and --arms", path, "--policy", "0=0,1=1", "--arms", "0,1")
+        arm = np.where(self.arm == 2, 0, self.arm)
+        self.refused(2, "untried arm: --policy '1=call'", self.file("two.h5", arm=arm), "--policy", "0=none,1=call")
+
+    def test_costs(self):
+        path = self.file()
+        for costs in ("mail", "mail=", "mail=x", "mail=0x1", "mail=nan", "mail=inf", "mail=1e101", "mail= 1", "mail=1 ", "1"):
+            self.refused(2, "bad cost: --arm-costs", path, "--outcome", "visit", "--arm-costs", costs)
+        self.refused(2, "no such arm: --arm-costs 'fax'", path, "--outcome", "visit", "--arm-costs", "mail=1,fax=2")
+        self.refused(2, "no such arm: --arm-costs ''", path, "--outcome", "visit", "--arm-costs", "=2")
+        self.refused(2, "arm named twice: --arm-costs", path, "--outcome", "visit", "--arm-costs", "mail=1,1=2")
+        self.refused(2, "costs of what outcome: --arm-costs: 2 outcomes .*--outcome", path, "--arm-costs", "mail=1")
+        self.ok("boundary", "replay", self.file(outcomes=self.y[:, :1]), "--model", self.tmp / "run" / "model.h5", "--arm-costs",
+                "mail=1")
 
     def test_arms_without_customers(self):
         arm = np.where(self.arm == 2, 0, self.arm)

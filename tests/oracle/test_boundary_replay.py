@@ -93,6 +93,47 @@ class AgainstBruteForce(Replay):
                 got = self.agrees(model, path, *shares, *options, arm_shares=[1, 1, 0, 1], **kw)
                 self.assertEqual(got["campaign"]["control"], control)
 
+    def test_policies_that_are_given(self):
+        rng = np.random.default_rng(37)
+        x, _ = data.clusters(rng, 2500, 2, 4)
+        arm, y = campaign(rng, x, 4, 2.0)
+        arm[arm == 3] = 2
+        weight = rng.gamma(4.0, 0.25, len(x)).astype(np.float32)
+        names = ["no, thanks", "Mens=E-Mail", "a call", "nobody"]
+        path = data.write_customers(self.tmp / "x.h5", x, y, (arm, names), weight=weight)
+        model = self.fitted(path, 4)
+        seen = set()
+        for option, policy in (("0=Mens=E-Mail,1=no,, thanks,2=Mens=E-Mail,3=a call", [1, 0, 1, 2]),
+                               ("3=0,2=1,1=2,0=0", [0, 2, 1, 0]), ("0=2,1=2,2=2,3=2", [2, 2, 2, 2])):
+            with self.subTest(policy=policy):
+                got = self.agrees(model, path, "--policy", option, "--arm-shares", "1,1,2,0", policy=policy, arm_shares=[1, 1, 2, 0])
+                self.assertEqual([s["policy"] for s in got["outcomes"][0]["segments"]], [[a, a] for a in policy])
+                seen |= {s["status"] for s in got["outcomes"][0]["shifts"]}
+        self.assertGreaterEqual(seen, {"ok", "same arm"})
+
+    def test_costs_of_arms(self):
+        """A cost changes what is learnt and is taken off all values and changes; large ones lose no digits."""
+        rng = np.random.default_rng(38)
+        x, _ = data.clusters(rng, 2500, 2, 4)
+        arm, y = campaign(rng, x, 3, 2.0)
+        path = data.write_customers(self.tmp / "x.h5", x, y, (arm, ["control", "mail", "call=2"]))
+        model = self.fitted(path, 4)
+        learnt = {}
+        for option, costs in ((None, None), ("mail=0.5,call=2=1.25", {1: 0.5, 2: 1.25}), ("2=1e6,0=-0.25", {0: -0.25, 2: 1e6}),
+                              ("control=1e6,1=1e6", {0: 1e6, 1: 1e6}), ("1=0", {})):
+            with self.subTest(costs=costs):
+                options = () if option is None else ("--arm-costs", option)
+                got = self.agrees(model, path, "--outcome", "spend", *options, outcomes=["spend"], costs=costs, seed=0,
+                                  scale=1e6 if costs and max(costs.values()) > 10 else 1.0)
+                learnt[option] = [s["policy"] for s in got["outcomes"][0]["segments"]]
+                self.assertEqual(got["campaign"]["arm_costs"], None if option is None else [costs.get(a, 0.0) for a in range(3)])
+        self.assertNotEqual(learnt[None], learnt["mail=0.5,call=2=1.25"])
+        self.assertEqual(learnt[None], learnt["1=0"])
+        self.assertNotIn(2, np.ravel(learnt["2=1e6,0=-0.25"]))
+        policy = "0=1,1=2,2=0,3=1"
+        self.agrees(model, path, "--outcome", "visit", "--policy", policy, "--arm-costs", "2=0.1", outcomes=["visit"],
+                    policy=[1, 2, 0, 1], costs={2: 0.1})
+
     def test_control_of_the_file(self):
         """The attribute: a name, or "" = none was named."""
         import h5py

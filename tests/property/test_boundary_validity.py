@@ -36,6 +36,11 @@ class Validity(t.Case):
         self.study("replay_of_arms", 80, {"effect in a segment covers": COVER, "constant value (aipw) covers": COVER,
                                           "value (ipw) covers": (0.88, 1.0), "value (aipw) covers": (0.88, 1.0)})
 
+    def test_replay_of_small_cells(self):
+        """Red when a customer is valued by what was learnt on its own half."""
+        self.study("replay_of_small_cells", 30, {"value (aipw)": (-0.04, 0.04), "value (ipw)": (-0.04, 0.04),
+                                                 "change per changing mover": (-0.05, 0.05)})
+
     def test_analyze_of_nothing(self):
         self.study("analyze_of_nothing", 80, {"family error": FAMILY, "covers": COVER, "stopped": (0.0, 0.0)})
 

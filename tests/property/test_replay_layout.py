@@ -4,6 +4,7 @@ import json
 import h5py
 import numpy as np
 
+import boundary_data as data
 import demarc_testing as t
 
 ROWS = 5 * 4096 + 777  # six blocks
@@ -58,6 +59,26 @@ class Layout(t.Case):
                     np.testing.assert_array_equal(a["offsets"][()], b["offsets"][()])
                     np.testing.assert_array_equal(a["size"][()], b["size"][()])
                     self.assertEqual(a.attrs["digest"], b.attrs["digest"])
+
+    def test_rounds_of_sums(self):
+        """Sums of many segments, outcomes and shifts in one round or in many: the same bytes, with costs and weights."""
+        rng = np.random.default_rng(8)
+        centroids = rng.normal(size=(23, 2)) * [4.0, 1.0]
+        model = data.write_model(self.tmp / "m.h5", centroids[np.argsort(centroids[:, 0])])
+        x, arm, y, w, share = self.columns
+        outcomes = {f"y{i}": y[:, i % 3] + i * x[:, 1] for i in range(4)}
+        outcomes["y4"] = np.where(x[:, 0] > 0, y[:, 1], y[:, 0])  # 0 or 1 in the last segments only
+        path = data.write_customers(self.tmp / "narrow.h5", x[:, :2], outcomes, (arm, None), weight=w.astype(np.float32),
+                                    propensity=share)
+        shifts = ("--shifts", "-0.3,-0.1,0.1,0.2,0.4")
+        for options in ((), ("--outcome", "y3", "--policy", ",".join(f"{j}={j % 3}" for j in range(23)), "--arm-costs", "1=0.3")):
+            def replay(*more, **kw):
+                return self.ok("boundary", "replay", path, "--model", model, "--json", *shifts, *options, *more, **kw).stdout
+            want = replay(threads=2)
+            # Some outcomes at a time; one; some segments of one at a time; three.
+            for limit, ranks, threads in (("20M", 1, 2), ("8M", 2, 1), ("1M", 1, 1), ("1M", 2, 3)):
+                with self.subTest(options=options, limit=limit):
+                    self.assertTrue(replay("--memory-limit", limit, ranks=ranks, threads=threads) == want, "other bytes")
 
     def test_order_of_customers(self):
         """Halves and cuts go by ids; sums within a block of rows are rounded, so the last digits may differ."""

@@ -27,7 +27,7 @@ SWEEP = keys(
 ARM_MEAN = keys("arm n mean se")
 REPLAY = keys(
     HEAD + "srm_alpha min_cell min_events campaign stopped outcomes",
-    campaign=keys("arms control candidates propensity sample_ratio", arms=[keys("arm name n expected share")],
+    campaign=keys("arms control candidates policy arm_costs propensity sample_ratio", arms=[keys("arm name n expected share")],
                   sample_ratio=keys(CHI_SQUARED + " passed")),
     outcomes=[keys(
         "name n binary exploratory exploratory_feature arms effects segments value shifts verdicts",

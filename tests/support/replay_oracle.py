@@ -10,7 +10,8 @@ from boundary_oracle import SHIFTS, Move, adjust_tests, chi_squared, enough, est
 class Campaign:
     """Arms, control and propensities of a file."""
 
-    def __init__(self, f, control=None, candidates=None, arm_shares=None, srm_alpha=0.001):
+    def __init__(self, f, control=None, candidates=None, arm_shares=None, srm_alpha=0.001, policy=None, costs=None):
+        """policy: an arm for each segment; costs: {arm: per customer}."""
         names = f.arm_names or []
         columns = f.propensity.shape[1] if f.propensity is not None else 0
         self.arms = max(len(names), columns, int(f.arm.max()) + 1)
@@ -20,6 +21,11 @@ class Campaign:
         self.control = self._control(f, control)
         self.against = int(present[0]) if self.control is None else self.control
         self.candidates = [int(a) for a in present] if candidates is None else sorted(candidates)
+        self.policy = policy
+        if policy is not None:
+            self.candidates = sorted(set(policy))
+        self.costs = None if costs is None else [float(costs.get(a, 0.0)) for a in range(self.arms)]
+        self.cost = np.zeros(self.arms) if costs is None else np.array(self.costs)
         if f.propensity is not None:
             self.e, expected = f.propensity, [total(c) for c in f.propensity.T]
         else:
@@ -42,6 +48,7 @@ class Campaign:
     def json(self, f):
         rows = [{"arm": a, "name": self.names[a], "n": int(self.n[a]), "expected": self.expected[a]} for a in range(self.arms)]
         return {"arms": rows, "control": self.control, "candidates": self.candidates,
+                "policy": "learnt" if self.policy is None else "given", "arm_costs": self.costs,
                 "propensity": "file" if f.propensity is not None else "observed shares", "sample_ratio": self.ratio}
 
 
@@ -77,18 +84,21 @@ class Replay:
             g = 1 - half
             for j in range(f.k):
                 good = [a for a in c.candidates if count[g, j, a] >= min_cell]
-                score = self.mu[g, j] if good else whole[g]
+                score = (self.mu[g, j] if good else whole[g]) - c.cost
                 self.policy[j, half] = max(good or c.candidates, key=lambda a: (score[a], -a))
+                if c.policy is not None:
+                    self.policy[j, half] = c.policy[j]
 
     def _hajek(self, cell, a, otherwise):
         value = mean(self.f.w[cell] / self.c.e[cell, a], self.y[cell])
         return otherwise if value is None else value
 
     def scores(self, arm):
-        """IPW and AIPW scores of giving customer i arm[i]; NaN where the outcome is missing."""
+        """IPW and AIPW scores of giving customer i arm[i], net of its cost; NaN where the outcome is missing."""
         f, rows = self.f, np.arange(self.f.n)
         e, mu, given = self.c.e[rows, arm], self.mu[1 - self.fold, f.segment, arm], f.arm == arm
-        return (np.where(given, self.y / e, 0.0), mu + np.where(given, (self.y - mu) / e, 0.0))
+        cost = np.where(self.here, self.c.cost[arm], np.nan)
+        return (np.where(given, self.y / e, 0.0) - cost, mu + np.where(given, (self.y - mu) / e, 0.0) - cost)
 
     def rule(self, segment):
         return self.policy[segment, self.fold]

@@ -27,7 +27,7 @@ static dm_analyze_boundary decided(dm_verdict first, dm_verdict second, double c
     b.slope.value = slope;
     dm_analyze_report r = {.boundaries = 1, .boundary = &b};
     dm_decide(&r);
-    assert_non_null(b.reason);
+    assert_true(b.reason[0] != 0);
     return b;
 }
 
@@ -68,6 +68,29 @@ static void stopped_decides_nothing(void **state)
     assert_int_equal(b.decision, DM_DECISION_NONE);
     assert_false(b.moves);
     assert_non_null(strstr(b.reason, "stopped"));
+}
+
+/* A line that is kept although the curve crosses zero elsewhere: the reason says where. */
+static void keep_tells_the_crossing(void **state)
+{
+    (void)state;
+    dm_analyze_boundary b = between(0, 1, DM_HURTS, DM_HURTS);
+    dm_analyze_report r = {.boundaries = 1, .boundary = &b};
+    const double interval[][3] = {{0.25, 0.125, 0.5}, {-0.25, -0.5, -0.125}, {0.25, -0.125, 0.5}};
+    for (int i = 0; i < 3; i++) {
+        b.crosses = true;
+        b.crossing = interval[i][0];
+        b.crossing_low = interval[i][1];
+        b.crossing_high = interval[i][2];
+        dm_decide(&r);
+        assert_int_equal(b.decision, DM_KEEP);
+        const char *told = i == 0 ? "0.25 [0.125, 0.5]" : "-0.25 [-0.5, -0.125]";
+        assert_true((strstr(b.reason, i < 2 ? told : "where it should be") != NULL));
+    }
+    b.crosses = false; /* no bounded interval: the numbers mean nothing */
+    b.crossing_low = 0.125;
+    dm_decide(&r);
+    assert_non_null(strstr(b.reason, "where it should be"));
 }
 
 /* One boundary: its smaller segment takes the whole change, and the line goes where it was wished. */
@@ -116,6 +139,7 @@ int main(void)
         cmocka_unit_test(verdicts),
         cmocka_unit_test(place_of_the_line),
         cmocka_unit_test(stopped_decides_nothing),
+        cmocka_unit_test(keep_tells_the_crossing),
         cmocka_unit_test(one_boundary),
         cmocka_unit_test(wishes_that_contradict),
     };
