@@ -58,7 +58,7 @@ across() {
 }
 mca=
 
-"$demarc" generate in.h5 --customers 200000 --features 16 --quiet || exit 1
+"$demarc" generate in.h5 --customers 200000 --features 16 --quiet >generate.log || exit 1
 "$demarc" fit in.h5 --segments 6 --out alone --quiet >alone.log 2>&1
 across fit "$folder/in.h5" --segments 6 --out "$folder/three" --quiet >three.log 2>&1
 code=$?

@@ -75,7 +75,7 @@ srun --mpi=list 2>&1 | grep -q pmix || { skipped "Slurm: srun has no pmix here";
 # Enough restarts for about 100 s on two ranks: Slurm looks at time limits only twice a minute.
 export PATH="$(dirname "$demarc"):$PATH"
 fit="--segments 20 --algorithm lloyd --tolerance 0 --threads 1"
-"$demarc" generate in.h5 --customers 200000 --features 16 --quiet || exit 1
+"$demarc" generate in.h5 --customers 200000 --features 16 --quiet >generate.log || exit 1
 begin=$(date +%s%N)
 srun --mpi=pmix --ntasks=2 demarc fit in.h5 $fit --restarts 2 --out probe --quiet >/dev/null 2>probe.err
 code=$?
@@ -101,7 +101,7 @@ same "the job ends well" COMPLETED "$(field JobState)"
 wait $!
 echo "  interrupted $(field Restarts) times, $(grep -c 'back into the queue' job.log) of them with a checkpoint"
 same "the same digest as without interruption" "$(digest_of run)" "$(digest_of plain)"
-grep -v '^demarc: stopped\|back into the queue\|CANCELLED\|DUE TO' job.log | grep '^demarc: \|error' | head -n 5
+grep '^demarc: ' job.log | grep -v '^demarc: stopped' | head -n 5 # anything unforeseen
 
 # A rank that dies takes its job with it.
 rm -rf run
