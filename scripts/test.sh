@@ -3,18 +3,23 @@
 #
 #   scripts/test.sh              release build, all tests
 #   scripts/test.sh --asan       the same with AddressSanitizer and UndefinedBehaviorSanitizer
+#   scripts/test.sh --cluster    not those, but a real Slurm and three hosts on this machine, as root (scripts/cluster)
 #   scripts/test.sh -L unit      anything else goes to ctest: -L LABEL, -R NAME, -E NAME, ...
 set -eu
 cd "$(dirname "$0")/.."
 export CC="${CC:-gcc}"
 
-preset=release
+preset=release cluster=no
 case ${1-} in
+    --cluster) cluster=yes; shift ;;
     --asan) preset=asan; shift ;;
-    -h | --help) sed -n '2,6s/^#[ ]\{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,7s/^#[ ]\{0,1\}//p' "$0"; exit 0 ;;
 esac
 
 scripts/install-deps.sh --tests
+if [ $cluster = yes ]; then
+    scripts/install-deps.sh --cluster || echo "demarc: warning: no Slurm could be installed: its part is skipped"
+fi
 
 echo "system   $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1, /p' /etc/os-release 2>/dev/null)$(uname -srm), $(nproc) cores"
 echo "cc       $($CC --version | head -n 1)"
@@ -27,6 +32,7 @@ print(sys.version.split()[0], "h5py", h5py.__version__, "numpy", numpy.__version
 
 cmake --preset $preset -DDEMARC_TESTS=ON -DDEMARC_BENCH=ON
 cmake --build --preset $preset
+[ $cluster = no ] || exec scripts/cluster/cluster.sh build/$preset/demarc "$@"
 
 # Two at a time; a test that starts several ranks says so by its PROCESSORS property and then runs alone.
 exec ctest --preset $preset --parallel 2 "$@"

@@ -8,7 +8,7 @@
  *  - Rows are global, 0-based, int64_t; ranges are half-open [begin, end).
  *  - Every function that takes a demarc_context is collective over the context's ranks unless it says "local":
  *    all ranks call it with the same options, and all ranks return the same status.
- *  - The library never prints to stdout, never exits and never aborts. Log and progress lines go to the context's
+ *  - The library never prints to stdout, never exits and never aborts (but see demarc_runtime.stall_timeout). Log and progress lines go to the context's
  *    log stream (rank 0, stderr by default).
  *  - After an error demarc_context_error() holds one line: what, where, what to do.
  *  - Strings in option structs are borrowed for the duration of the call.
@@ -72,6 +72,10 @@ typedef struct demarc_runtime {
     demarc_progress progress;
     const char *kernel; /**< kernel variant to force ("ref", "avx2", "avx512", "blas"), NULL or "auto" = best */
     FILE *log;          /**< NULL = stderr */
+    /** Seconds that a rank may wait inside one collective; 0 = for ever. Longer: it says so on stderr and ends the
+     *  process with exit code 5, the one case in which the library prints and exits, since the call cannot return.
+     *  Holds from demarc_context_create() to demarc_mpi_finalize(). Only on two ranks or more. */
+    double stall_timeout;
 } demarc_runtime;
 
 /** Local. Defaults: all zero, DEMARC_NORMAL, log to stderr. */

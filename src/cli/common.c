@@ -36,6 +36,10 @@ void cli_common_add(cli_common *c, cli_line *line)
                    "only speed "
                    "depends on it",
                    .word = kernel_words),
+        CLI_OPTION(COMMON, "stall-timeout", "SECONDS", CLI_REAL, &rt->stall_timeout,
+                   "end all ranks with an error when one has waited this long for the others in one call; more than a "
+                   "rank needs for a pass over its rows (default 0: wait for ever)",
+                   .max = 1e7),
         CLI_OPTION(COMMON, "json", NULL, CLI_FLAG, &c->json, "results as JSON"),
         CLI_OPTION(COMMON, "quiet", NULL, CLI_FLAG, &c->quiet, "no log, only results and errors"),
         CLI_OPTION(COMMON, "verbose", NULL, CLI_FLAG, &c->verbose, "a detailed log"),

@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "cli/command.h"
+#include "cli/fatal_signal.h"
 #include "cli/usage.h"
 #include "cli/values.h"
 
@@ -122,6 +123,7 @@ int main(int argc, char **argv)
     keep_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a silent death that leaves peers waiting */
     signal(SIGXFSZ, SIG_IGN); /* a file size limit shows as a failed write, with its error line */
+    cli_fatal_signal_install(demarc_mpi_rank());
     demarc_status st = demarc_mpi_init();
     bool report = demarc_mpi_rank() == 0;
     if (st == DEMARC_OK) {

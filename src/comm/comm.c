@@ -4,10 +4,20 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
+#include "comm/watchdog.h"
 
 #define MAX_MESSAGE (INT64_C(1) << 30) /* bytes */
+
+/* Every call that waits for other ranks is made through this. */
+#define WATCHED(what, call)                                                                                            \
+    do {                                                                                                               \
+        dm_watchdog_enter(what);                                                                                       \
+        call;                                                                                                          \
+        dm_watchdog_leave();                                                                                           \
+    } while (0)
 
 struct dm_comm {
     MPI_Comm mpi; /* MPI_COMM_NULL for the one-rank stand-in */
@@ -56,7 +66,8 @@ demarc_status dm_comm_start_mpi(void)
 
 void dm_comm_stop_mpi(void)
 {
-    if (mpi_running()) MPI_Finalize();
+    if (mpi_running()) WATCHED("MPI_Finalize", MPI_Finalize());
+    dm_watchdog_stop();
 }
 
 const char *dm_comm_library(void)
@@ -76,7 +87,7 @@ demarc_status dm_comm_create(dm_comm **out)
     c->mpi = MPI_COMM_NULL;
     c->size = 1;
     if (mpi_running()) {
-        MPI_Comm_dup(MPI_COMM_WORLD, &c->mpi);
+        WATCHED("MPI_Comm_dup", MPI_Comm_dup(MPI_COMM_WORLD, &c->mpi));
         MPI_Comm_rank(c->mpi, &c->rank);
         MPI_Comm_size(c->mpi, &c->size);
     }
@@ -87,7 +98,7 @@ demarc_status dm_comm_create(dm_comm **out)
 void dm_comm_destroy(dm_comm **comm)
 {
     if (*comm == NULL) return;
-    if ((*comm)->mpi != MPI_COMM_NULL && mpi_running()) MPI_Comm_free(&(*comm)->mpi);
+    if ((*comm)->mpi != MPI_COMM_NULL && mpi_running()) WATCHED("MPI_Comm_free", MPI_Comm_free(&(*comm)->mpi));
     free(*comm);
     *comm = NULL;
 }
@@ -101,7 +112,7 @@ int dm_comm_ranks_on_host(dm_comm *comm)
     if (comm->mpi == MPI_COMM_NULL) return 1;
     MPI_Comm host;
     int ranks = 1;
-    MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
+    WATCHED("MPI_Comm_split_type", MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host));
     MPI_Comm_size(host, &ranks);
     MPI_Comm_free(&host);
     return ranks;
@@ -121,10 +132,10 @@ int dm_comm_fair_threads(dm_comm *comm)
     if (sched_getaffinity(0, sizeof mine, &mine) != 0) return 1;
     if (comm->mpi == MPI_COMM_NULL) return CPU_COUNT(&mine) > 0 ? CPU_COUNT(&mine) : 1;
     MPI_Comm host;
-    MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
+    WATCHED("MPI_Comm_split_type", MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host));
     int users[CPU_SETSIZE];
     for (size_t i = 0; i < CPU_SETSIZE; i++) users[i] = CPU_ISSET(i, &mine) ? 1 : 0;
-    MPI_Allreduce(MPI_IN_PLACE, users, CPU_SETSIZE, MPI_INT, MPI_SUM, host);
+    WATCHED("an all-reduce", MPI_Allreduce(MPI_IN_PLACE, users, CPU_SETSIZE, MPI_INT, MPI_SUM, host));
     MPI_Comm_free(&host);
     double share = 0.0;
     for (size_t i = 0; i < CPU_SETSIZE; i++) {
@@ -133,25 +144,39 @@ int dm_comm_fair_threads(dm_comm *comm)
     return share >= 1.0 ? (int)(share + 1e-9) : 1;
 }
 
+/*
+ * This rank's error for all to adopt. What ails one machine (disk, memory, limits) is mended there, so such a line names
+ * the rank and its host, once: calls higher up agree again on the line that they have adopted.
+ */
+static void describe(const dm_comm *comm, demarc_status st, size_t size, char *line)
+{
+    const bool local = st == DEMARC_ERR_IO || st == DEMARC_ERR_MEMORY || st == DEMARC_ERR_SYSTEM;
+    char host[65] = "";
+    int used = snprintf(line, size, "%s", dm_error_line());
+    if (!local || comm->size == 1 || used < 0 || used >= (int)size || strstr(line, "(rank ") != NULL) return;
+    (void)gethostname(host, sizeof host - 1);
+    (void)snprintf(line + used, size - (size_t)used, " (rank %d on %s)", comm->rank, host);
+}
+
 demarc_status dm_comm_agree(dm_comm *comm, demarc_status st)
 {
     if (comm->mpi == MPI_COMM_NULL) return st;
     int first = st == DEMARC_OK ? comm->size : comm->rank;
-    MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, comm->mpi);
+    WATCHED("an all-reduce", MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, comm->mpi));
     if (first == comm->size) return DEMARC_OK;
     struct {
         int status;
         char line[1024];
     } message = {.status = (int)st};
-    snprintf(message.line, sizeof message.line, "%s", dm_error_line());
-    MPI_Bcast(&message, (int)sizeof message, MPI_BYTE, first, comm->mpi);
-    if (comm->rank != first) dm_error_set(message.line);
+    describe(comm, st, sizeof message.line, message.line);
+    WATCHED("a broadcast", MPI_Bcast(&message, (int)sizeof message, MPI_BYTE, first, comm->mpi));
+    dm_error_set(message.line);
     return (demarc_status)message.status;
 }
 
 void dm_comm_barrier(dm_comm *comm)
 {
-    if (comm->mpi != MPI_COMM_NULL) MPI_Barrier(comm->mpi);
+    if (comm->mpi != MPI_COMM_NULL) WATCHED("a barrier", MPI_Barrier(comm->mpi));
 }
 
 static int part(int64_t count, int64_t done, int64_t most) { return (int)(count - done < most ? count - done : most); }
@@ -167,7 +192,7 @@ void dm_comm_bcast(dm_comm *comm, void *bytes, int64_t count, int root)
     if (comm->mpi == MPI_COMM_NULL) return;
     for (int64_t done = 0; done < count; done += MAX_MESSAGE) {
         int n = part(count, done, MAX_MESSAGE);
-        MPI_Bcast((char *)bytes + done, n, MPI_BYTE, root, comm->mpi);
+        WATCHED("a broadcast", MPI_Bcast((char *)bytes + done, n, MPI_BYTE, root, comm->mpi));
         count_traffic(comm, n);
     }
 }
@@ -177,7 +202,7 @@ static void reduce(dm_comm *comm, void *v, int64_t count, MPI_Datatype type, MPI
     if (comm->mpi == MPI_COMM_NULL) return;
     for (int64_t done = 0; done < count; done += MAX_MESSAGE / 8) {
         int n = part(count, done, MAX_MESSAGE / 8);
-        MPI_Allreduce(MPI_IN_PLACE, (char *)v + 8 * done, n, type, op, comm->mpi);
+        WATCHED("an all-reduce", MPI_Allreduce(MPI_IN_PLACE, (char *)v + 8 * done, n, type, op, comm->mpi));
         count_traffic(comm, 8 * (int64_t)n);
     }
 }
@@ -251,7 +276,8 @@ demarc_status dm_comm_exchange(dm_comm *comm, const void *send, const int64_t *o
     DM_TRY_ALL(comm, dm_alloc(in, size, "lengths of exchanged parts"));
     DM_TRY_ALL(comm, dm_alloc(out, size, "lengths of exchanged parts"));
     for (int r = 0; r < size; r++) in[r] = out[r] = offset[r + 1] - offset[r];
-    if (comm->mpi != MPI_COMM_NULL) MPI_Alltoall(out, 1, MPI_INT64_T, in, 1, MPI_INT64_T, comm->mpi);
+    if (comm->mpi != MPI_COMM_NULL)
+        WATCHED("an all-to-all", MPI_Alltoall(out, 1, MPI_INT64_T, in, 1, MPI_INT64_T, comm->mpi));
     int64_t total = 0, parts = 0;
     for (int r = 0; r < size; r++) {
         total += in[r];
@@ -280,7 +306,7 @@ demarc_status dm_comm_exchange(dm_comm *comm, const void *send, const int64_t *o
             count_traffic(comm, n);
         }
     }
-    if (pending > 0) MPI_Waitall(pending, request, MPI_STATUSES_IGNORE);
+    if (pending > 0) WATCHED("an exchange", MPI_Waitall(pending, request, MPI_STATUSES_IGNORE));
     *received = joined;
     *received_bytes = total;
     joined = NULL;
@@ -296,7 +322,7 @@ void dm_comm_send(dm_comm *comm, const void *bytes, int64_t count, int to)
 {
     for (int64_t done = 0; done < count; done += MAX_MESSAGE) {
         int n = part(count, done, MAX_MESSAGE);
-        MPI_Send((const char *)bytes + done, n, MPI_BYTE, to, 2, comm->mpi);
+        WATCHED("a send", MPI_Send((const char *)bytes + done, n, MPI_BYTE, to, 2, comm->mpi));
         count_traffic(comm, n);
     }
 }
@@ -304,7 +330,8 @@ void dm_comm_send(dm_comm *comm, const void *bytes, int64_t count, int to)
 void dm_comm_recv(dm_comm *comm, void *bytes, int64_t count, int from)
 {
     for (int64_t done = 0; done < count; done += MAX_MESSAGE) {
-        MPI_Recv((char *)bytes + done, part(count, done, MAX_MESSAGE), MPI_BYTE, from, 2, comm->mpi, MPI_STATUS_IGNORE);
+        WATCHED("a receive", MPI_Recv((char *)bytes + done, part(count, done, MAX_MESSAGE), MPI_BYTE, from, 2,
+                                      comm->mpi, MPI_STATUS_IGNORE));
     }
 }
 
@@ -312,7 +339,7 @@ void dm_comm_gather_f64(dm_comm *comm, double v, double *all)
 {
     all[0] = v;
     if (comm->mpi == MPI_COMM_NULL) return;
-    MPI_Allgather(&v, 1, MPI_DOUBLE, all, 1, MPI_DOUBLE, comm->mpi);
+    WATCHED("an all-gather", MPI_Allgather(&v, 1, MPI_DOUBLE, all, 1, MPI_DOUBLE, comm->mpi));
     count_traffic(comm, 8);
 }
 

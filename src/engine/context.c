@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comm/watchdog.h"
 #include "engine/guard_rails.h"
 #include "linalg/distance.h"
 #include "store/hdf5_version.h"
@@ -69,6 +70,11 @@ demarc_status demarc_context_create(demarc_context **out, const demarc_runtime *
     DM_TRY(dm_comm_create(&ctx->comm));
     if (rt->threads < 0 || rt->threads > 4096) {
         st = dm_fail(DEMARC_ERR_USAGE, "%d threads: --threads: use 1 to 4096", rt->threads);
+    } else if (!(rt->stall_timeout >= 0.0)) {
+        st = dm_fail(DEMARC_ERR_USAGE, "%g seconds: --stall-timeout: use a positive number, or 0 for none",
+                     rt->stall_timeout);
+    } else {
+        st = dm_watchdog_start(dm_comm_size(ctx->comm) > 1 ? rt->stall_timeout : 0.0, dm_comm_rank(ctx->comm));
     }
     DM_TRY_ALL(ctx->comm, st);
     DM_TRY(choose_kernel(ctx));

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "comm/watchdog.h"
 #include "ingest/import_layout.h"
 #include "store/output.h"
 #include "store/writer.h"
@@ -154,7 +155,10 @@ demarc_status dm_csv_import(dm_comm *comm, dm_log *log, const demarc_import_opti
     if (strcmp(o->in, "-") != 0) DM_TRY(dm_output_spare_input(comm, o->out, o->in));
     DM_TRY(dm_output_begin(&out, comm, o->out, DM_OUTPUT_FILE,
                            o->force)); /* a bad output is refused before hours of work */
-    DM_TRY_ALL(comm, root ? read_csv(&rows, &layout, o, out.temp_path, log) : DEMARC_OK);
+    dm_watchdog_pause(); /* the others wait while rank 0 reads the whole input, at the pace of whoever writes it */
+    st = dm_comm_agree(comm, root ? read_csv(&rows, &layout, o, out.temp_path, log) : DEMARC_OK);
+    dm_watchdog_resume();
+    DM_TRY(st);
     dm_comm_bcast(comm, &layout.shape, sizeof layout.shape, 0);
     if (!o->dry_run) {
         DM_TRY(write_file(comm, io, out.temp_path, &layout, &rows, o));

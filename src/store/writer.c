@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "comm/watchdog.h"
 #include "store/hdf5_util.h"
 #include "store/output.h"
 #include "store/write_thread.h"
@@ -236,9 +237,11 @@ static demarc_status close_hdf5(dm_writer *w)
     demarc_status st = DEMARC_OK;
     close_row_datasets(w);
     if (w->file < 0) return DEMARC_OK;
+    if (w->parallel) dm_watchdog_enter("closing a file by MPI-IO");
     /* Through MPI-IO this also syncs, so that each rank hears of its own writes that the system has put off. */
     if (H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0) st = cannot_write(w, "flush");
     if (H5Fclose(w->file) < 0 && st == DEMARC_OK) st = cannot_write(w, "close");
+    dm_watchdog_leave();
     w->file = DM_HDF5_NONE;
     return st;
 }
@@ -246,7 +249,9 @@ static demarc_status close_hdf5(dm_writer *w)
 static void discard_hdf5(dm_writer *w)
 {
     close_row_datasets(w);
+    if (w->parallel) dm_watchdog_enter("closing a file by MPI-IO");
     if (w->file >= 0) (void)H5Fclose(w->file);
+    dm_watchdog_leave();
     w->file = DM_HDF5_NONE;
 }
 
@@ -665,7 +670,9 @@ static demarc_status open_parallel(dm_writer *w)
         local = dm_hdf5_fail(DEMARC_ERR_SYSTEM, "HDF5 refuses MPI-IO: %s: try --io funnel", w->path);
     }
     DM_TRY(agree(w, local));
+    dm_watchdog_enter("opening a file by MPI-IO");
     w->file = H5Fopen(w->path, H5F_ACC_RDWR, fapl);
+    dm_watchdog_leave();
     DM_TRY(agree(w, w->file < 0 ? cannot_write(w, "open by MPI-IO") : DEMARC_OK));
 cleanup:
     dm_hdf5_close(&fapl);
