@@ -143,6 +143,7 @@ cleanup:
 
 demarc_status demarc_boundary_plan(demarc_context *ctx, const demarc_plan_options *o, char **json)
 {
+    dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = check_options(o);
     plan_call c = {.ctx = ctx, .o = o};
     *json = NULL;

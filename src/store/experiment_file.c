@@ -130,7 +130,7 @@ demarc_status dm_experiment_write(dm_comm *comm, demarc_io io, dm_customers *cus
     demarc_status st = DEMARC_OK, local = DEMARC_OK;
     experiment_writer e = {.comm = comm, .customers = customers};
     DM_TRY(dm_id_layout_of(comm, customers, &e.layout));
-    local = dm_alloc(e.id_window, WINDOW * e.layout.bytes, "ids");
+    local = dm_alloc(e.id_window, smaller(WINDOW, count) * e.layout.bytes, "ids");
     if (local == DEMARC_OK) local = dm_alloc(e.propensity_window, WINDOW, "propensities");
     DM_TRY_ALL(comm, local);
     for (int64_t i = 0; i < WINDOW; i++) e.propensity_window[i] = facts->switch_share;

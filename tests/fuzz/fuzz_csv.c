@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *end = memchr(data, '\n', size < 16 ? size : 16);
     const size_t letters = end == NULL ? 0 : (size_t)(end - data), skip = end == NULL ? 0 : letters + 1;
     dm_log log = {0};
-    demarc_import_options o = {.out = "/tmp/demarc-fuzz-never-written.h5", .dry_run = true, .force = true, .delimiter = ','};
+    demarc_import_options o = {
+        .out = "/tmp/demarc-fuzz-never-written.h5", .dry_run = true, .force = true, .delimiter = ','};
     demarc_import_result r;
     for (size_t i = 0; i < letters; i++) {
         if (data[i] == 'i') o.id = "id";

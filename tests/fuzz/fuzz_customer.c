@@ -4,9 +4,9 @@
 #include "fuzz_support.h"
 #include "store/customer_file.h"
 
-#define ROWS 512            /* looked at */
-#define VALUES (1 << 20)    /* a wider table is described only */
-#define ID_ROWS 100000      /* most whose uniqueness is checked */
+#define ROWS 512         /* looked at */
+#define VALUES (1 << 20) /* a wider table is described only */
+#define ID_ROWS 100000   /* most whose uniqueness is checked */
 #define ID_BYTES (1 << 20)
 
 static void read_columns(dm_customers *c)
