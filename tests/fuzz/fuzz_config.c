@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char name[] = "fuzz", data_file[] = "c.h5", option[] = "--config", path[64];
+    char name[] = "fuzz", data_file[] = "c.h5", option[] = "--config", path[4096];
     strncpy(path, fuzz_file(data, size), sizeof path - 1);
     path[sizeof path - 1] = 0;
     char *argv[] = {name, data_file, option, path, NULL};
