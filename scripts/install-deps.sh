@@ -5,15 +5,17 @@
 #   scripts/install-deps.sh            to build and run
 #   scripts/install-deps.sh --tests    also to build and run the tests
 #   scripts/install-deps.sh --bench    also to run the benchmarks beside other programs
+#   scripts/install-deps.sh --fuzz     also to search for crashes with libFuzzer (tests/fuzz)
 set -eu
 
-usage() { echo "usage: scripts/install-deps.sh [--tests] [--bench]"; }
+usage() { echo "usage: scripts/install-deps.sh [--tests] [--bench] [--fuzz]"; }
 
-tests=no bench=no
+tests=no bench=no fuzz=no
 for argument in "$@"; do
     case $argument in
         --tests) tests=yes ;;
         --bench) bench=yes ;;
+        --fuzz) fuzz=yes ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac
@@ -37,6 +39,11 @@ fi
 if [ $bench = yes ]; then
     libraries="$libraries python3-numpy python3-h5py python3-sklearn python3-threadpoolctl python3-faiss time"
     imports="$imports numpy h5py sklearn threadpoolctl faiss"
+fi
+
+if [ $fuzz = yes ]; then
+    tools="$tools clang:clang"
+    libraries="$libraries libclang-rt-dev libomp-dev"
 fi
 
 has() { command -v "$1" >/dev/null 2>&1; }

@@ -284,6 +284,18 @@ class Sizes(Hostile):
                     f.create_dataset(name, shape=(huge, *more), dtype=kind, chunks=(4, *more), maxshape=(None, *more))
             self.refused(rf"pairs-{huge}\.h5", "boundary", "analyze", path, self.tmp / "r.h5")
 
+    def test_experiment_numbers(self):
+        """Strata and segments that an analysis would make room for."""
+        experiment_files.write_results(self.tmp / "r.h5", np.arange(200) * 7 - 50, {"spend": np.arange(200.0)})
+        for strata in (1 << 15, 1 << 24, 1 << 28, (1 << 31) - 1, 1 << 40):
+            path = self.tmp / f"strata-{strata}.h5"
+            experiment_files.write_experiment(path, n=200, distance_strata=np.int64(strata))
+            self.refused(rf"strata-{strata}\.h5", "boundary", "analyze", path, self.tmp / "r.h5")
+        for segment in (1000000, (1 << 31) - 1):
+            path = self.tmp / f"segment-{segment}.h5"
+            experiment_files.write_experiment(path, n=200, pairs=((0, segment),))
+            self.refused(rf"damaged experiment: .*segment-{segment}\.h5, /boundaries", "boundary", "analyze", path, self.tmp / "r.h5")
+
     def test_good_files_pass(self):
         """Unlimited, packed as tightly as deflate can, larger chunks than rows, and no rows in an optional table."""
         zeros = self.x.copy()
