@@ -199,14 +199,15 @@ static bool chunks_fit(hid_t plist, int rank, const hsize_t *size, double width,
            (count == 0.0 || chunk_bytes <= most);
 }
 
-/* In one piece: as many bytes as the shape needs, which HDF5 1.10 takes for granted when it reads; or none yet. */
-static bool piece_fits(hid_t set, hid_t type, double bytes, double file)
+/* In one piece: as many bytes as the shape needs, which HDF5 1.10 takes for granted when it reads; or none yet, if they
+   do not lie in the header. */
+static bool piece_fits(hid_t set, hid_t type, bool contiguous, double bytes, double file)
 {
     const hsize_t stored = H5Dget_storage_size(set);
     const H5T_class_t class = H5Tget_class(type); /* others are larger or smaller in memory than in the file */
     const bool plain = class == H5T_INTEGER || class == H5T_FLOAT || class == H5T_ENUM ||
                        (class == H5T_STRING && H5Tis_variable_str(type) == 0);
-    return bytes <= file && (stored == 0 || !plain || (double)stored == bytes);
+    return bytes <= file && ((contiguous && stored == 0) || !plain || (double)stored == bytes);
 }
 
 static demarc_status check_size(hid_t set, hid_t plist, const char *path, const char *object)
@@ -225,9 +226,9 @@ static demarc_status check_size(hid_t set, hid_t plist, const char *path, const 
         st = dm_hdf5_fail(DEMARC_ERR_DATA, "cannot be read: %s, %s: the file is damaged, write it again", path, object);
     } else if (elsewhere) {
         st = layout == H5D_VIRTUAL ? check_virtual(plist, path, object) : check_raw(plist, path, object, bytes);
-    } else if (layout == H5D_CHUNKED
-                   ? !chunks_fit(plist, rank, size, width, bytes, file)
-                   : H5Sget_simple_extent_type(space) != H5S_NULL && !piece_fits(set, type, bytes, file)) {
+    } else if (layout == H5D_CHUNKED ? !chunks_fit(plist, rank, size, width, bytes, file)
+                                     : H5Sget_simple_extent_type(space) != H5S_NULL &&
+                                           !piece_fits(set, type, layout == H5D_CONTIGUOUS, bytes, file)) {
         st = dm_fail(
             DEMARC_ERR_DATA,
             "impossible size: %s, %s claims %s of values in a file of %.0f bytes: the file is damaged or was not "

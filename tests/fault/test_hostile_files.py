@@ -217,6 +217,20 @@ class Sizes(Hostile):
             path = self.patched(f"stored-{size}.h5", lambda f: f.__setitem__("features", self.x), (self.x.nbytes,), (size,))
             self.refused(rf"stored-{size}\.h5", "fit", path, "--segments", 2, "--out", self.tmp / "o")
 
+    def test_values_in_the_header(self):
+        """The same of values that lie in the dataset's header."""
+        path = self.tmp / "header.h5"
+        with h5py.File(path, "w") as f:
+            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plist.set_layout(h5py.h5d.COMPACT)
+            f.create_dataset("features", data=self.x, dcpl=plist)
+        data = path.read_bytes()
+        mark = struct.pack("<BBH", 3, 0, self.x.nbytes) + self.x.tobytes()[:8]
+        self.assertEqual(data.count(mark), 1)
+        for size in (0, 1, self.x.nbytes - 1):
+            path.write_bytes(data.replace(mark, struct.pack("<BBH", 3, 0, size) + mark[4:]))
+            self.refused(r"header\.h5", "info", path)
+
     def test_columns_that_are_not_there(self):
         path = self.patched("wide.h5", lambda f: f.__setitem__("features", self.x), (ROWS, 3), (ROWS, 1 << 40))
         self.refused(r"(impossible size|cannot be opened).*wide\.h5", "info", path)
