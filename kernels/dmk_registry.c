@@ -1,6 +1,9 @@
 #include "dmk.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 extern const dmk_table dmk_table_ref;
 #if defined(__x86_64__)
@@ -13,6 +16,15 @@ static const dmk_table *const variant[] = {&dmk_table_ref};
 int dmk_variant_count(void) { return (int)(sizeof variant / sizeof *variant); }
 const dmk_table *dmk_variant(int i) { return variant[i]; }
 
+#if defined(__x86_64__)
+/* Conversion of halves; clang before 16 does not know its name in __builtin_cpu_supports(). */
+static bool has_f16c(void)
+{
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
 bool dmk_variant_supported(int i)
 {
 #if defined(__x86_64__)
@@ -23,7 +35,7 @@ bool dmk_variant_supported(int i)
                __builtin_cpu_supports("avx512cd");
     }
     if (variant[i] == &dmk_table_avx2) {
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     }
 #endif
     return variant[i] == &dmk_table_ref;

@@ -6,16 +6,18 @@
 #   scripts/install-deps.sh --tests    also to build and run the tests
 #   scripts/install-deps.sh --bench    also to run the benchmarks beside other programs
 #   scripts/install-deps.sh --cluster  also a Slurm and the tools of scripts/cluster
+#   scripts/install-deps.sh --fuzz     also to search for crashes with libFuzzer (tests/fuzz)
 set -eu
 
-usage() { echo "usage: scripts/install-deps.sh [--tests] [--bench] [--cluster]"; }
+usage() { echo "usage: scripts/install-deps.sh [--tests] [--bench] [--cluster] [--fuzz]"; }
 
-tests=no bench=no cluster=no
+tests=no bench=no cluster=no fuzz=no
 for argument in "$@"; do
     case $argument in
         --tests) tests=yes ;;
         --bench) bench=yes ;;
         --cluster) cluster=yes ;;
+        --fuzz) fuzz=yes ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac
@@ -42,6 +44,11 @@ if [ $bench = yes ]; then
 fi
 if [ $cluster = yes ]; then
     tools="$tools slurmctld:slurm-wlm slurmd:slurm-wlm sbatch:slurm-wlm munged:munge ip:iproute2 unshare:util-linux"
+fi
+
+if [ $fuzz = yes ]; then
+    tools="$tools clang:clang"
+    libraries="$libraries libclang-rt-dev libomp-dev"
 fi
 
 has() { command -v "$1" >/dev/null 2>&1; }

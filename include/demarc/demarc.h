@@ -70,6 +70,7 @@ typedef struct demarc_runtime {
     demarc_io io;         /**< parallel results: every rank writes (mpio) or rank 0 writes (funnel) */
     demarc_verbosity verbosity;
     demarc_progress progress;
+    bool allow_external; /**< follow an input's links to other files, values in other files and filter plugins */
     const char *kernel; /**< kernel variant to force ("ref", "avx2", "avx512", "blas"), NULL or "auto" = best */
     FILE *log;          /**< NULL = stderr */
     /** Seconds that a rank may wait inside one collective; 0 = for ever. Longer: it says so on stderr and ends the

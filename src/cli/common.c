@@ -40,6 +40,9 @@ void cli_common_add(cli_common *c, cli_line *line)
                    "end all ranks with an error when one has waited this long for the others in one call; more than a "
                    "rank needs for a pass over its rows (default 0: wait for ever)",
                    .max = 1e7),
+        CLI_OPTION(COMMON, "allow-external", NULL, CLI_FLAG, &rt->allow_external,
+                   "follow an input's links to other files, values in other files and HDF5 filter plugins, which are "
+                   "refused otherwise"),
         CLI_OPTION(COMMON, "json", NULL, CLI_FLAG, &c->json, "results as JSON"),
         CLI_OPTION(COMMON, "quiet", NULL, CLI_FLAG, &c->quiet, "no log, only results and errors"),
         CLI_OPTION(COMMON, "verbose", NULL, CLI_FLAG, &c->verbose, "a detailed log"),

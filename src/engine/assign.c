@@ -19,6 +19,7 @@ void demarc_assign_result_clear(demarc_assign_result *r)
 
 demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o, demarc_assign_result *r)
 {
+    dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
     dm_frozen_model l = {0};
     dm_output output = {0};
@@ -134,6 +135,7 @@ static demarc_status check_diagnostics(demarc_context *ctx, const char *path, do
 
 demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o, demarc_verify_result *r)
 {
+    dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
     dm_frozen_model l = {0};
     dm_assignments *stored = NULL;

@@ -160,6 +160,7 @@ static demarc_status apply(demarc_context *ctx, const demarc_analyze_options *o,
 
 demarc_status demarc_boundary_analyze(demarc_context *ctx, const demarc_analyze_options *o, char **json)
 {
+    dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
     dm_experiment *experiment = NULL;
     dm_customers *results = NULL;

@@ -1,10 +1,10 @@
 /* demarc_boundary_plan: a randomised experiment around the boundaries of a saved model. */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "boundary/facet_list.h"
 #include "boundary/plan_power.h"
 #include "engine/frozen_model.h"
 #include "engine/text_file.h"
@@ -49,57 +49,6 @@ static demarc_status check_options(const demarc_plan_options *o)
     if (o->min_cell < 0)
         return dm_fail(DEMARC_ERR_USAGE, "%lld customers: --min-cell: use 0 or more", (long long)o->min_cell);
     return DEMARC_OK;
-}
-
-/* ------------------------------------------------------------------------------------------------ boundaries asked for */
-
-static bool parse_pair(const char *text, int64_t pair[2])
-{
-    for (int s = 0; s < 2; s++) {
-        char *end = NULL;
-        if (*text < '0' || *text > '9') return false;
-        errno = 0;
-        pair[s] = strtoll(text, &end, 10);
-        if (errno != 0 || *end != (s == 0 ? '-' : 0)) return false;
-        text = end + 1;
-    }
-    return true;
-}
-
-/* "0-2,1-3" to pairs, the lower segment first. @param[out] pair  dm_alloc'd [count, 2] */
-static demarc_status parse_boundaries(const char *list, int32_t k, int32_t **pair, int32_t *count)
-{
-    demarc_status st = DEMARC_OK;
-    dm_strings names = {0};
-    DM_TRY(dm_strings_split(&names, list, "--boundaries"));
-    DM_TRY(dm_alloc(*pair, 2 * (int64_t)names.count, "boundaries"));
-    for (int32_t i = 0; i < names.count; i++) {
-        int64_t v[2];
-        if (!parse_pair(names.item[i], v)) {
-            DM_TRY(dm_fail(DEMARC_ERR_USAGE, "not a boundary: --boundaries, '%s': write two segments, A-B",
-                           names.item[i]));
-        }
-        if (v[0] >= k || v[1] >= k) {
-            DM_TRY(dm_fail(DEMARC_ERR_USAGE, "unknown boundary: --boundaries, %s: segments are 0 to %d", names.item[i],
-                           (int)k - 1));
-        }
-        if (v[0] == v[1]) {
-            DM_TRY(dm_fail(DEMARC_ERR_USAGE, "not a boundary: --boundaries, %s: name two different segments",
-                           names.item[i]));
-        }
-        (*pair)[2 * i] = (int32_t)(v[0] < v[1] ? v[0] : v[1]);
-        (*pair)[2 * i + 1] = (int32_t)(v[0] < v[1] ? v[1] : v[0]);
-        for (int32_t j = 0; j < i; j++) {
-            if ((*pair)[2 * j] == (*pair)[2 * i] && (*pair)[2 * j + 1] == (*pair)[2 * i + 1]) {
-                DM_TRY(
-                    dm_fail(DEMARC_ERR_USAGE, "boundary named twice: --boundaries, %s: name it once", names.item[i]));
-            }
-        }
-    }
-    *count = names.count;
-cleanup:
-    dm_strings_clear(&names);
-    return st;
 }
 
 /* ------------------------------------------------------------------------------------------------ outcome, salt */
@@ -159,7 +108,7 @@ static demarc_status design(plan_call *c)
                                .alpha = o->alpha,
                                .power = o->power};
     if (o->boundaries != NULL) {
-        DM_TRY_ALL(c->ctx->comm, parse_boundaries(o->boundaries, c->model.model.k, &c->pair, &request.pairs));
+        DM_TRY_ALL(c->ctx->comm, dm_facet_list_parse(o->boundaries, c->model.model.k, &c->pair, &request.pairs));
     }
     request.pair = c->pair;
     DM_TRY_ALL(c->ctx->comm, find_outcome(o, c->model.customers, &request.outcome, &outcome));
@@ -195,6 +144,7 @@ cleanup:
 
 demarc_status demarc_boundary_plan(demarc_context *ctx, const demarc_plan_options *o, char **json)
 {
+    dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = check_options(o);
     plan_call c = {.ctx = ctx, .o = o};
     *json = NULL;

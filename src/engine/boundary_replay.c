@@ -74,6 +74,7 @@ cleanup:
 
 demarc_status demarc_boundary_replay(demarc_context *ctx, const demarc_replay_options *o, char **json)
 {
+    dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = check_options(o);
     dm_frozen_model m = {0};
     dm_output output = {0};

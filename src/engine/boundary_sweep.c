@@ -168,6 +168,7 @@ cleanup:
 
 demarc_status demarc_boundary_sweep(demarc_context *ctx, const demarc_sweep_options *o, char **json)
 {
+    dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
     sweep_call c = {.ctx = ctx, .o = o};
     *json = NULL;

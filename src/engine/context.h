@@ -6,6 +6,7 @@
 #include "comm/comm.h"
 #include "dmk.h"
 #include "rows/rows.h"
+#include "store/external.h"
 
 struct demarc_context {
     dm_comm *comm;

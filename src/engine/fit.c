@@ -366,6 +366,7 @@ static demarc_status make_manifest(fit_run *run, const dm_phase_record *phase, i
                            .streamed = dm_rows_streamed(run->rows),
                            .store = dm_rows_store(run->rows),
                            .memory_limit = ctx->runtime.memory_limit,
+                           .allow_external = ctx->runtime.allow_external,
                            .started_utc = run->started_utc,
                            .finished_utc = finished,
                            .seconds = dm_clock() - run->start,
@@ -467,6 +468,7 @@ static void fit_run_clear(fit_run *run)
 
 demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demarc_fit_result *result)
 {
+    dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
     fit_run run = {.ctx = ctx, .o = o, .start = dm_clock()};
     char *diagnostics = NULL;

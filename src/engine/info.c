@@ -317,6 +317,7 @@ static demarc_status describe_offsets(demarc_context *ctx, const char *path, int
 
 demarc_status demarc_info(demarc_context *ctx, const demarc_info_options *o, char **json)
 {
+    dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
     dm_file_kind kind = DM_KIND_CUSTOMERS;
     int64_t bytes = 0;

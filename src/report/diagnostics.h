@@ -82,6 +82,7 @@ typedef struct dm_manifest {
     const char *io; /* "mpio", "funnel" */
     bool streamed;
     demarc_store store; /* of a shard that is held */
+    bool allow_external;
     int64_t memory_limit;
     const char *started_utc, *finished_utc;
     double seconds;

@@ -85,6 +85,7 @@ static json_t *input(const dm_manifest *m)
     int bad = put_path(o, "path", m->input_path);
     bad |= put_integer(o, "bytes", m->input_bytes);
     bad |= put_text(o, "digest", m->input_digest);
+    bad |= put(o, "allow_external", json_boolean(m->allow_external));
     return dm_json_finish(o, bad);
 }
 

@@ -214,7 +214,7 @@ demarc_status dm_assignments_compare_ids(dm_assignments *a, dm_customers *custom
         *first = begin;
         return DEMARC_OK;
     }
-    if (text) DM_TRY(dm_alloc(stored, ID_ROWS * a->id.bytes, "ids"));
+    if (text) DM_TRY(dm_alloc(stored, (count < ID_ROWS ? count : ID_ROWS) * a->id.bytes, "ids"));
     for (int64_t at = 0; at < count && *first < 0; at += ID_ROWS) {
         const int64_t n = count - at < ID_ROWS ? count - at : ID_ROWS, row = begin + at;
         dm_ids ids = {0};

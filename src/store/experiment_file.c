@@ -12,6 +12,9 @@
 #define REMEDY "give the experiment.h5 of a plan"
 #define FORMAT_VERSION 1
 #define WINDOW 65536 /* rows converted together */
+/* What an analysis makes room for by the file's word alone. */
+#define MOST_SEGMENTS 1000000
+#define STRATA_FREE 65536 /* strata that any experiment may have; more only if there are as many customers */
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -130,7 +133,7 @@ demarc_status dm_experiment_write(dm_comm *comm, demarc_io io, dm_customers *cus
     demarc_status st = DEMARC_OK, local = DEMARC_OK;
     experiment_writer e = {.comm = comm, .customers = customers};
     DM_TRY(dm_id_layout_of(comm, customers, &e.layout));
-    local = dm_alloc(e.id_window, WINDOW * e.layout.bytes, "ids");
+    local = dm_alloc(e.id_window, smaller(WINDOW, count) * e.layout.bytes, "ids");
     if (local == DEMARC_OK) local = dm_alloc(e.propensity_window, WINDOW, "propensities");
     DM_TRY_ALL(comm, local);
     for (int64_t i = 0; i < WINDOW; i++) e.propensity_window[i] = facts->switch_share;
@@ -257,6 +260,8 @@ static demarc_status read_boundaries(dm_experiment *e)
     dm_column_close(&pairs);
     DM_TRY(open_numbers(e, &pairs, "/boundaries", false, count, 2));
     if (count < 1 || count > INT32_MAX / 2 / f->distance_strata) DM_TRY(damaged(e, "/boundaries"));
+    const int64_t strata = 2 * count * f->distance_strata;
+    if (strata > STRATA_FREE && strata > f->customers) DM_TRY(damaged(e, "attribute distance_strata"));
     DM_TRY(open_numbers(e, &gap, "/gap", true, count, 1));
     DM_TRY(open_numbers(e, &band, "/band", true, count, 1));
     DM_TRY(dm_alloc(pair, 2 * count, "boundaries"));
@@ -267,7 +272,7 @@ static demarc_status read_boundaries(dm_experiment *e)
     DM_TRY(dm_column_read(&gap, 0, count, DM_TARGET_F64, f->gap));
     DM_TRY(dm_column_read(&band, 0, count, DM_TARGET_F64, f->band));
     for (int64_t b = 0; b < count; b++) {
-        if (pair[2 * b] < 0 || pair[2 * b] >= pair[2 * b + 1] || pair[2 * b + 1] > INT32_MAX) {
+        if (pair[2 * b] < 0 || pair[2 * b] >= pair[2 * b + 1] || pair[2 * b + 1] >= MOST_SEGMENTS) {
             DM_TRY(damaged(e, "/boundaries"));
         }
         if (!(f->gap[b] > 0.0) || !isfinite(f->gap[b])) DM_TRY(damaged(e, "/gap"));

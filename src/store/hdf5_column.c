@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "store/hdf5_read.h"
+#include "store/hdf5_trust.h"
 
 #define SLAB_BYTES (INT64_C(32) << 20)
 #define MIN_CACHE_BYTES (INT64_C(1) << 20)
@@ -263,11 +264,12 @@ static demarc_status note_filters(dm_column *c, hid_t plist)
         const char *name = filter_name(id, clean);
         if (H5Zfilter_avail(id) <= 0 ||
             (H5Zget_filter_info(id, &config) >= 0 && (config & H5Z_FILTER_CONFIG_DECODE_ENABLED) == 0)) {
-            return dm_fail(
-                DEMARC_ERR_DATA,
-                "filter not available: %s, %s is stored with filter %d (%s): install its HDF5 plugin or rewrite "
-                "the file with h5repack -f GZIP=4",
-                c->file, c->path, (int)id, name);
+            return dm_fail(DEMARC_ERR_DATA,
+                           "filter not available: %s, %s is stored with filter %d (%s): rewrite the file with h5repack "
+                           "-f GZIP=4, or %s",
+                           c->file, c->path, (int)id, name,
+                           dm_external_allowed() ? "install its HDF5 plugin"
+                                                 : "install its HDF5 plugin and give --allow-external");
         }
         append(c->storage_text, sizeof c->storage_text, ", ");
         append(c->storage_text, sizeof c->storage_text, name);
@@ -356,13 +358,11 @@ static demarc_status note_storage(dm_column *c, hid_t file, hid_t access)
     }
     c->written = allocated != H5D_SPACE_STATUS_NOT_ALLOCATED;
     H5D_layout_t layout = H5Pget_layout(plist);
+    DM_TRY(dm_hdf5_check_storage(c->set, c->file, c->path));
     if (layout == H5D_VIRTUAL || H5Pget_external_count(plist) > 0) {
-        /* A missing source reads as zeros there, so data could go missing in silence. */
-        st = dm_fail(DEMARC_ERR_DATA, "values lie in other files: %s, %s is %s: copy it into one dataset", c->file,
-                     c->path, layout == H5D_VIRTUAL ? "virtual" : "external");
-        goto cleanup;
-    }
-    if (layout == H5D_CHUNKED) {
+        c->written = true; /* its sources are there */
+        snprintf(c->storage_text, sizeof c->storage_text, layout == H5D_VIRTUAL ? "virtual" : "external");
+    } else if (layout == H5D_CHUNKED) {
         DM_TRY(note_chunks(c, plist, access));
     } else {
         snprintf(c->storage_text, sizeof c->storage_text, layout == H5D_COMPACT ? "compact" : "contiguous");
@@ -377,8 +377,8 @@ cleanup:
 
 static demarc_status open_set(dm_column *c, hid_t file)
 {
-    c->set = H5Oopen(file, c->path, H5P_DEFAULT);
-    if (c->set < 0) return fail_set(c);
+    const demarc_status st = dm_hdf5_object_open(&c->set, file, c->file, c->path);
+    if (st != DEMARC_OK) return st;
     if (H5Iget_type(c->set) != H5I_DATASET) {
         return dm_fail(DEMARC_ERR_DATA, "not a dataset: %s, %s is a %s: name a dataset", c->file, c->path,
                        H5Iget_type(c->set) == H5I_GROUP ? "group" : "named type");
@@ -414,6 +414,7 @@ demarc_status dm_column_open(dm_column *c, hid_t file, const char *file_name, co
     if (c->chunk_rows > 0 && c->slab_rows >= c->chunk_rows) c->slab_rows -= c->slab_rows % c->chunk_rows;
     if (c->chunk_rows > 0) { /* the chunk cache can only be chosen when the dataset is opened */
         dm_hdf5_close(&c->set);
+        DM_TRY(dm_hdf5_guard_links(access));
         c->set = H5Dopen2(file, path, access);
         if (c->set < 0) st = fail_set(c);
     }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "store/hdf5_trust.h"
 
 /* ------------------------------------------------------------------------------------------------ open */
 
@@ -69,6 +70,7 @@ demarc_status dm_hdf5_open_read(hid_t *file, const char *path, const char *remed
     DM_TRY(dm_hdf5_start());
     DM_TRY(check_regular(path, remedy));
     DM_TRY(dm_hdf5_file_access(&access, false));
+    dm_hdf5_trust_filters();
     *file = H5Fopen(path, H5F_ACC_RDONLY, access);
     if (*file < 0) {
         st = fail_open(path, remedy);
@@ -83,6 +85,8 @@ cleanup:
 
 static demarc_status fail_lookup(const char *path, const char *object)
 {
+    const demarc_status st = dm_hdf5_refused(path, object);
+    if (st != DEMARC_OK) return st;
     char reason[256];
     bool known = dm_hdf5_reason(reason, sizeof reason);
     return dm_fail(dm_hdf5_blame(),
@@ -91,7 +95,7 @@ static demarc_status fail_lookup(const char *path, const char *object)
 }
 
 /* HDF5 can only ask whether the last part of a path exists, so walk from the root. */
-static htri_t walk_links(hid_t file, char *object)
+static htri_t walk_links(hid_t file, char *object, hid_t access)
 {
     for (char *p = object; *p != 0;) {
         p += strspn(p, "/");
@@ -99,7 +103,7 @@ static htri_t walk_links(hid_t file, char *object)
         char after = *p;
         *p = 0;
         bool root = object[strspn(object, "/")] == 0;
-        htri_t there = root ? 1 : H5Lexists(file, object, H5P_DEFAULT);
+        htri_t there = root ? 1 : H5Lexists(file, object, access);
         *p = after;
         if (there <= 0) return there;
         p += strspn(p, "/");
@@ -109,19 +113,28 @@ static htri_t walk_links(hid_t file, char *object)
 
 demarc_status dm_hdf5_exists(hid_t file, const char *path, const char *object, bool *exists)
 {
+    demarc_status st = DEMARC_OK;
+    hid_t access = DM_HDF5_NONE;
     *exists = false;
     char *copy = strdup(object);
     if (copy == NULL) return dm_fail(DEMARC_ERR_MEMORY, "out of memory: a name: free some memory");
-    htri_t there = walk_links(file, copy);
+    access = H5Pcreate(H5P_LINK_ACCESS);
+    if (access < 0) DM_TRY(dm_hdf5_fail(DEMARC_ERR_SYSTEM, "HDF5 refuses link properties: %s: check HDF5", path));
+    DM_TRY(dm_hdf5_guard_links(access));
+    htri_t there = walk_links(file, copy, access);
+    if (there < 0) DM_TRY(fail_lookup(path, object));
+    if (there == 0) goto cleanup;
+    there = H5Oexists_by_name(file, object, access);
+    DM_TRY(dm_hdf5_refused(path, object));
+    if (there < 0) DM_TRY(fail_lookup(path, object));
+    if (there == 0) {
+        st = dm_fail(DEMARC_ERR_DATA, "a link that leads nowhere: %s, %s: repair or remove it", path, object);
+    }
+    *exists = there > 0;
+cleanup:
+    dm_hdf5_close(&access);
     free(copy);
-    if (there < 0) return fail_lookup(path, object);
-    if (there == 0) return DEMARC_OK;
-    there = H5Oexists_by_name(file, object, H5P_DEFAULT);
-    if (there < 0) return fail_lookup(path, object);
-    if (there == 0)
-        return dm_fail(DEMARC_ERR_DATA, "a link that leads nowhere: %s, %s: repair or remove it", path, object);
-    *exists = true;
-    return DEMARC_OK;
+    return st;
 }
 
 /* ------------------------------------------------------------------------------------------------ strings */
@@ -249,12 +262,15 @@ demarc_status dm_hdf5_dataset_texts(hid_t file, const char *path, const char *ob
     text_source s = {DM_HDF5_NONE, DM_HDF5_NONE, where};
     hid_t stored = DM_HDF5_NONE, space = DM_HDF5_NONE;
     dm_strings_clear(out);
-    if ((s.dataset = H5Dopen2(file, object, H5P_DEFAULT)) < 0 || (stored = H5Dget_type(s.dataset)) < 0 ||
-        (space = H5Dget_space(s.dataset)) < 0) {
+    DM_TRY(dm_hdf5_object_open(&s.dataset, file, path, object));
+    if (H5Iget_type(s.dataset) != H5I_DATASET) {
+        st = dm_fail(DEMARC_ERR_DATA, "not a dataset: %s: write the file again", where);
+    } else if ((stored = H5Dget_type(s.dataset)) < 0 || (space = H5Dget_space(s.dataset)) < 0) {
         st = fail_read(&s);
-    } else {
+    } else if ((st = dm_hdf5_check_storage(s.dataset, path, object)) == DEMARC_OK) {
         st = read_texts(&s, stored, space, out);
     }
+cleanup:
     if (st != DEMARC_OK) dm_strings_clear(out);
     dm_hdf5_close(&space);
     dm_hdf5_close(&stored);

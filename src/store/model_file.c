@@ -8,8 +8,10 @@
 #include "base/memory.h"
 #include "store/hdf5_column.h"
 #include "store/hdf5_read.h"
+#include "store/hdf5_trust.h"
 
 #define FORMAT_VERSION 1
+#define MOST_CUSTOMERS 0x1p53
 #define REMEDY "give the model.h5 of a results directory"
 
 demarc_status dm_transform_create(dm_transform *t, int32_t d)
@@ -205,8 +207,8 @@ static demarc_status read_transform(hid_t file, dm_model *m, const char *path)
     dm_transform *t = &m->transform;
     double *flags = NULL;
     char word[32] = "";
-    hid_t group = H5Gopen2(file, "/transform", H5P_DEFAULT);
-    if (group < 0) return dm_hdf5_fail(DEMARC_ERR_DATA, "not a model: %s has no /transform: " REMEDY, path);
+    hid_t group = DM_HDF5_NONE;
+    DM_TRY(dm_hdf5_object_open(&group, file, path, "/transform"));
     DM_TRY(dm_alloc(flags, m->d, "model"));
     DM_TRY(read_numbers(file, path, "/transform/log1p", m->d, 1, flags));
     for (int32_t f = 0; f < m->d; f++) t->log1p[f] = flags[f] != 0.0;
@@ -294,8 +296,7 @@ static demarc_status read_local(dm_model *m, const char *path, demarc_status con
         DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged model: %s has %d features and %d names: " REMEDY, path, (int)m->d,
                        (int)feature.count));
     }
-    names = H5Dopen2(file, "/feature_names", H5P_DEFAULT);
-    if (names < 0) DM_TRY(dm_hdf5_fail(DEMARC_ERR_DATA, "damaged model: %s /feature_names: " REMEDY, path));
+    DM_TRY(dm_hdf5_object_open(&names, file, path, "/feature_names"));
     DM_TRY(dm_hdf5_attribute_i64(names, path, "/feature_names", "from_input", 1, &named));
     m->feature = feature;
     feature = (dm_strings){0};
@@ -307,7 +308,13 @@ static demarc_status read_local(dm_model *m, const char *path, demarc_status con
     DM_TRY(dm_alloc(size, m->k, "model"));
     DM_TRY(read_numbers(file, path, "/size", m->k, 1, size));
     DM_TRY(finite_numbers(size, m->k, true, path, "/size"));
-    for (int32_t j = 0; j < m->k; j++) m->size[j] = (int64_t)size[j];
+    for (int32_t j = 0; j < m->k; j++) {
+        if (size[j] > MOST_CUSTOMERS) {
+            DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged model: %s /size of segment %d is %g: " REMEDY, path, (int)j,
+                           size[j]));
+        }
+        m->size[j] = (int64_t)size[j];
+    }
     DM_TRY(dm_hdf5_attribute_f64(file, path, "/", "objective", 1, &m->objective));
     DM_TRY(dm_hdf5_attribute_u64(file, path, "/", "seed", &m->seed));
     DM_TRY(dm_hdf5_attribute_i64(file, path, "/", "iterations", 1, &iterations));

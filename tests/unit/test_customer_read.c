@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "store/customer_file.h"
+#include "store/external.h"
 
 #define ROWS 5000
 #define COLUMNS 3
@@ -93,6 +94,7 @@ static void same_as_hdf5(void **state)
     static const int64_t begin[] = {0, 0, 1, 4999, 4096, 17}, end[] = {ROWS, 1, 2, ROWS, ROWS, 17};
     need_files();
     for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        dm_external_allow(strcmp(name[i], "link.h5") == 0);
         dm_customers *c = open_file(state, name[i]);
         assert_int_equal(dm_customers_features_are_direct(c), strncmp(name[i], "direct", 6) == 0);
         const dm_schema *schema = dm_customers_schema(c);
