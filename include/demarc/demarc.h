@@ -71,8 +71,8 @@ typedef struct demarc_runtime {
     demarc_verbosity verbosity;
     demarc_progress progress;
     bool allow_external; /**< follow an input's links to other files, values in other files and filter plugins */
-    const char *kernel; /**< kernel variant to force ("ref", "avx2", "avx512", "blas"), NULL or "auto" = best */
-    FILE *log;          /**< NULL = stderr */
+    const char *kernel;  /**< kernel variant to force ("ref", "avx2", "avx512", "blas"), NULL or "auto" = best */
+    FILE *log;           /**< NULL = stderr */
     /** Seconds that a rank may wait inside one collective; 0 = for ever. Longer: it says so on stderr and ends the
      *  process with exit code 5, the one case in which the library prints and exits, since the call cannot return.
      *  Holds from demarc_context_create() to demarc_mpi_finalize(). Only on two ranks or more. */
