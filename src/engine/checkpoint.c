@@ -23,18 +23,19 @@ void dm_checkpoint_end(dm_checkpoint *c)
     *c = (dm_checkpoint){0};
 }
 
-/* Rank 0 packs nothing but knows; the others get its line by the agreement. */
+/* Rank 0 knows the folder; the others get its line by the agreement. */
 static demarc_status stopped(const dm_checkpoint *c, int signal_number)
 {
     char name[32];
     demarc_status st = DEMARC_STOPPED;
     if (dm_comm_rank(c->comm) == 0) {
         const char *by = signal_number == STOP_AFTER ? "DEMARC_STOP_AFTER" : dm_stop_name(name, signal_number);
-        const char *folder = c->folder == NULL ? "no output" : dm_checkpoint_path(c->folder);
-        st = dm_fail(DEMARC_STOPPED,
-                     c->ready ? "stopped by %s, checkpoint saved: %s: run again with --resume"
-                              : "stopped by %s, nothing new to save: %s: run again with --resume",
-                     by, folder);
+        if (c->folder == NULL || (!c->ready && !dm_checkpoint_present(c->folder))) {
+            st = dm_fail(DEMARC_STOPPED, "stopped by %s: there was nothing to save yet: run again", by);
+        } else {
+            st = dm_fail(DEMARC_STOPPED, "stopped by %s, checkpoint %s: %s: run again with --resume", by,
+                         c->ready ? "saved" : "kept", dm_checkpoint_path(c->folder));
+        }
     }
     return dm_comm_agree(c->comm, st);
 }

@@ -100,7 +100,7 @@ demarc_status dm_manifest_json(const dm_manifest *m, char **text);
 /** Read back what verify needs from a manifest. @param[out] input_path malloc'd. @retval DEMARC_ERR_DATA */
 typedef struct dm_manifest_facts {
     char *input_path;
-    int64_t input_bytes;
+    int64_t input_bytes; /* 0 = not told */
     char digest[40];
     char options_digest[40], data_digest[40]; /* "" in manifests that have none */
     double objective;

@@ -226,6 +226,7 @@ static void read_identity(const json_t *root, dm_manifest_facts *facts)
     const json_t *o = json_object_get(root, "identity");
     const char *options = json_string_value(json_object_get(o, "options_digest"));
     const char *data = json_string_value(json_object_get(o, "data_digest"));
+    facts->input_bytes = json_integer_value(json_object_get(json_object_get(root, "input"), "bytes"));
     if (options == NULL || data == NULL) return;
     snprintf(facts->options_digest, sizeof facts->options_digest, "%s", options);
     snprintf(facts->data_digest, sizeof facts->data_digest, "%s", data);
@@ -235,14 +236,12 @@ demarc_status dm_manifest_read(const char *path, dm_manifest_facts *facts)
 {
     demarc_status st = DEMARC_OK;
     json_t *root = NULL;
-    const json_t *objective = NULL, *bytes = NULL;
+    const json_t *objective = NULL;
     const char *input_path = NULL;
     *facts = (dm_manifest_facts){0};
     DM_TRY(dm_manifest_load(path, &root));
     DM_TRY(read_text(root, path, "input", "path", DM_JSON_STRING, &input_path));
     facts->input_path = (char *)input_path;
-    DM_TRY(dm_json_want(root, path, "input", "bytes", DM_JSON_INTEGER, &bytes));
-    facts->input_bytes = json_integer_value(bytes);
     read_identity(root, facts);
 #define READ_PATH(name) DM_TRY(read_text(root, path, "paths", #name, DM_JSON_STRING_OR_NULL, &facts->paths.name));
     PATHS(READ_PATH)

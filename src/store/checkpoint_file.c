@@ -115,20 +115,15 @@ bool dm_checkpoint_present(const dm_checkpoint_folder *c) { return c->fd >= 0; }
 
 /* ------------------------------------------------------------------------------------------------ load */
 
-/* All bytes of a regular file that was `size` bytes long; malloc'd; NULL if they cannot be had. */
-static char *read_all(int fd, int64_t size)
+static bool read_all(int fd, void *to, int64_t count)
 {
-    char *bytes = malloc((size_t)size);
-    int64_t done = 0;
-    while (bytes != NULL && done < size) {
-        const ssize_t n = read(fd, bytes + done, (size_t)(size - done));
+    for (int64_t done = 0; done < count;) {
+        const ssize_t n = read(fd, (char *)to + done, (size_t)(count - done));
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
+        if (n <= 0) return false;
         done += n;
     }
-    if (done == size) return bytes;
-    free(bytes);
-    return NULL;
+    return true;
 }
 
 static void digest_of(const void *bytes, size_t count, char digest[32])
@@ -138,40 +133,37 @@ static void digest_of(const void *bytes, size_t count, char digest[32])
     memcpy(digest, hex, 32);
 }
 
-/* Is this file (h, then payload) whole? */
-static bool is_whole(const char *bytes, int64_t size, head *h)
+static bool is_head(const head *h, int64_t file_bytes)
 {
     char digest[32];
-    memcpy(h, bytes, sizeof *h);
     digest_of(h, offsetof(head, head_digest), digest);
-    if (memcmp(digest, h->head_digest, sizeof digest) != 0 || memcmp(h->magic, MAGIC, sizeof h->magic) != 0 ||
-        h->order != ORDER || h->version != VERSION || h->generation < 1 || h->length != size - (int64_t)sizeof *h) {
-        return false;
-    }
-    digest_of(bytes + sizeof *h, (size_t)h->length, digest);
-    return memcmp(digest, h->payload_digest, sizeof digest) == 0;
+    return memcmp(digest, h->head_digest, sizeof digest) == 0 && memcmp(h->magic, MAGIC, sizeof h->magic) == 0 &&
+           h->order == ORDER && h->version == VERSION && h->generation >= 1 && h->length >= 0 &&
+           h->length == file_bytes - (int64_t)sizeof *h;
 }
 
 /*
- * One generation, malloc'd with its head; NULL if it is not there (*there false) or not whole. Whatever cannot be read
- * counts as damaged.
+ * Payload of one generation, malloc'd; NULL if it is not there (*there false) or not whole. Whatever cannot be read counts
+ * as damaged.
  */
 static char *read_slot(const dm_checkpoint_folder *c, int slot, head *h, bool *there)
 {
     struct stat s;
-    char *bytes = NULL;
+    char *payload = NULL, digest[32];
     const int fd = openat(c->fd, slot_name[slot], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     *there = fd >= 0 || errno != ENOENT;
     if (fd < 0) return NULL;
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= (int64_t)sizeof *h) {
-        bytes = read_all(fd, s.st_size);
-        if (bytes != NULL && !is_whole(bytes, s.st_size, h)) {
-            free(bytes);
-            bytes = NULL;
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && read_all(fd, h, sizeof *h) && is_head(h, s.st_size) &&
+        (payload = malloc((size_t)h->length + 1)) != NULL) {
+        const bool read = read_all(fd, payload, h->length);
+        if (read) digest_of(payload, (size_t)h->length, digest);
+        if (!read || memcmp(digest, h->payload_digest, sizeof digest) != 0) {
+            free(payload);
+            payload = NULL;
         }
     }
     close(fd);
-    return bytes;
+    return payload;
 }
 
 demarc_status dm_checkpoint_load(dm_checkpoint_folder *c, char **payload, int64_t *bytes, bool *spared)
@@ -204,10 +196,7 @@ demarc_status dm_checkpoint_load(dm_checkpoint_folder *c, char **payload, int64_
                        "damaged checkpoint: %s: no generation is whole: add --force to start from the beginning",
                        c->path);
     }
-    if (best != NULL) {
-        memmove(best, best + sizeof(head), (size_t)*bytes);
-        *payload = best;
-    }
+    *payload = best;
     return DEMARC_OK;
 }
 
