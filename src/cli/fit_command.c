@@ -69,10 +69,9 @@ static void add_options(cli_line *line, demarc_fit_options *o)
     cli_line_add(line, table, sizeof table / sizeof *table);
     const cli_option interruption[] = {
         CLI_OPTION(OUTPUT, "checkpoint-every", "SECONDS", CLI_REAL, &o->checkpoint_every,
-                   "save a checkpoint so often, beside DIR; 0 = only when a signal stops the run", .min = 0,
-                   .max = INFINITY, .show_default = true),
+                   "save a checkpoint so often; 0 = only on a signal", .min = 0, .max = INFINITY, .show_default = true),
         CLI_OPTION(OUTPUT, "resume", NULL, CLI_FLAG, &o->resume,
-                   "go on from the checkpoint of an interrupted run; start from the beginning if there is none"),
+                   "go on from the checkpoint of an interrupted run, if there is one"),
     };
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
     cli_line_add(line, interruption, sizeof interruption / sizeof *interruption);
@@ -245,12 +244,11 @@ const cli_command cli_fit = {
     .summary = "divide customers into segments",
     .arguments = "DATA.h5 --segments K --out DIR",
     .argument = argument_names,
-    .notes =
-        "With LO:HI every number of segments is fitted and the one with the highest simplified silhouette is\n"
-        "kept, the smaller of equals; diagnostics.json has the criteria of each.\n"
-        "\n"
-        "SIGTERM, SIGINT and SIGUSR1 stop a run: it saves a checkpoint to .NAME.checkpoint beside DIR and exits with\n"
-        "75. The same command with --resume goes on, on any number of ranks and threads, to the same bytes.\n",
+    .notes = "With LO:HI every number of segments is fitted and the one with the highest simplified silhouette is\n"
+             "kept, the smaller of equals; diagnostics.json has the criteria of each.\n"
+             "\n"
+             "SIGTERM, SIGINT and SIGUSR1 stop a run: it saves a checkpoint to .NAME.checkpoint beside DIR and\n"
+             "exits with 75. The same command with --resume goes on, on any ranks and threads, to the same bytes.\n",
     .example = "  demarc generate customers.h5 --customers 50000 --segments 5\n"
                "  demarc fit customers.h5 --segments 3:7 --out run1\n"
                "  demarc info run1\n",

@@ -28,7 +28,7 @@ FITS = {  # what brings a fit through each of its phases
     "mini-batches": ["--segments", 6, "--batch-size", 512, "--restarts", 2],
     "k-means++": ["--segments", 4, "--init", "kmeans++", "--batch-size", 1000, "--polish", 2],
     "range": ["--segments", "2:4", "--batch-size", 2000],
-    "share": ["--segments", 5, "--min-segment-share", 0.105, "--init", "random", "--algorithm", "lloyd", "--max-iterations", 6],
+    "share": ["--segments", 5, "--min-segment-share", 0.09, "--init", "random", "--algorithm", "lloyd", "--max-iterations", 6],
     "no polish": ["--segments", 5, "--polish", 0, "--batch-size", 600, "--restarts", 2, "--min-segment-share", 0.08],
 }
 
@@ -109,7 +109,7 @@ class Checkpoint(t.Case):
 
 
 class EveryPhase(Checkpoint):
-    def sweep(self, name, most=10):
+    def sweep(self, name, most=6):
         """Stops at edges all along the fit, some legs more than one in a row; each leg on another layout."""
         self.reference(name)
         edges = self.count_edges(name)
@@ -158,7 +158,9 @@ class EveryPhase(Checkpoint):
         self.sweep("range")
 
     def test_share(self):
-        self.sweep("share")
+        self.sweep("share", most=10)
+        passes = json.loads((self.inputs / "share/diagnostics.json").read_text())["iterations"]
+        self.assertGreater(passes, 6, "no segment was ever split")
 
     def test_no_polish(self):
         self.sweep("no polish")
