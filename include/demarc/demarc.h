@@ -170,6 +170,8 @@ typedef struct demarc_fit_options {
     double tolerance;         /**< stop when the squared centroid shift <= tolerance x mean feature variance */
     int32_t polish;           /**< Lloyd passes after mini-batch; -1 = until converged */
     double min_segment_share; /**< smallest share of customers a segment may hold; 0 = none */
+    double checkpoint_every;  /**< seconds between checkpoints, >= 0; 0 = only when asked to stop */
+    bool resume;              /**< go on from the checkpoint of an interrupted run, if there is one */
     const char *command_line; /**< recorded in the manifest; may be NULL */
 } demarc_fit_options;
 
@@ -197,17 +199,30 @@ typedef struct demarc_fit_result {
 DEMARC_API void demarc_fit_result_clear(demarc_fit_result *r);
 
 /**
+ * Ask the fit that is running in this process, or else the next one, to save a checkpoint and stop. Local; safe in a signal
+ * handler, which is what it is for: the library itself handles no signals. All ranks stop when one is asked.
+ * @param[in] signal_number  > 0; named in the error line
+ */
+DEMARC_API void demarc_stop_request(int signal_number);
+
+/**
  * Scale, seed, mini-batch, polish, assign; write the results directory `out` whole or not at all.
+ *
+ * While it runs, checkpoints go to `.NAME.checkpoint` beside `out` (FOLDER/NAME); they are gone when it has succeeded. With
+ * `resume` it goes on from there on any layout, to the same bytes; without a checkpoint it begins; and where `out` is
+ * already the result of the same options and data it says so and gives that.
  *
  * Collective. The same input, options and seed give the same bytes in /segment, /centroids, objective and digest for
  * every number of ranks and threads, kernel variant and memory limit.
  *
  * @param[out] result  May be NULL. Cleared by demarc_fit_result_clear().
- * @retval DEMARC_ERR_USAGE       an option is out of range or names an unknown feature
- * @retval DEMARC_ERR_EXISTS      `out` exists and force is false
- * @retval DEMARC_ERR_DATA        the customer file is unreadable or holds bad values
+ * @retval DEMARC_ERR_USAGE       an option is out of range or names an unknown feature; the checkpoint is of other options
+ *                                or data
+ * @retval DEMARC_ERR_EXISTS      `out` exists and force is false; or a checkpoint does, and neither resume nor force is set
+ * @retval DEMARC_ERR_DATA        the customer file is unreadable or holds bad values; no checkpoint is whole
  * @retval DEMARC_ERR_IMPOSSIBLE  fewer distinct customers than segments
- * @retval DEMARC_ERR_IO          reading or writing failed; nothing is left behind
+ * @retval DEMARC_ERR_IO          reading or writing failed; nothing is left behind but a checkpoint, if one was saved
+ * @retval DEMARC_STOPPED         by demarc_stop_request(): a checkpoint was saved
  */
 DEMARC_API demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demarc_fit_result *result);
 

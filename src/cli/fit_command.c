@@ -1,5 +1,6 @@
 /* demarc fit DATA.h5 --segments K or LO:HI --out DIR */
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "cli/common.h"
@@ -66,7 +67,14 @@ static void add_options(cli_line *line, demarc_fit_options *o)
         CLI_OPTION(OUTPUT, "out", "DIR", CLI_TEXT, &o->out, "results directory to create", .required = true),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
+    const cli_option interruption[] = {
+        CLI_OPTION(OUTPUT, "checkpoint-every", "SECONDS", CLI_REAL, &o->checkpoint_every,
+                   "save a checkpoint so often; 0 = only on a signal", .min = 0, .max = INFINITY, .show_default = true),
+        CLI_OPTION(OUTPUT, "resume", NULL, CLI_FLAG, &o->resume,
+                   "go on from the checkpoint of an interrupted run, if there is one"),
+    };
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
+    cli_line_add(line, interruption, sizeof interruption / sizeof *interruption);
     cli_paths_add(line, &o->paths);
 }
 
@@ -172,8 +180,29 @@ static demarc_status print_result(const demarc_fit_options *o, const demarc_fit_
         fputs(r->diagnostics_json, stdout);
         return DEMARC_OK;
     }
+    if (r->k == 0) return DEMARC_OK; /* finished before, too large to be read back */
     demarc_status st = print_segments(r);
     return st == DEMARC_OK ? print_summary(o, r) : st;
+}
+
+/*
+ * The first SIGTERM, SIGINT or SIGUSR1 asks the fit to save and stop; the same signal again does what it always did. One
+ * that was ignored when the program started (a job in the background) stays so.
+ */
+static void handle_signals(bool on)
+{
+    static const int wanted[] = {SIGTERM, SIGINT, SIGUSR1};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        struct sigaction now, set = {.sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+        if (sigaction(wanted[i], NULL, &now) != 0 || now.sa_handler == SIG_IGN) continue;
+        sigemptyset(&set.sa_mask);
+        if (on) {
+            set.sa_handler = demarc_stop_request;
+        } else {
+            set.sa_handler = SIG_DFL;
+        }
+        (void)sigaction(wanted[i], &set, NULL);
+    }
 }
 
 static demarc_status run(const cli_command *command, int argc, char *const *argv)
@@ -195,7 +224,10 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
     o.data = line.argument[0];
     text = cli_command_line(argc, argv);
     o.command_line = text;
-    DM_TRY(demarc_fit(ctx, &o, &r));
+    if (!o.dry_run) handle_signals(true);
+    st = demarc_fit(ctx, &o, &r);
+    if (!o.dry_run) handle_signals(false);
+    DM_TRY(st);
     if (cli_prints(ctx)) st = print_result(&o, &r, common.json);
 cleanup:
     demarc_fit_result_clear(&r);
@@ -213,7 +245,10 @@ const cli_command cli_fit = {
     .arguments = "DATA.h5 --segments K --out DIR",
     .argument = argument_names,
     .notes = "With LO:HI every number of segments is fitted and the one with the highest simplified silhouette is\n"
-             "kept, the smaller of equals; diagnostics.json has the criteria of each.\n",
+             "kept, the smaller of equals; diagnostics.json has the criteria of each.\n"
+             "\n"
+             "SIGTERM, SIGINT and SIGUSR1 stop a run: it saves a checkpoint to .NAME.checkpoint beside DIR and\n"
+             "exits with 75. The same command with --resume goes on, on any ranks and threads, to the same bytes.\n",
     .example = "  demarc generate customers.h5 --customers 50000 --segments 5\n"
                "  demarc fit customers.h5 --segments 3:7 --out run1\n"
                "  demarc info run1\n",

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/stop.h"
 #include "comm/watchdog.h"
 #include "engine/guard_rails.h"
 #include "linalg/distance.h"
@@ -26,6 +27,8 @@ demarc_status demarc_mpi_agree(demarc_status st)
     dm_comm_destroy(&world);
     return st;
 }
+
+void demarc_stop_request(int signal_number) { dm_stop_request(signal_number); }
 
 const char *demarc_blas_core_advice(void) { return dm_blas_core_advice(); }
 

@@ -405,6 +405,7 @@ demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char d
     DM_TRY_ALL(comm, st);
     dm_comm_max_i64(comm, &windows, 1); /* writing is collective: all ranks take as many turns */
     for (int64_t turn = 0; turn < windows; turn++) {
+        if (o->edge != NULL) DM_TRY(o->edge(o->edge_context));
         const int64_t begin =
             range.begin + turn * window_rows < range.end ? range.begin + turn * window_rows : range.end;
         const int64_t end = begin + window_rows < range.end ? begin + window_rows : range.end;

@@ -20,6 +20,9 @@ typedef struct dm_final_options {
     dm_assignments_writer *writer; /* NULL = do not write; discarded after an error */
     dm_assignments *compare;       /* NULL = nothing to compare with */
     const dm_scan *scan;           /* for the profile's bounds; NULL = no feature, outcome and reach profile */
+    demarc_status (*edge)(
+        void *context); /* called between two windows of rows; not DEMARC_OK ends the pass. NULL = not */
+    void *edge_context;
 } dm_final_options;
 
 /** The rule of "near a boundary": margin < DM_NEAR_RULE x half the distance of the two centroids. */

@@ -8,7 +8,7 @@
 #ifndef DM_KMEANS_KMEANS_H
 #define DM_KMEANS_KMEANS_H
 
-#include "base/trace.h"
+#include "kmeans/position.h"
 #include "kmeans/row_sample.h"
 #include "kmeans/row_state.h"
 #include "kmeans/segment_sums.h"
@@ -39,7 +39,19 @@ typedef struct dm_kmeans {
     int64_t rows_passed, rows_seen; /* rows of all passes with a state, and those looked at; this rank */
     double seed_seconds, minibatch_seconds, polish_seconds;
     int64_t seed_bytes, minibatch_bytes, polish_bytes; /* read from the file (streamed), this rank */
+    dm_position at;                                    /* where dm_kmeans_fit stands */
+    demarc_status (*edge)(void *context);              /* what is called there; NULL = nothing */
+    void *edge_context;
 } dm_kmeans;
+
+/**
+ * Between two passes: `at` says how to go on from here, so this is where a fit is saved and stopped. Collective.
+ * @return what `edge` says, the same on all ranks; not DEMARC_OK ends the fit
+ */
+static inline demarc_status dm_kmeans_edge(const dm_kmeans *km)
+{
+    return km->edge == NULL ? DEMARC_OK : km->edge(km->edge_context);
+}
 
 /** @param[in] bound  [d] largest |x| of each feature; weight_high the largest weight. Local. */
 demarc_status dm_kmeans_create(dm_kmeans *km, dm_rows *rows, const double *bound, const dm_scan *scan,
@@ -65,7 +77,8 @@ typedef struct dm_kmeans_options {
 int64_t dm_kmeans_batch_size(int32_t k, int32_t d);
 
 /**
- * Fit k segments; the best of `restarts` by objective.
+ * Fit k segments; the best of `restarts` by objective. Goes on from km->at where that is of k segments, and leaves it
+ * cleared, but for an error: then it says where it came.
  *
  * @param[out] centroids  [k, d], caller's
  * @param[in,out] trace   passes of the best restart are left in it
@@ -106,15 +119,15 @@ demarc_status dm_kmeans_remember(dm_kmeans *km, int32_t k);
  */
 demarc_status dm_seed(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids);
 
-/** Nested mini-batches (Newling & Fleuret 2016) over km->sample from `centroids`, in place. */
-demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o, double *centroids, dm_trace *trace);
+/** Nested mini-batches (Newling & Fleuret 2016) over km->sample, from where km->at stands. */
+demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o);
 
 /**
- * Lloyd passes (Lloyd 1982) from `centroids`, in place, at most `passes`.
+ * Lloyd passes (Lloyd 1982) from where km->at stands up to pass `passes`, at least one.
  * @param[out] objective  of the last labels with the updated centroids: sum_squares - sum_j ||S_j||^2 / W_j
  */
-demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes, double *centroids, dm_trace *trace,
-                       double *objective, dm_segment_sums *sums);
+demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes, double *objective,
+                       dm_segment_sums *sums);
 
 /** next [k, d] = the segments' means; the old centroid of a segment without weight. Local. */
 void dm_means_of(const dm_kmeans *km, const dm_segment_sums *sums, const double *centroids, double *next);

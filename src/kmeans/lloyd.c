@@ -83,10 +83,14 @@ static double objective_at_means(const dm_kmeans *km, const dm_segment_sums *sum
     return fmax(km->sum_squares - explained, 0.0);
 }
 
-demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes, double *centroids, dm_trace *trace,
-                       double *objective, dm_segment_sums *sums)
+demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes, double *objective,
+                       dm_segment_sums *sums)
 {
     demarc_status st = DEMARC_OK;
+    dm_position *at = &km->at;
+    dm_trace *trace = &at->trace;
+    double *centroids = at->centroids;
+    bool compare = false; /* `before` is of the pass before */
     const int64_t kd = (int64_t)o->k * km->d;
     const double start = dm_clock();
     const int64_t read_before = dm_rows_bytes_read(km->rows);
@@ -98,8 +102,9 @@ demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes
     if (st == DEMARC_OK) st = dm_alloc(next, kd, "centroids");
     DM_TRY_ALL(km->comm, st);
     trace->converged = false;
-    for (int32_t pass = 0; pass < passes; pass++) {
+    for (; at->pass < passes; at->pass++) {
         double now = 0.0, shift = 0.0;
+        DM_TRY(dm_kmeans_edge(km));
         const double began = dm_clock();
         const int64_t passed_before = km->rows_passed, seen_before = km->rows_seen;
         dm_centers_set(&centers, o->k, centroids, NULL);
@@ -109,19 +114,20 @@ demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes
         const bool refilled = count_empty(sums) > 0;
         DM_TRY(dm_refill_empty(km, &centers, sums, next));
         shift = dm_adopt(km, o->k, next, centroids);
-        const bool same = pass > 0 && !refilled && dm_segment_sums_equal(&before, sums);
+        const bool same = compare && !refilled && dm_segment_sums_equal(&before, sums);
         trace->iterations++;
         DM_TRY_ALL(km->comm, dm_trace_add(trace, "lloyd", trace->iterations, now, shift));
         const int64_t passed = km->rows_passed - passed_before, seen = km->rows_seen - seen_before;
         dm_log_detail(km->log, "pass %d: objective %.9g, squared shift %.3g, %.1f%% of rows looked at, %.4f s",
                       (int)trace->iterations, now, shift, passed > 0 ? 100.0 * (double)seen / (double)passed : 100.0,
                       dm_clock() - began);
-        dm_log_progress(km->log, "lloyd", pass + 1, 0, start);
+        dm_log_progress(km->log, "lloyd", at->pass + 1, 0, start);
         if (same || (!refilled && shift <= o->tolerance * km->mean_variance)) {
             trace->converged = true;
             break;
         }
         dm_segment_sums_copy(&before, sums);
+        compare = true;
     }
 cleanup:
     dm_log_progress_end(km->log);

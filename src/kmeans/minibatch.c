@@ -88,40 +88,46 @@ cleanup:
     return st;
 }
 
-demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o, double *centroids, dm_trace *trace)
+demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o)
 {
     demarc_status st = DEMARC_OK;
+    dm_position *at = &km->at;
+    dm_trace *trace = &at->trace;
+    double *centroids = at->centroids;
     dm_row_sample *sample = km->sample;
     const double start = dm_clock(), whole = km->sum_squares;
     const int64_t read_before = dm_rows_bytes_read(km->rows), kd = (int64_t)o->k * km->d;
     const double most = (double)o->max_epochs * (double)km->n;
-    double passed = 0.0, *next = NULL;
+    double *next = NULL;
+    bool fresh = true; /* no row is remembered */
     dm_centers centers = {0};
     dm_segment_sums sums = {0};
     st = dm_centers_create(&centers, o->k, km->d);
     if (st == DEMARC_OK) st = dm_segment_sums_create(&sums, o->k, km->d, km->threads);
     if (st == DEMARC_OK) st = dm_alloc(next, kd, "centroids");
     DM_TRY_ALL(km->comm, st);
-    for (int level = 0; level < sample->levels && passed < most; level++) {
-        DM_TRY(dm_row_sample_use(sample, level));
-        if (level == 0) DM_TRY(dm_kmeans_remember(km, o->k));
-        if (level > 0) DM_TRY_ALL(km->comm, dm_row_state_grow(&km->state, dm_row_sample_rows(sample)));
+    for (; at->level < sample->levels && at->passed < most; at->level++, at->pass = 0) {
+        DM_TRY(dm_row_sample_use(sample, at->level));
+        if (fresh) DM_TRY(dm_kmeans_remember(km, o->k));
+        if (!fresh) DM_TRY_ALL(km->comm, dm_row_state_grow(&km->state, dm_row_sample_rows(sample)));
+        fresh = false;
         DM_TRY(sample_squares(km, &km->sum_squares));
         bool more = true;
-        for (int pass = 0; pass < LEVEL_PASSES && more && passed < most; pass++) {
+        for (; at->pass < LEVEL_PASSES && more && at->passed < most; at->pass++) {
             double objective = 0.0, shift = 0.0;
+            DM_TRY(dm_kmeans_edge(km));
             dm_centers_set(&centers, o->k, centroids, NULL);
             DM_TRY(dm_assign_pass(km, &centers, &sums, &objective));
             dm_means_of(km, &sums, centroids, next);
             shift = dm_adopt(km, o->k, next, centroids);
             more = shift > GROW * noise(km, &sums, objective);
-            passed += (double)sample->total[level];
+            at->passed += (double)sample->total[at->level];
             trace->batches++;
             DM_TRY_ALL(km->comm, dm_trace_add(trace, "minibatch", (int32_t)trace->batches,
                                               objective * (km->total_weight / weight_of(km, &sums)), shift));
             dm_log_progress(km->log, "minibatch", trace->batches, 0, start);
         }
-        dm_log_detail(km->log, "mini-batch of %lld rows: %lld passes so far", (long long)sample->total[level],
+        dm_log_detail(km->log, "mini-batch of %lld rows: %lld passes so far", (long long)sample->total[at->level],
                       (long long)trace->batches);
     }
 cleanup:

@@ -38,6 +38,7 @@ demarc_status dm_kmeans_create(dm_kmeans *km, dm_rows *rows, const double *bound
 
 void dm_kmeans_destroy(dm_kmeans *km)
 {
+    dm_position_clear(&km->at);
     dm_row_state_destroy(&km->state);
     dm_sum_grid_destroy(&km->grid);
     *km = (dm_kmeans){0};
@@ -104,34 +105,42 @@ cleanup:
     return st;
 }
 
-static demarc_status polish(dm_kmeans *km, const dm_kmeans_options *o, double *centroids, dm_trace *trace,
-                            double *objective)
+/* Lloyd passes, then, if a smallest share is wanted, splits of the heaviest segment and more passes until it is had. */
+static demarc_status polish(dm_kmeans *km, const dm_kmeans_options *o, double *objective)
 {
     demarc_status st = DEMARC_OK;
+    dm_position *at = &km->at;
     dm_segment_sums sums = {0};
     const bool lloyd = o->algorithm == DEMARC_LLOYD;
-    const int32_t passes = lloyd || o->polish < 0 || o->polish > o->max_iterations ? o->max_iterations : o->polish;
+    const int32_t wanted = lloyd || o->polish < 0 || o->polish > o->max_iterations ? o->max_iterations : o->polish;
+    const int32_t passes = wanted > 0 || at->attempt == 0 ? wanted : 1;
+    if (at->attempt > SPLITS || (passes > 0 && at->pass >= passes)) {
+        DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                       "the checkpoint contradicts itself: position of the search: add --force to start anew"));
+    }
     DM_TRY_ALL(km->comm, dm_segment_sums_create(&sums, o->k, km->d, km->threads));
     DM_TRY(dm_kmeans_remember(km, o->k));
+    at->step = DM_STEP_LLOYD;
     *objective = INFINITY;
-    if (passes > 0) {
-        DM_TRY(dm_lloyd(km, o, passes, centroids, trace, objective, &sums));
-        if (any_empty(&sums)) DM_TRY(fill_all(km, o->k, centroids, &sums, objective));
-    } else { /* restarts are compared by their objective, and no segment is left empty */
-        DM_TRY(fill_all(km, o->k, centroids, &sums, objective));
+    if (passes > 0) DM_TRY(dm_lloyd(km, o, passes, objective, &sums));
+    /* Restarts are compared by their objective, and no segment is left empty. */
+    if (at->attempt == 0 && (passes == 0 || any_empty(&sums))) {
+        DM_TRY(fill_all(km, o->k, at->centroids, &sums, objective));
     }
-    for (int attempt = 0; o->min_segment_share > 0.0; attempt++) {
-        DM_TRY(measure(km, o->k, centroids, &sums, NULL, false));
-        const int32_t small = split_for_share(km, &sums, o->min_segment_share, centroids);
+    while (o->min_segment_share > 0.0) {
+        DM_TRY(measure(km, o->k, at->centroids, &sums, NULL, false));
+        const int32_t small = split_for_share(km, &sums, o->min_segment_share, at->centroids);
         if (small < 0) break;
-        if (attempt == SPLITS) {
+        if (at->attempt == SPLITS) {
             DM_TRY(dm_fail(
                 DEMARC_ERR_IMPOSSIBLE,
                 "segment %d holds %lld of %lld customers, below --min-segment-share %g: lower the share or --segments",
                 (int)small, (long long)dm_segment_sums_count(&sums, small), (long long)km->positive,
                 o->min_segment_share));
         }
-        DM_TRY(dm_lloyd(km, o, passes > 0 ? passes : 1, centroids, trace, objective, &sums));
+        at->attempt++;
+        at->pass = 0;
+        DM_TRY(dm_lloyd(km, o, wanted > 0 ? wanted : 1, objective, &sums));
     }
 cleanup:
     dm_segment_sums_destroy(&sums);
@@ -139,20 +148,25 @@ cleanup:
 }
 
 /* Seeding and mini-batches, which share a sample of a large file. */
-static demarc_status start(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids,
-                           dm_trace *trace)
+static demarc_status start(dm_kmeans *km, const dm_kmeans_options *o)
 {
     demarc_status st = DEMARC_OK;
+    dm_position *at = &km->at;
     dm_row_sample sample = {0};
     const int64_t fit = SAMPLE_BYTES / (4 * (int64_t)km->d);
-    DM_TRY(dm_row_sample_create(&sample, km->rows, km->seed, restart, o->batch_size,
+    DM_TRY(dm_row_sample_create(&sample, km->rows, km->seed, at->restart, o->batch_size,
                                 fit > o->batch_size ? fit : o->batch_size));
-    km->sample = o->init == DM_INIT_PARALLEL && sample.levels > 0 ? &sample : NULL;
-    DM_TRY(dm_seed(km, o, restart, centroids));
-    const bool enough = o->init != DM_INIT_PARALLEL || km->sample != NULL; /* distinct customers in the sample */
+    bool learn = o->algorithm == DEMARC_MINIBATCH && sample.levels > 0;
+    if (at->step == DM_STEP_SEED) {
+        km->sample = o->init == DM_INIT_PARALLEL && sample.levels > 0 ? &sample : NULL;
+        DM_TRY(dm_seed(km, o, at->restart, at->centroids));
+        learn = learn && (o->init != DM_INIT_PARALLEL || km->sample != NULL); /* distinct customers in the sample */
+    }
     km->sample = &sample;
-    if (o->algorithm == DEMARC_MINIBATCH && sample.levels > 0 && enough) {
-        DM_TRY(dm_minibatch(km, o, centroids, trace));
+    if (learn) {
+        at->step = DM_STEP_MINIBATCH;
+        DM_TRY(dm_minibatch(km, o));
+        at->pass = 0;
     }
 cleanup:
     km->sample = NULL;
@@ -163,40 +177,27 @@ cleanup:
 demarc_status dm_kmeans_fit(dm_kmeans *km, const dm_kmeans_options *o, double *centroids, dm_trace *trace)
 {
     demarc_status st = DEMARC_OK;
-    const int64_t kd = (int64_t)o->k * km->d;
-    double *now = NULL, best = INFINITY;
-    dm_trace best_trace = {0};
-    int32_t best_restart = 0;
-    DM_TRY_ALL(km->comm, dm_alloc(now, kd, "centroids"));
-    for (int32_t restart = 0; restart < o->restarts; restart++) {
-        dm_trace mine = {0};
+    dm_position *at = &km->at;
+    if (at->k != o->k) DM_TRY_ALL(km->comm, dm_position_start(at, o->k, km->d));
+    while (at->restart < o->restarts) {
         double objective = INFINITY;
-        st = start(km, o, restart, now, &mine);
-        if (st == DEMARC_OK) st = polish(km, o, now, &mine, &objective);
-        if (st == DEMARC_OK && (restart == 0 || objective < best)) {
-            best = objective;
-            best_restart = restart;
-            memcpy(centroids, now, (size_t)kd * sizeof *now);
-            dm_trace_clear(&best_trace);
-            best_trace = mine;
-            mine = (dm_trace){0};
-        }
-        dm_trace_clear(&mine);
-        DM_TRY(st);
-        if (o->restarts > 1) dm_log_detail(km->log, "restart %d: objective %.9g", (int)restart + 1, objective);
+        if (at->step != DM_STEP_LLOYD) DM_TRY(start(km, o));
+        DM_TRY(polish(km, o, &objective));
+        if (o->restarts > 1) dm_log_detail(km->log, "restart %d: objective %.9g", (int)at->restart + 1, objective);
+        dm_position_next_restart(at, objective);
     }
+    memcpy(centroids, at->best, (size_t)o->k * (size_t)km->d * sizeof *centroids);
     dm_trace_clear(trace);
-    *trace = best_trace;
-    best_trace = (dm_trace){0};
+    *trace = at->best_trace;
+    at->best_trace = (dm_trace){0};
     trace->restarts = o->restarts;
-    trace->best_restart = best_restart;
+    trace->best_restart = at->best_restart;
+    dm_position_clear(at);
     if (km->rows_passed > 0) {
         dm_log_detail(km->log, "rows looked at in passes: %.1f%%",
                       100.0 * (double)km->rows_seen / (double)km->rows_passed);
     }
 cleanup:
     dm_row_state_destroy(&km->state);
-    dm_trace_clear(&best_trace);
-    dm_free(now);
     return st;
 }

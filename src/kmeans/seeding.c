@@ -108,6 +108,7 @@ static demarc_status draw(seeder *s, int32_t most, dm_drawn **drawn, float **x, 
     *x = NULL;
     /* With a memory of the nearest only the new candidates need a look; streamed rows have none. */
     const int32_t from = s->nearest != NULL ? s->count - s->fresh : 0, k = s->count - from;
+    DM_TRY(dm_kmeans_edge(km));
     if (!s->uniform) {
         st = dm_centers_create(&s->centers, k > 0 ? k : 1, km->d);
         if (st == DEMARC_OK) dm_centers_set(&s->centers, k, s->candidate + (int64_t)from * km->d, NULL);
@@ -432,6 +433,7 @@ demarc_status dm_seed(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart
     demarc_status st = DEMARC_OK;
     const double start = dm_clock();
     const int64_t read_before = dm_rows_bytes_read(km->rows);
+    DM_TRY(dm_kmeans_edge(km));
     if (o->init == DM_INIT_GIVEN) {
         memcpy(centroids, o->given, (size_t)o->k * (size_t)km->d * sizeof *centroids);
         return DEMARC_OK;

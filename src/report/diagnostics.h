@@ -73,6 +73,9 @@ typedef struct dm_manifest {
     const char *input_path;            /* absolute */
     int64_t input_bytes;
     const char *input_digest; /* hex */
+    /* Hex: of the options that results depend on, of what they found in files. The same two, the same results. */
+    const char *options_digest, *data_digest;
+    int32_t resumes;
     int64_t n;
     int32_t d, k;
     const char *digest;
@@ -98,7 +101,9 @@ demarc_status dm_manifest_json(const dm_manifest *m, char **text);
 /** Read back what verify needs from a manifest. @param[out] input_path malloc'd. @retval DEMARC_ERR_DATA */
 typedef struct dm_manifest_facts {
     char *input_path;
+    int64_t input_bytes; /* 0 = not told */
     char digest[40];
+    char options_digest[40], data_digest[40]; /* "" in manifests that have none */
     double objective;
     demarc_paths paths; /* owned strings */
 } dm_manifest_facts;

@@ -63,6 +63,8 @@ static json_t *options(const dm_manifest *m)
     bad |= put_real(o, "tolerance", f->tolerance);
     bad |= put_integer(o, "polish", f->polish);
     bad |= put_real(o, "min-segment-share", f->min_segment_share);
+    bad |= put_real(o, "checkpoint-every", f->checkpoint_every);
+    bad |= put(o, "resume", json_boolean(f->resume));
     return dm_json_finish(o, bad);
 }
 
@@ -86,6 +88,14 @@ static json_t *input(const dm_manifest *m)
     bad |= put_integer(o, "bytes", m->input_bytes);
     bad |= put_text(o, "digest", m->input_digest);
     bad |= put(o, "allow_external", json_boolean(m->allow_external));
+    return dm_json_finish(o, bad);
+}
+
+static json_t *identity(const dm_manifest *m)
+{
+    json_t *o = json_object();
+    int bad = put_text(o, "options_digest", m->options_digest);
+    bad |= put_text(o, "data_digest", m->data_digest);
     return dm_json_finish(o, bad);
 }
 
@@ -168,6 +178,8 @@ demarc_status dm_manifest_json(const dm_manifest *m, char **text)
     bad |= put(o, "options", options(m));
     bad |= put(o, "paths", paths(&m->options->paths));
     bad |= put(o, "input", input(m));
+    bad |= put(o, "identity", identity(m));
+    bad |= put_integer(o, "resumes", m->resumes);
     bad |= put(o, "result", result(m));
     bad |= put(o, "versions", versions(m));
     bad |= put(o, "layout", layout(m));
@@ -209,6 +221,18 @@ demarc_status dm_json_digest(const json_t *root, const char *path, const char *s
     return DEMARC_OK;
 }
 
+/* Older manifests have none. */
+static void read_identity(const json_t *root, dm_manifest_facts *facts)
+{
+    const json_t *o = json_object_get(root, "identity");
+    const char *options = json_string_value(json_object_get(o, "options_digest"));
+    const char *data = json_string_value(json_object_get(o, "data_digest"));
+    facts->input_bytes = json_integer_value(json_object_get(json_object_get(root, "input"), "bytes"));
+    if (options == NULL || data == NULL) return;
+    snprintf(facts->options_digest, sizeof facts->options_digest, "%s", options);
+    snprintf(facts->data_digest, sizeof facts->data_digest, "%s", data);
+}
+
 demarc_status dm_manifest_read(const char *path, dm_manifest_facts *facts)
 {
     demarc_status st = DEMARC_OK;
@@ -219,6 +243,7 @@ demarc_status dm_manifest_read(const char *path, dm_manifest_facts *facts)
     DM_TRY(dm_manifest_load(path, &root));
     DM_TRY(read_text(root, path, "input", "path", DM_JSON_STRING, &input_path));
     facts->input_path = (char *)input_path;
+    read_identity(root, facts);
 #define READ_PATH(name) DM_TRY(read_text(root, path, "paths", #name, DM_JSON_STRING_OR_NULL, &facts->paths.name));
     PATHS(READ_PATH)
 #undef READ_PATH

@@ -13,9 +13,12 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "store/path_tools.h"
 
-#define NAME_KEPT 200 /* bytes of the final name repeated in the temporary one; NAME_MAX is 255 nearly everywhere */
-#define TRIES 100     /* random names to try; each collides with probability 36^-6 per temporary that lies about */
+#define TAG 6     /* random letters or digits in a temporary name */
+#define TRIES 100 /* random names to try; each collides with probability 36^-6 per temporary that lies about */
+
+static const char digit[] = "0123456789abcdefghijklmnopqrstuvwxyz", ending[] = ".tmp";
 
 /* All that a directory of each kind may hold when --force replaces it. */
 static const char *const result_file[] = {"model.h5", "assignments.h5", "diagnostics.json", "manifest.json", NULL};
@@ -34,23 +37,6 @@ static bool is_ours(dm_output_kind kind, const char *name)
 static demarc_status no_memory(void)
 {
     return dm_fail(DEMARC_ERR_MEMORY, "out of memory: name of the output: free some memory");
-}
-
-/* The last part of a path without trailing slashes: "c" in "/a/b/c", "c" in "c", "" in "/". */
-static const char *base_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
-/* The folder that holds `path`: "/a/b", ".", "/"; freed by free(). */
-static char *parent_of(const char *path)
-{
-    const char *base = base_of(path);
-    if (base == path) return strdup(".");
-    size_t len = (size_t)(base - path);
-    while (len > 1 && path[len - 1] == '/') len--;
-    return strndup(path, len);
 }
 
 static demarc_status exists(const char *path)
@@ -116,7 +102,7 @@ static demarc_status check_replaced_directory(const char *path, dm_output_kind k
 static demarc_status check_target(const dm_output *o, const char *parent)
 {
     struct stat p, old;
-    const char *path = o->final_path, *base = base_of(path);
+    const char *path = o->final_path, *base = dm_path_base(path);
     if (stat(parent, &p) != 0) {
         return dm_fail_errno(errno, "no place for the output: %s: create the directory first (mkdir -p)", parent);
     }
@@ -137,22 +123,15 @@ static demarc_status check_target(const dm_output *o, const char *parent)
 
 /* ------------------------------------------------------------------------------------------------ the temporary */
 
-/* FOLDER/.NAME.XXXXXX.tmp for FOLDER/NAME with six random letters or digits; freed by free(), NULL without memory. */
+/* FOLDER/.NAME.XXXXXX.tmp for FOLDER/NAME with TAG random letters or digits; freed by free(), NULL without memory. */
 static char *temporary_name(const char *path)
 {
-    const char *base = base_of(path);
-    static const char digit[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    unsigned char r[6];
-    char *name = NULL;
+    unsigned char r[TAG];
     if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r) return NULL;
-    char tag[7] = {0};
-    for (int i = 0; i < 6; i++) tag[i] = digit[r[i] % 36];
-    size_t kept = strnlen(base, NAME_KEPT + 1);
-    if (kept > NAME_KEPT) {
-        kept = NAME_KEPT;
-        while (kept > 1 && ((unsigned char)base[kept] & 0xc0) == 0x80) kept--; /* not inside a UTF-8 character */
-    }
-    return asprintf(&name, "%.*s.%.*s.%s.tmp", (int)(base - path), path, (int)kept, base, tag) < 0 ? NULL : name;
+    char suffix[TAG + sizeof ending] = {0};
+    for (int i = 0; i < TAG; i++) suffix[i] = digit[r[i] % 36];
+    memcpy(suffix + TAG, ending, sizeof ending);
+    return dm_path_hidden(path, suffix, NULL);
 }
 
 /*
@@ -225,9 +204,7 @@ cleanup:
 static demarc_status copy_final_path(dm_output *o, const char *path)
 {
     if (path == NULL || path[0] == 0) return dm_fail(DEMARC_ERR_USAGE, "empty name: output: give the output a name");
-    size_t len = strlen(path);
-    while (len > 1 && path[len - 1] == '/') len--;
-    o->final_path = strndup(path, len);
+    o->final_path = dm_path_trimmed(path);
     return o->final_path == NULL ? no_memory() : DEMARC_OK;
 }
 
@@ -243,7 +220,7 @@ static demarc_status spare_input(const char *out, const char *input)
     if (same_file(&o, &i)) {
         return dm_fail(DEMARC_ERR_USAGE, "output is the input: %s: inputs are never changed, choose another name", out);
     }
-    char *real = realpath(input, NULL), *parent = real == NULL ? NULL : parent_of(real);
+    char *real = realpath(input, NULL), *parent = real == NULL ? NULL : dm_path_parent(real);
     const bool inside = parent != NULL && S_ISDIR(o.st_mode) && stat(parent, &folder) == 0 && same_file(&o, &folder);
     free(parent);
     free(real);
@@ -264,7 +241,7 @@ demarc_status dm_output_begin(dm_output *o, dm_comm *comm, const char *path, dm_
     *o = (dm_output){.kind = kind, .force = force};
     DM_TRY_ALL(comm, copy_final_path(o, path));
     if (dm_comm_rank(comm) == 0) {
-        parent = parent_of(o->final_path);
+        parent = dm_path_parent(o->final_path);
         local = parent == NULL ? no_memory() : check_target(o, parent);
         if (local == DEMARC_OK) local = make_temporary(o, parent);
     }
@@ -289,18 +266,6 @@ demarc_status dm_output_path(const dm_output *o, const char *name, char **dst)
 
 /* ------------------------------------------------------------------------------------------------ commit */
 
-static demarc_status sync_path(const char *path, int flags)
-{
-    demarc_status st = DEMARC_OK;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
-    /* EINVAL: some file systems do not let a folder be synced and keep its entries safe by other means. */
-    if (fd < 0 || (fsync(fd) != 0 && !(errno == EINVAL && (flags & O_DIRECTORY) != 0))) {
-        st = dm_fail_errno(errno, "cannot write the output to disk: %s: check the disk's space and health", path);
-    }
-    if (fd >= 0) close(fd);
-    return st;
-}
-
 static demarc_status sync_temporary(const char *path)
 {
     demarc_status st = DEMARC_OK;
@@ -309,8 +274,8 @@ static demarc_status sync_temporary(const char *path)
     if (walk == NULL) return no_memory();
     FTSENT *e;
     while (st == DEMARC_OK && (errno = 0, e = fts_read(walk)) != NULL) {
-        if (e->fts_info == FTS_F) st = sync_path(e->fts_accpath, 0);
-        if (e->fts_info == FTS_DP) st = sync_path(e->fts_accpath, O_DIRECTORY);
+        if (e->fts_info == FTS_F) st = dm_path_sync(e->fts_accpath, 0);
+        if (e->fts_info == FTS_DP) st = dm_path_sync(e->fts_accpath, O_DIRECTORY);
         if (e->fts_info == FTS_ERR || e->fts_info == FTS_DNR || e->fts_info == FTS_NS) {
             st = dm_fail_errno(e->fts_errno, "cannot read back the output: %s: check the file system", e->fts_path);
         }
@@ -399,7 +364,7 @@ static demarc_status publish(dm_output *o)
     struct stat old;
     char *parent = NULL;
     if (!o->force) return name_new(o);
-    parent = parent_of(o->final_path);
+    parent = dm_path_parent(o->final_path);
     if (parent == NULL) return no_memory();
     DM_TRY(check_target(o, parent));
     if (lstat(o->final_path, &old) != 0) {
@@ -424,12 +389,12 @@ cleanup:
 static demarc_status commit_on_root(dm_output *o)
 {
     demarc_status st = DEMARC_OK;
-    char *parent = parent_of(o->final_path);
+    char *parent = dm_path_parent(o->final_path);
     if (parent == NULL) return no_memory();
     DM_TRY(sync_temporary(o->temp_path));
     DM_TRY(publish(o));
     o->active = false;
-    DM_TRY(sync_path(parent, O_DIRECTORY));
+    DM_TRY(dm_path_sync(parent, O_DIRECTORY));
 cleanup:
     free(parent);
     return st;
@@ -456,13 +421,40 @@ void dm_output_abandon(dm_output *o, dm_comm *comm)
     *o = (dm_output){0};
 }
 
+/* FOLDER/.NAME.XXXXXX.tmp of FOLDER/NAME? `name` is its last part. */
+static bool is_temporary_of(const char *path, const char *name)
+{
+    bool ours = false;
+    char *mould = dm_path_hidden(path, "", NULL);
+    if (mould == NULL) return false;
+    const char *prefix = dm_path_base(mould);
+    const size_t length = strlen(prefix);
+    if (strncmp(name, prefix, length) == 0 && strspn(name + length, digit) == TAG) {
+        ours = strcmp(name + length + TAG, ending) == 0;
+    }
+    free(mould);
+    return ours;
+}
+
+void dm_output_remove_dead(const char *path, const char *name)
+{
+    struct stat s;
+    char *dead = NULL, *final = dm_path_trimmed(path);
+    if (final != NULL && is_temporary_of(final, name) &&
+        asprintf(&dead, "%.*s%s", (int)(dm_path_base(final) - final), final, name) >= 0) {
+        if (lstat(dead, &s) == 0 && s.st_uid == geteuid()) remove_temporary(dead);
+        free(dead);
+    }
+    free(final);
+}
+
 demarc_status dm_output_room(const char *path, int64_t bytes)
 {
     struct statvfs v;
     char need[32], have[32];
     int rc = statvfs(path, &v);
     if (rc != 0 && errno == ENOENT) { /* not created yet: the folder it will be in */
-        char *parent = parent_of(path);
+        char *parent = dm_path_parent(path);
         if (parent == NULL) return no_memory();
         rc = statvfs(parent, &v);
         int reason = errno;

@@ -47,6 +47,12 @@ demarc_status dm_output_commit(dm_output *o, dm_comm *comm);
 /** Remove the temporary if there is one; free. Safe on a zeroed struct and after commit. Local work on rank 0. */
 void dm_output_abandon(dm_output *o, dm_comm *comm);
 
+/**
+ * Remove the temporary `name` (last part of its path) that a dead run into `path` left behind; nothing happens where the
+ * name is not one that dm_output_begin() gives, or the temporary is another user's or gone. Local.
+ */
+void dm_output_remove_dead(const char *path, const char *name);
+
 /** DEMARC_OK if the file system of `path` has room for `bytes` more; else the line says how much is free. Local. */
 demarc_status dm_output_room(const char *path, int64_t bytes);
 

@@ -56,12 +56,6 @@ class Help(Case):
     def test_rule_of_a_range_is_stated(self):
         self.assertRegex(self.ok("fit", "--help").stdout, r"(?s)LO:HI.*silhouette")
 
-    def test_nothing_unbuilt_is_offered(self):
-        text = self.ok("fit", "--help").stdout
-        for option in ("--resume", "--checkpoint-every"):
-            self.assertNotIn(option, text)
-            self.fails(2, rf"unknown option: .*{option}", *BASE["fit"], option, "5")
-
     def test_version(self):
         text = self.ok("--version").stdout
         self.assertRegex(text, r"^demarc \d+\.\d+")
@@ -166,6 +160,7 @@ class Errors(Case):
             "segments": ["0", "-1", "3:2", ":", "3:", ":3", "1:2:3", "x", "nan", "9" * 20, "", "3 ", " 3"],
             "threads": ["0", "-1", "4097", "1.5", "two", "0x2", "1e99"],
             "restarts": ["0", "1e10", "2147483648", "4294967297"],
+            "checkpoint-every": ["-1", "soon", "nan"],
             "batch-size": ["-1", "1e19", "9223372036854775808", "5x"],
             "tolerance": ["nan", "inf", "-1", "1e999", "0x1p3", "1,5", "--"],
             "min-segment-share": ["1", "-0.1", "1.5", "NaN"],
@@ -247,7 +242,7 @@ class Config(Case):
 
     def test_errors_name_file_and_line(self):
         self.bad(2, r"unknown option: .*my\.conf line 3: 'segmens': did you mean segments", "\n\nsegmens = 3\n")
-        self.bad(2, r"unknown option: .*my\.conf line 1: 'resume'", "resume = true\nsegments = 3\n")
+        self.bad(2, r"unknown option: .*my\.conf line 1: 'lookahead'", "lookahead = true\nsegments = 3\n")
         self.bad(2, r"bad line: .*my\.conf line 2", "threads = 1\nsegments 3\n")
         self.bad(2, r"bad line: .*my\.conf line 1", "= 3\n")
         self.bad(2, r'bad line: .*my\.conf line 1', 'id = "/id\nsegments = 3\n')

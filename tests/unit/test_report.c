@@ -132,6 +132,9 @@ static dm_manifest sample_manifest(void)
                          .input_path = "/data/a\nb \"c\".h5",
                          .input_bytes = INT64_C(1) << 40,
                          .input_digest = "abcdef",
+                         .options_digest = "0b7105",
+                         .data_digest = "da7a",
+                         .resumes = 2,
                          .n = INT64_C(10000000000),
                          .d = D,
                          .k = K,
@@ -419,11 +422,13 @@ static void test_manifest_round_trip(void **state)
 {
     (void)state;
     json_t *o = parsed(manifest_text());
-    check_keys(o, "format_version command command_line options paths input result versions layout started_utc "
-                  "finished_utc seconds phases peak_memory_bytes_per_rank messages ");
+    check_keys(o, "format_version command command_line options paths input identity resumes result versions layout "
+                  "started_utc finished_utc seconds phases peak_memory_bytes_per_rank messages ");
     check_keys(at(o, "options"), "data out force dry-run segments seed scale missing store log1p feature-weights init "
                                  "restarts algorithm batch-size max-epochs max-iterations tolerance polish "
-                                 "min-segment-share ");
+                                 "min-segment-share checkpoint-every resume ");
+    check_text(o, "identity.data_digest", "da7a");
+    check_integer(o, "resumes", 2);
     check_text(o, "options.segments", "2:9");
     check_text(o, "options.seed", "18446744073709551615");
     check_text(o, "options.scale", "robust");
@@ -506,6 +511,9 @@ static void test_manifest_read(void **state)
     assert_string_equal(facts.paths.features, "/grp/x\ty");
     assert_string_equal(facts.paths.weight, "/w\xc3\xa9");
     assert_null(facts.paths.id);
+    assert_string_equal(facts.options_digest, "0b7105");
+    assert_string_equal(facts.data_digest, "da7a");
+    assert_int_equal(facts.input_bytes, INT64_C(1) << 40);
     dm_manifest_facts_clear(&facts);
     assert_null(facts.input_path);
 }

@@ -1,0 +1,98 @@
+#include "base/packing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+void dm_pack(dm_packer *p, const void *bytes, int64_t count)
+{
+    if (p->failed || count == 0) return;
+    if (count > p->room - p->count) {
+        const int64_t room = 2 * (p->count + count);
+        char *grown = realloc(p->bytes, (size_t)room);
+        if (grown == NULL) {
+            p->failed = true;
+            return;
+        }
+        p->bytes = grown;
+        p->room = room;
+    }
+    memcpy(p->bytes + p->count, bytes, (size_t)count);
+    p->count += count;
+}
+
+void dm_pack_i64(dm_packer *p, int64_t v) { dm_pack(p, &v, sizeof v); }
+void dm_pack_f64(dm_packer *p, double v) { dm_pack(p, &v, sizeof v); }
+
+void dm_pack_text(dm_packer *p, const char *text)
+{
+    const int64_t length = text == NULL ? 0 : (int64_t)strlen(text);
+    dm_pack_i64(p, length);
+    dm_pack(p, text, length);
+}
+
+void dm_packer_clear(dm_packer *p)
+{
+    free(p->bytes);
+    *p = (dm_packer){0};
+}
+
+bool dm_unpack(dm_unpacker *u, void *to, int64_t count)
+{
+    if (u->bad || count < 0 || count > u->left) {
+        u->bad = true;
+        if (count > 0) memset(to, 0, (size_t)count);
+        return false;
+    }
+    if (count > 0) memcpy(to, u->bytes, (size_t)count);
+    u->bytes += count;
+    u->left -= count;
+    return true;
+}
+
+int64_t dm_unpack_i64(dm_unpacker *u)
+{
+    int64_t v = 0;
+    (void)dm_unpack(u, &v, sizeof v);
+    return v;
+}
+
+int64_t dm_unpack_within(dm_unpacker *u, int64_t low, int64_t high)
+{
+    const int64_t v = dm_unpack_i64(u);
+    if (!u->bad && v >= low && v <= high) return v;
+    u->bad = true;
+    return low;
+}
+
+double dm_unpack_f64(dm_unpacker *u)
+{
+    double v = 0.0;
+    (void)dm_unpack(u, &v, sizeof v);
+    return v;
+}
+
+char *dm_unpack_text(dm_unpacker *u)
+{
+    const int64_t length = dm_unpack_within(u, 0, u->left);
+    char *text = u->bad || length > u->left ? NULL : malloc((size_t)length + 1);
+    if (text != NULL && dm_unpack(u, text, length) && memchr(text, 0, (size_t)length) == NULL) {
+        text[length] = 0;
+        return text;
+    }
+    free(text);
+    u->bad = true;
+    return NULL;
+}
+
+double *dm_unpack_f64s(dm_unpacker *u, int64_t count)
+{
+    double *v = NULL;
+    if (!u->bad && count >= 0 && count <= u->left / 8 && dm_alloc(v, count, "checkpoint") == DEMARC_OK) {
+        (void)dm_unpack(u, v, 8 * count);
+        return v;
+    }
+    u->bad = true;
+    return NULL;
+}

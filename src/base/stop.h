@@ -1,0 +1,17 @@
+/*
+ * A wish to stop, usually a signal's. The handler only notes it; who can save what has been done looks at it now and then
+ * (engine/checkpoint.c). One wish a process.
+ */
+#ifndef DM_BASE_STOP_H
+#define DM_BASE_STOP_H
+
+/** Note that `signal_number` (> 0) wants this process to stop. Safe in a signal handler. */
+void dm_stop_request(int signal_number);
+/** The signal noted last, 0 = none. */
+int dm_stop_requested(void);
+/** Forget it. */
+void dm_stop_clear(void);
+/** "SIGTERM"; "signal 42" for one without a name. */
+const char *dm_stop_name(char buf[32], int signal_number);
+
+#endif

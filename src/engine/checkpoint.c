@@ -1,0 +1,70 @@
+#include "engine/checkpoint.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/stop.h"
+
+#define STOP_AFTER INT32_MAX /* no signal has this number */
+
+demarc_status dm_checkpoint_begin(dm_checkpoint *c, dm_comm *comm, dm_log *log, const char *path, double every)
+{
+    demarc_status st = DEMARC_OK;
+    const char *stop_after = getenv("DEMARC_STOP_AFTER");
+    *c = (dm_checkpoint){.comm = comm, .log = log, .every = every, .due = dm_clock() + every, .edges_left = -1};
+    if (stop_after != NULL && stop_after[0] != 0) c->edges_left = strtoll(stop_after, NULL, 10);
+    if (path != NULL && dm_comm_rank(comm) == 0) st = dm_checkpoint_open(&c->folder, path);
+    return dm_comm_agree(comm, st);
+}
+
+void dm_checkpoint_end(dm_checkpoint *c)
+{
+    dm_checkpoint_close(&c->folder);
+    *c = (dm_checkpoint){0};
+}
+
+/* Rank 0 knows the folder; the others get its line by the agreement. */
+static demarc_status stopped(const dm_checkpoint *c, int signal_number)
+{
+    char name[32];
+    demarc_status st = DEMARC_STOPPED;
+    if (dm_comm_rank(c->comm) == 0) {
+        const char *by = signal_number == STOP_AFTER ? "DEMARC_STOP_AFTER" : dm_stop_name(name, signal_number);
+        if (c->folder == NULL || (!c->ready && !dm_checkpoint_present(c->folder))) {
+            st = dm_fail(DEMARC_STOPPED, "stopped by %s: there was nothing to save yet: run again", by);
+        } else {
+            st = dm_fail(DEMARC_STOPPED, "stopped by %s, checkpoint %s: %s: run again with --resume", by,
+                         c->ready ? "saved" : "kept", dm_checkpoint_path(c->folder));
+        }
+    }
+    return dm_comm_agree(c->comm, st);
+}
+
+static demarc_status save(dm_checkpoint *c)
+{
+    demarc_status st = DEMARC_OK;
+    dm_packer p = {0};
+    DM_TRY(c->pack(c->context, &p));
+    if (c->folder != NULL) {
+        st = p.failed ? dm_fail(DEMARC_ERR_MEMORY, "out of memory: checkpoint: free some memory")
+                      : dm_checkpoint_save(c->folder, p.bytes, p.count);
+        c->due = dm_clock() + c->every;
+    }
+    DM_TRY_ALL(c->comm, st);
+cleanup:
+    dm_packer_clear(&p);
+    return st;
+}
+
+demarc_status dm_checkpoint_edge(dm_checkpoint *c)
+{
+    demarc_status st = DEMARC_OK;
+    int64_t wish[2] = {dm_stop_requested(), c->folder != NULL && c->ready && c->every > 0.0 && dm_clock() >= c->due};
+    if (c->edges_left > 0 && --c->edges_left == 0) wish[0] = STOP_AFTER;
+    dm_comm_max_i64(c->comm, wish, 2);
+    if (wish[0] == 0 && wish[1] == 0) return DEMARC_OK;
+    if (c->ready) st = save(c);
+    if (wish[0] != 0) return st == DEMARC_OK ? stopped(c, (int)wish[0]) : st;
+    if (st != DEMARC_OK) dm_log_warn(c->log, "%s", dm_error_line());
+    return DEMARC_OK;
+}

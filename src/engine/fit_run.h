@@ -1,0 +1,112 @@
+/*
+ * A fit under way: what the parts of demarc_fit share. All functions are collective and internal to the engine.
+ *
+ *   fit.c         options, input, order of phases
+ *   fit_search.c  the search for segments: one k or LO:HI
+ *   fit_resume.c  what an earlier run left: a checkpoint, or finished results
+ *   fit_report.c  results: assignments, model, diagnostics, manifest
+ */
+#ifndef DM_ENGINE_FIT_RUN_H
+#define DM_ENGINE_FIT_RUN_H
+
+#include "engine/checkpoint.h"
+#include "engine/context.h"
+#include "engine/fit_state.h"
+#include "kmeans/kmeans.h"
+#include "report/diagnostics.h"
+#include "rows/scaling.h"
+#include "store/assignments_file.h"
+#include "store/output.h"
+
+enum {
+    DM_PHASE_READ,
+    DM_PHASE_SCAN,
+    DM_PHASE_SEED,
+    DM_PHASE_MINIBATCH,
+    DM_PHASE_POLISH,
+    DM_PHASE_ASSIGN,
+    DM_PHASE_WRITE,
+    DM_FIT_TIMES
+};
+
+/* All that a fit owns; zero is empty. */
+typedef struct dm_fit_run {
+    demarc_context *ctx;
+    const demarc_fit_options *o;
+    dm_output output;
+    dm_customers *customers;
+    dm_rows *rows;
+    dm_transform transform;
+    dm_scan scan;
+    double *bound;
+    dm_kmeans km;
+    bool have_km;
+    double *given; /* --init FILE in working space, [k_lo, d] */
+    dm_fit_state state;
+    dm_model model; /* of state.chosen */
+    dm_diagnostics g;
+    dm_assignments_writer writer;
+    /* what an earlier run left */
+    dm_checkpoint checkpoint;
+    dm_strings options, data; /* what the result depends on, a "name<TAB>value" each: as asked, as found in files */
+    char *payload;            /* of the checkpoint to go on from; NULL = none */
+    dm_unpacker left;         /* of the payload: the state */
+    dm_strings old_data;      /* `data` in it */
+    char *old_temporary;      /* temporary results of the dead run (last part of the path) */
+    int32_t resumes;
+    bool maybe_finished; /* the output is there, of the same options */
+    /* figures */
+    double seconds[DM_FIT_TIMES];
+    int64_t bytes[DM_FIT_TIMES];
+    double *peak; /* [ranks] */
+    double start;
+    char started_utc[32];
+} dm_fit_run;
+
+/* ---- fit_search.c ---- */
+
+/** What --init asks for. */
+dm_init dm_fit_init_of(const char *word);
+/** Read --init FILE into run->given. */
+demarc_status dm_fit_load_init(dm_fit_run *run);
+/** Model of `f` without what only the final pass knows; destroyed by the caller also after an error. Local. */
+demarc_status dm_fit_make_model(const dm_fit_run *run, const dm_fitted *f, dm_model *m);
+/** From run->state on until state.chosen holds the segments and the phase is assign. */
+demarc_status dm_fit_search(dm_fit_run *run);
+
+/* ---- fit_resume.c ---- */
+
+/**
+ * Early: look for a checkpoint and for finished results, and refuse what does not go with these options.
+ * @retval DEMARC_ERR_EXISTS  a checkpoint is there, but neither --resume nor --force was given
+ * @retval DEMARC_ERR_USAGE   it is of another fit
+ */
+demarc_status dm_fit_look_back(dm_fit_run *run);
+/** Once the input is scanned and scaled: list run->data. */
+demarc_status dm_fit_describe_data(dm_fit_run *run);
+/**
+ * Were the results that are there made from the same data? Needs run->data and maybe_finished.
+ * @param[out] finished  false: they are to be replaced (--force)
+ * @retval DEMARC_ERR_EXISTS  the input is another one and --force was not given
+ */
+demarc_status dm_fit_is_finished(dm_fit_run *run, bool *finished);
+/** The result of the finished run, as far as it is read back: k == 0 where diagnostics.json is too large for that. */
+demarc_status dm_fit_read_finished(dm_fit_run *run, demarc_fit_result *r);
+/** Go on from the checkpoint, or begin; run->state is filled and can be saved from now on. */
+demarc_status dm_fit_restore(dm_fit_run *run);
+/** Hexadecimal digests of run->options without the program's version, and of run->data. Local. */
+demarc_status dm_fit_digests(const dm_fit_run *run, char options[33], char data[33]);
+/** The end: checkpoints of a fit that is done, or can never be done, are of no use. */
+void dm_fit_forget(dm_fit_run *run);
+/** Free what the functions above allocated. Local. */
+void dm_fit_resume_clear(dm_fit_run *run);
+
+/* ---- fit_report.c ---- */
+
+demarc_status dm_fit_write_assignments(dm_fit_run *run);
+/** @param[out] diagnostics  text of diagnostics.json on rank 0, malloc'd */
+demarc_status dm_fit_write_reports(dm_fit_run *run, char **diagnostics);
+/** Local. @param[in,out] diagnostics  taken over */
+demarc_status dm_fit_fill_result(const dm_diagnostics *g, int32_t iterations, demarc_fit_result *r, char **diagnostics);
+
+#endif
