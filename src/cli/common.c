@@ -22,13 +22,12 @@ void cli_common_add(cli_common *c, cli_line *line)
     demarc_runtime *rt = &c->runtime;
     const cli_option table[] = {
         CLI_OPTION(COMMON, "help", NULL, CLI_HELP, NULL, "show this text"),
-        CLI_OPTION(COMMON, "config", "FILE", CLI_TEXT, &c->config,
-                   "read options from FILE, a name = value a line, # for comments; the command line wins"),
+        CLI_OPTION(COMMON, "config", "FILE", CLI_TEXT, &c->config, "read options from FILE, a name = value a line"),
         CLI_OPTION(COMMON, "threads", "N", CLI_INT32, &rt->threads,
-                   "threads per rank (default: the cores this rank may use, shared fairly)", .min = 1, .max = 4096),
+                   "threads per rank (default: a fair share of the cores)", .min = 1, .max = 4096),
         CLI_OPTION(COMMON, "memory-limit", "SIZE", CLI_SIZE, &rt->memory_limit,
-                   "memory per rank, such as 512M or 1.5G; rows that do not fit are streamed (default: no limit)",
-                   .min = 0x1p20, .max = 0x1p50),
+                   "memory per rank, such as 512M; rows beyond are streamed (default: no limit)", .min = 0x1p20,
+                   .max = 0x1p50),
         CLI_OPTION(COMMON, "io", "HOW", CLI_CHOICE, &rt->io, "who writes: mpio = all ranks, funnel = rank 0",
                    .word = io_words, .show_default = true),
         CLI_OPTION(COMMON, "kernel", "NAME", CLI_WORD, &rt->kernel,
@@ -37,12 +36,9 @@ void cli_common_add(cli_common *c, cli_line *line)
                    "depends on it",
                    .word = kernel_words),
         CLI_OPTION(COMMON, "stall-timeout", "SECONDS", CLI_REAL, &rt->stall_timeout,
-                   "end all ranks with an error when one has waited this long for the others in one call; more than a "
-                   "rank needs for a pass over its rows (default 0: wait for ever)",
-                   .max = 1e7),
+                   "end all ranks when one waits this long for the others (default 0: never)", .max = 1e7),
         CLI_OPTION(COMMON, "allow-external", NULL, CLI_FLAG, &rt->allow_external,
-                   "follow an input's links to other files, values in other files and HDF5 filter plugins, which are "
-                   "refused otherwise"),
+                   "follow an input's links to other files and filter plugins"),
         CLI_OPTION(COMMON, "json", NULL, CLI_FLAG, &c->json, "results as JSON"),
         CLI_OPTION(COMMON, "quiet", NULL, CLI_FLAG, &c->quiet, "no log, only results and errors"),
         CLI_OPTION(COMMON, "verbose", NULL, CLI_FLAG, &c->verbose, "a detailed log"),

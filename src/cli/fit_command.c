@@ -69,9 +69,8 @@ static void add_options(cli_line *line, demarc_fit_options *o)
     cli_line_add(line, table, sizeof table / sizeof *table);
     const cli_option interruption[] = {
         CLI_OPTION(OUTPUT, "checkpoint-every", "SECONDS", CLI_REAL, &o->checkpoint_every,
-                   "save a checkpoint so often; 0 = only on a signal", .min = 0, .max = INFINITY, .show_default = true),
-        CLI_OPTION(OUTPUT, "resume", NULL, CLI_FLAG, &o->resume,
-                   "go on from the checkpoint of an interrupted run, if there is one"),
+                   "how often to save; 0 = on a signal only", .min = 0, .max = INFINITY, .show_default = true),
+        CLI_OPTION(OUTPUT, "resume", NULL, CLI_FLAG, &o->resume, "go on from a checkpoint, if there is one"),
     };
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
     cli_line_add(line, interruption, sizeof interruption / sizeof *interruption);
