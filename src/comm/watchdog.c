@@ -10,7 +10,7 @@
 #include "base/clock.h"
 
 #define LOOK 0.25 /* seconds between two looks */
-#define RANK_DELAY 0.5
+#define RANK_DELAY 1.0
 #define MOST_DELAY 5.0
 
 /* What the waiting thread is in: NULL outside; the turn tells one call from the next. */
