@@ -10,8 +10,9 @@
 #include "base/clock.h"
 
 #define LOOK 0.25 /* seconds between two looks */
-#define RANK_DELAY 1.0
-#define MOST_DELAY 5.0
+/* mpirun needs a second or two to end the others, who catch SIGTERM: only then does one line tell of it. */
+#define RANK_DELAY 3.0
+#define MOST_DELAY 6.0
 
 /* What the waiting thread is in: NULL outside; the turn tells one call from the next. */
 static _Atomic(const char *) watched;
