@@ -51,7 +51,7 @@ void cli_usage_program(const cli_command *const *command)
           "\n"
           "Exit codes:\n"
           "  0 done   2 wrong usage   3 bad input data or file   4 cannot do what was asked\n"
-          "  5 I/O or system error   6 verification failed\n"
+          "  5 I/O or system error   6 verification failed   75 stopped, checkpoint saved: --resume\n"
           "\n"
           "Environment:\n"
           "  NO_COLOR            no colour on a terminal\n"
