@@ -6,7 +6,8 @@
  * values, so that a refusal can say what differs. A checkpoint also wants the same version of the program; finished
  * results are the same whatever wrote them.
  *
- * Payload of a checkpoint: options, data, resumes so far, name of the temporary results directory, state (fit_state.h).
+ * Payload of a checkpoint: options, data, resumes so far, name of the temporary results directory, state (fit_state.h),
+ * and of an interrupted final pass what it has written (final_keep.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -159,16 +160,50 @@ static void unpack_lines(dm_unpacker *u, dm_strings *list)
     }
 }
 
+/*
+ * Size and time of the input. Its digest is of features and weights only, and ids, outcomes and reach go into what is kept
+ * of the final pass.
+ */
+static void stamp_of(const char *path, int64_t stamp[3])
+{
+    struct stat s;
+    memset(stamp, 0, 3 * sizeof *stamp);
+    if (stat(path, &s) != 0) return;
+    stamp[0] = s.st_size;
+    stamp[1] = s.st_mtim.tv_sec;
+    stamp[2] = s.st_mtim.tv_nsec;
+}
+
+/* The rows of the final pass that are done, after a mark that says so; or the mark alone. */
+static demarc_status pack_final(dm_fit_run *run, dm_packer *p)
+{
+    demarc_status st = DEMARC_OK;
+    dm_packer kept = {0};
+    bool some = false;
+    int64_t stamp[3];
+    if (run->final != NULL) DM_TRY(dm_final_pack(run->final, &kept, &some));
+    stamp_of(run->o->data, stamp);
+    dm_pack_i64(p, some);
+    if (some) {
+        dm_pack(p, stamp, sizeof stamp);
+        dm_pack(p, kept.bytes, kept.count);
+    }
+    if (kept.failed) p->failed = true;
+    run->leave = some;
+cleanup:
+    dm_packer_clear(&kept);
+    return st;
+}
+
 static demarc_status pack(void *context, dm_packer *p)
 {
-    const dm_fit_run *run = context;
-    if (run->checkpoint.folder == NULL) return DEMARC_OK;
+    dm_fit_run *run = context;
     pack_lines(p, &run->options);
     pack_lines(p, &run->data);
     dm_pack_i64(p, run->resumes);
     dm_pack_text(p, dm_path_base(run->output.temp_path));
     dm_fit_state_pack(&run->state, &run->km.at, p);
-    return DEMARC_OK;
+    return pack_final(run, p);
 }
 
 /* What comes before the state; `old_options` is the caller's. */
@@ -317,7 +352,8 @@ static void log_resumed(const dm_fit_run *run)
     const dm_fit_state *s = &run->state;
     const dm_position *at = &run->km.at;
     if (s->phase == DM_FIT_ASSIGN) {
-        dm_log_line(log, "resumed: the %d segments are found, customers are assigned", (int)s->k);
+        dm_log_line(log, "resumed: the %d segments are found, customers are assigned%s", (int)s->k,
+                    run->adopted ? ", from where that was stopped" : "");
     } else if (s->phase == DM_FIT_MEASURE) {
         dm_log_line(log, "resumed: %d segments, their criteria", (int)s->k);
     } else if (at->k != 0) {
@@ -326,6 +362,28 @@ static void log_resumed(const dm_fit_run *run)
     } else {
         dm_log_line(log, "resumed: %d segments, at their beginning", (int)s->k);
     }
+}
+
+/* The dead run's temporary results serve if the checkpoint counts on them and the input's file is the same; else they go. */
+static demarc_status adopt_results(dm_fit_run *run)
+{
+    demarc_status st = DEMARC_OK;
+    dm_comm *comm = run->ctx->comm;
+    dm_unpacker *u = &run->left;
+    int64_t old[3] = {0}, now[3], serves = 0;
+    if (dm_unpack_within(u, 0, 1) == 1) {
+        (void)dm_unpack(u, old, sizeof old);
+        stamp_of(run->o->data, now);
+        serves = memcmp(old, now, sizeof now) == 0;
+    }
+    DM_TRY_ALL(
+        comm, u->bad ? dm_fail(DEMARC_ERR_DATA, "the checkpoint contradicts itself: its end: add --force to start anew")
+                     : DEMARC_OK);
+    dm_comm_bcast(comm, &serves, sizeof serves, 0);
+    if (serves != 0) DM_TRY(dm_output_adopt(&run->output, comm, run->old_temporary, &run->adopted));
+    if (!run->adopted && dm_comm_rank(comm) == 0) dm_output_remove_dead(run->o->out, run->old_temporary);
+cleanup:
+    return st;
 }
 
 demarc_status dm_fit_restore(dm_fit_run *run)
@@ -338,10 +396,8 @@ demarc_status dm_fit_restore(dm_fit_run *run)
     } else {
         DM_TRY_ALL(comm, refuse_other(run, &run->old_data, &run->data));
         DM_TRY_ALL(comm, dm_fit_state_unpack(&run->state, &run->km.at, &run->left, o->k_lo, o->k_hi, run->transform.d));
-        if (dm_comm_rank(comm) == 0) dm_output_remove_dead(o->out, run->old_temporary);
+        DM_TRY(adopt_results(run));
         log_resumed(run);
-        free(run->payload);
-        run->payload = NULL;
     }
     run->checkpoint.pack = pack;
     run->checkpoint.context = run;

@@ -11,6 +11,7 @@
 
 #include "engine/checkpoint.h"
 #include "engine/context.h"
+#include "engine/final_pass.h"
 #include "engine/fit_state.h"
 #include "kmeans/kmeans.h"
 #include "report/diagnostics.h"
@@ -50,11 +51,14 @@ typedef struct dm_fit_run {
     dm_checkpoint checkpoint;
     dm_strings options, data; /* what the result depends on, a "name<TAB>value" each: as asked, as found in files */
     char *payload;            /* of the checkpoint to go on from; NULL = none */
-    dm_unpacker left;         /* of the payload: the state */
+    dm_unpacker left;         /* of the payload: the state, then what is kept of the final pass */
     dm_strings old_data;      /* `data` in it */
     char *old_temporary;      /* temporary results of the dead run (last part of the path) */
     int32_t resumes;
-    bool maybe_finished; /* the output is there, of the same options */
+    bool adopted;              /* the dead run's temporary results are gone on with */
+    const dm_final_run *final; /* the final pass at its edge; NULL elsewhere */
+    bool leave;                /* the last checkpoint counts on the temporary results */
+    bool maybe_finished;       /* the output is there, of the same options */
     /* figures */
     double seconds[DM_FIT_TIMES];
     int64_t bytes[DM_FIT_TIMES];
