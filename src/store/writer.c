@@ -657,8 +657,8 @@ static demarc_status check_kept(const dm_writer *w, int64_t size)
     struct stat s;
     if (fstat(w->disk, &s) != 0) return cannot_write_errno(w, errno);
     if (s.st_size == size) return DEMARC_OK;
-    return dm_fail(DEMARC_ERR_DATA, "kept rows of another layout: %s: %lld bytes, not %lld: add --force to start anew",
-                   w->path, (long long)s.st_size, (long long)size);
+    return dm_fail(DEMARC_ERR_DATA, "kept rows of another layout: %s: %lld bytes, not %lld: remove it", w->path,
+                   (long long)s.st_size, (long long)size);
 }
 
 /* Rank 0: the finished layout goes from memory to disk. */

@@ -251,10 +251,13 @@ class FinalPass(Checkpoint):
             (self.tmp / "elsewhere").mkdir(exist_ok=True)
             folder.symlink_to("elsewhere")
 
+        def cut(folder):
+            os.truncate(folder / "assignments.h5", 5000)
+
         def touched(folder):
             os.utime(self.data)
 
-        for how in (gone, link, touched):
+        for how in (gone, link, cut, touched):
             with self.subTest(how.__name__):
                 self.clean()
                 self.leg(windows=1, resumed=False)
@@ -262,14 +265,6 @@ class FinalPass(Checkpoint):
                 how(folder)
                 self.assertNotIn("from where", self.leg(layout=LAYOUTS[1]))
                 self.check_same("many rows")
-
-    def test_of_another_size(self):
-        self.leg(windows=1, resumed=False)
-        (folder,) = self.tmp.glob(".run.*.tmp")
-        os.truncate(folder / "assignments.h5", 5000)
-        self.refused(3, "kept rows of another layout", self.fit(*self.FIT, "--resume"))
-        self.leg()  # its temporary went with the error
-        self.check_same("many rows")
 
     def test_force(self):
         """Starting anew leaves nothing of the run before."""
