@@ -25,7 +25,8 @@ LAYOUTS = [(1, ["--threads", "2"]), (2, ["--threads", "1"]), (3, ["--threads", "
            (1, ["--threads", "3", "--memory-limit", "1M"]), (2, ["--threads", "2", "--io", "funnel"])]
 FITS = {  # what brings a fit through each of its phases
     "lloyd": ["--segments", 6, "--algorithm", "lloyd", "--restarts", 3, "--init", "random", "--max-iterations", 8],
-    "mini-batches": ["--segments", 6, "--batch-size", 512, "--restarts", 2],
+    "mini-batches": ["--segments", 6, "--batch-size", 512, "--polish", 1],
+    "restarts": ["--segments", 6, "--batch-size", 512, "--restarts", 2],
     "k-means++": ["--segments", 4, "--init", "kmeans++", "--batch-size", 1000, "--polish", 2],
     "range": ["--segments", "2:4", "--batch-size", 2000],
     "share": ["--segments", 5, "--min-segment-share", 0.09, "--init", "random", "--algorithm", "lloyd", "--max-iterations", 6],
@@ -149,7 +150,10 @@ class EveryPhase(Checkpoint):
         self.assertIn("full passes", self.sweep("lloyd"))
 
     def test_minibatch(self):
-        self.assertIn("mini-batches", self.sweep("mini-batches"))
+        self.assertIn("mini-batches", self.sweep("mini-batches", most=8))
+
+    def test_restarts(self):
+        self.sweep("restarts")
 
     def test_seeding(self):
         self.assertIn("seeding", self.sweep("k-means++"))
@@ -275,7 +279,7 @@ class FinalPass(Checkpoint):
 
 class Files(Checkpoint):
     """What may have happened to checkpoint, options, input or output in the meantime."""
-    FIT = FITS["mini-batches"]
+    FIT = FITS["restarts"]
 
     def begin(self, stop=20):
         self.clean()
@@ -297,7 +301,7 @@ class Files(Checkpoint):
                     p = self.finished(self.fit(*self.FIT, "--resume", layout=LAYOUTS[2]))
                     self.assertIn("resumed", p.stderr)
                     self.assertEqual("damaged checkpoint" in p.stderr, damage != "gone", p.stderr)
-                    self.check_same("mini-batches")
+                    self.check_same("restarts")
                     self.clean()
                     shutil.move(kept, folder)
         for each in ("a", "b"):
@@ -306,7 +310,7 @@ class Files(Checkpoint):
         self.assertEqual(self.hidden(), [".run.checkpoint"])
         p = self.finished(self.fit(*self.FIT, "--resume", "--force"))
         self.assertNotIn("resumed", p.stderr)
-        self.check_same("mini-batches")
+        self.check_same("restarts")
 
     def hurt(self, path, how):
         content = bytearray(path.read_bytes())
@@ -327,7 +331,7 @@ class Files(Checkpoint):
                     p = self.fit(*self.FIT, *change, "--resume", layout=layout)
                     self.refused(2, rf"the checkpoint is of another fit: \.run\.checkpoint: {pattern}", p)
         self.finished(self.fit(*self.FIT, "--resume", "--verbose", "--checkpoint-every", 5, "--kernel", "ref", "--store", "f32"))
-        self.check_same("mini-batches")
+        self.check_same("restarts")
 
     def test_other_input(self):
         self.begin()
@@ -345,7 +349,7 @@ class Files(Checkpoint):
                 self.assertEqual(self.hidden(), [".run.checkpoint"])
         shutil.copy(self.data, other)  # the same values under another name will do
         self.finished(self.fit(*self.FIT, "--resume", data=other))
-        self.check_same("mini-batches")
+        self.check_same("restarts")
 
     def test_init_file(self):
         init = self.inputs / "init.h5"
@@ -368,12 +372,12 @@ class Files(Checkpoint):
         self.assertEqual(self.hidden(), [".run.checkpoint"])
         p = self.finished(self.fit(*self.FIT, "--force"))
         self.assertNotIn("resumed", p.stderr)
-        self.check_same("mini-batches")
+        self.check_same("restarts")
 
     def test_nothing_to_resume(self):
         p = self.finished(self.fit(*self.FIT, "--resume", layout=LAYOUTS[1]))
         self.assertEqual(p.stderr.splitlines()[0], "no checkpoint: run: starting from the beginning")
-        self.check_same("mini-batches")
+        self.check_same("restarts")
         self.assertEqual(json.loads((self.tmp / "run/manifest.json").read_text())["resumes"], 0)
 
     def test_already_finished(self):
@@ -397,9 +401,9 @@ class Files(Checkpoint):
         self.refused(2, "output exists: run was made from another input", self.fit(*self.FIT, "--resume", data=other))
         self.assertEqual(self.hidden(), [])
         self.finished(self.fit(*self.FIT, "--resume", "--force", data=other, layout=LAYOUTS[1]))
-        self.assertNotEqual(self.outcome(self.tmp / "run"), self.reference("mini-batches"))
+        self.assertNotEqual(self.outcome(self.tmp / "run"), self.reference("restarts"))
         self.finished(self.fit(*self.FIT, "--resume", "--force", "--seed", 0))
-        self.check_same("mini-batches")
+        self.check_same("restarts")
 
     def test_manifest(self):
         self.begin()
