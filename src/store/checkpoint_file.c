@@ -66,9 +66,9 @@ static demarc_status enter(dm_checkpoint_folder *c)
 {
     struct stat s;
     c->fd = open(c->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    const int reason = errno;
-    if (c->fd < 0 && lstat(c->path, &s) != 0) return DEMARC_OK; /* or its folder is none: the output says so */
-    errno = reason;
+    if (c->fd < 0 && errno == ENOENT) return DEMARC_OK;
+    /* Nothing is there where what should be its parent is no folder: the output will say so. */
+    if (c->fd < 0 && errno == ENOTDIR && lstat(c->path, &s) != 0) return DEMARC_OK;
     if (c->fd < 0 && (errno == ENOTDIR || errno == ELOOP)) {
         return dm_fail(DEMARC_ERR_EXISTS,
                        "in the way of checkpoints: %s is no folder: remove it or choose another --out", c->path);
