@@ -32,6 +32,22 @@ void dm_pack_text(dm_packer *p, const char *text)
     dm_pack(p, text, length);
 }
 
+/* First chunk that is not 0, number of chunks up to the last such, the chunks. */
+void dm_pack_exact(dm_packer *p, dm_exact_sum *s, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        int64_t first = 0, end = DM_EXACT_CHUNKS;
+        dm_exact_sum_normalize(&s[i]);
+        while (end > 0 && s[i].chunk[end - 1] == 0) end--;
+        while (first < end && s[i].chunk[first] == 0) first++;
+        dm_pack_i64(p, first);
+        dm_pack_i64(p, end - first);
+        dm_pack(p, s[i].chunk + first, (end - first) * (int64_t)sizeof *s[i].chunk);
+    }
+}
+
+void dm_pack_int128(dm_packer *p, const dm_int128 *v, int64_t count) { dm_pack(p, v, count * (int64_t)sizeof *v); }
+
 void dm_packer_clear(dm_packer *p)
 {
     free(p->bytes);
@@ -84,6 +100,25 @@ char *dm_unpack_text(dm_unpacker *u)
     free(text);
     u->bad = true;
     return NULL;
+}
+
+void dm_unpack_exact(dm_unpacker *u, dm_exact_sum *s, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        s[i] = (dm_exact_sum){0};
+        const int64_t first = dm_unpack_within(u, 0, DM_EXACT_CHUNKS);
+        const int64_t chunks = dm_unpack_within(u, 0, DM_EXACT_CHUNKS - first);
+        if (u->bad) continue;
+        (void)dm_unpack(u, s[i].chunk + first, chunks * (int64_t)sizeof *s[i].chunk);
+        for (int64_t c = 0; c < DM_EXACT_CHUNKS; c++) { /* as normalized, so that they can be added */
+            if (s[i].chunk[c] > (INT64_C(1) << 32) || s[i].chunk[c] < -(INT64_C(1) << 32)) u->bad = true;
+        }
+    }
+}
+
+void dm_unpack_int128(dm_unpacker *u, dm_int128 *v, int64_t count)
+{
+    (void)dm_unpack(u, v, count * (int64_t)sizeof *v);
 }
 
 double *dm_unpack_f64s(dm_unpacker *u, int64_t count)

@@ -5,6 +5,8 @@
 #ifndef DM_BASE_PACKING_H
 #define DM_BASE_PACKING_H
 
+#include "base/exact_sum.h"
+#include "base/fixed_sum.h"
 #include "base/status.h"
 
 /** Grows as it is filled. Zero is empty. A failure to get memory is kept in `failed`. */
@@ -19,6 +21,9 @@ void dm_pack_i64(dm_packer *p, int64_t v);
 void dm_pack_f64(dm_packer *p, double v);
 /** Length and bytes; NULL is packed as "". */
 void dm_pack_text(dm_packer *p, const char *text);
+/** count exact sums, without their zeros; they are normalized. */
+void dm_pack_exact(dm_packer *p, dm_exact_sum *s, int64_t count);
+void dm_pack_int128(dm_packer *p, const dm_int128 *v, int64_t count);
 void dm_packer_clear(dm_packer *p);
 
 /** Reads `bytes` (borrowed). Once something did not fit, `bad` stays true and every read gives 0 or nothing. */
@@ -36,6 +41,9 @@ int64_t dm_unpack_within(dm_unpacker *u, int64_t low, int64_t high);
 double dm_unpack_f64(dm_unpacker *u);
 /** A text without NUL in it, malloc'd; NULL (and bad) if there is none such or no memory. */
 char *dm_unpack_text(dm_unpacker *u);
+/** count exact sums or integers into the caller's array. */
+void dm_unpack_exact(dm_unpacker *u, dm_exact_sum *s, int64_t count);
+void dm_unpack_int128(dm_unpacker *u, dm_int128 *v, int64_t count);
 /** count doubles, dm_alloc'd; NULL (and bad) if there are not so many or no memory. */
 double *dm_unpack_f64s(dm_unpacker *u, int64_t count);
 

@@ -41,7 +41,7 @@ demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o,
     st = DEMARC_OK;
     if (dm_comm_rank(ctx->comm) == 0) st = dm_output_room(output.temp_path, 24 * dm_rows_global(l.rows));
     DM_TRY_ALL(ctx->comm, st);
-    DM_TRY(dm_assignments_create(&writer, ctx->comm, ctx->runtime.io, l.customers, output.temp_path));
+    DM_TRY(dm_assignments_create(&writer, ctx->comm, ctx->runtime.io, l.customers, output.temp_path, false));
     DM_TRY(dm_writer_attribute_text(writer.file, "/", "model_digest", l.model.digest));
     const dm_final_options fo = {.rows = l.rows, .customers = l.customers, .model = &l.model, .writer = &writer};
     DM_TRY(dm_final_pass(&fo, &g, result.digest, NULL));

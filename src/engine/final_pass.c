@@ -6,47 +6,10 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "engine/segment_profile.h"
-#include "linalg/distance.h"
-#include "stats/digest.h"
-
-#define WINDOW_BLOCKS 64 /* blocks labelled before their rows are written: 262,144 rows, 4 MiB of results */
-#define WINDOWS 2        /* one is written while the other is labelled */
-
-/* Per-segment figures that are sums over customers. */
-enum { SUM_WEIGHT, SUM_WITHIN, SUM_DISTANCE, SUM_MARGIN, SUM_NEAR, SUM_SILHOUETTE, SUMS };
-
-/* Per-thread state. */
-typedef struct final_part {
-    dm_tile tile;
-    double *squared, *own, *second; /* [DM_BLOCK_ROWS] as dm_nearest_two() tells them */
-    double *near, *away;            /* [DM_BLOCK_ROWS] distance to the own and to the runner-up's centroid */
-    double *gap, *margin;           /* [DM_BLOCK_ROWS] between the two centroids; distance to their boundary */
-    double *block;                  /* [k, SUMS] sums of the block at work */
-    dm_exact_sum *sum;              /* [k, SUMS] */
-    dm_exact_sum square;            /* sum of w ||x||^2 */
-    int64_t *size;                  /* [k] */
-    dm_digest digest;
-} final_part;
-
-typedef struct final_run {
-    const dm_final_options *o;
-    const dmk_table *kernel;
-    int threads;
-    int32_t k, d;
-    double unit;
-    dm_centers centers;
-    double *gap;  /* [k, k] distance of centroids, working units */
-    double *zero; /* [d] */
-    final_part *part;
-    int64_t window_begin;
-    dm_assignment_rows out;           /* of the window: one of `ring` */
-    dm_assignment_rows ring[WINDOWS]; /* the second only where rows are written */
-    dm_profile *profile;              /* NULL = none */
-} final_run;
+#include "engine/final_run.h"
 
 /* near and /distance; with a runner-up also gap, away, margin and /margin. No branches: roots and divisions as vectors. */
-static void row_figures(const final_run *run, const final_part *p, const dm_assignment_rows *out, int64_t rows)
+static void row_figures(const dm_final_run *run, const dm_final_part *p, const dm_assignment_rows *out, int64_t rows)
 {
     const double *restrict squared = p->squared, *restrict own = p->own, *restrict second = p->second;
     double *restrict near = p->near, *restrict away = p->away, *restrict gap = p->gap, *restrict margin = p->margin;
@@ -74,20 +37,20 @@ static void row_figures(const final_run *run, const final_part *p, const dm_assi
 }
 
 /* Block sums, rows in order. `away` becomes the silhouette's term. */
-static void add_sums(const final_run *run, final_part *p, const int32_t *segment, int64_t rows, const float *x,
+static void add_sums(const dm_final_run *run, dm_final_part *p, const int32_t *segment, int64_t rows, const float *x,
                      const float *w)
 {
     const double *restrict squared = p->squared, *restrict near = p->near, *restrict gap = p->gap;
     const double *restrict margin = p->margin;
     double *restrict away = p->away;
     double square = 0.0;
-    memset(p->block, 0, (size_t)run->k * SUMS * sizeof *p->block);
+    memset(p->block, 0, (size_t)run->k * DM_SUMS * sizeof *p->block);
     for (int64_t r = 0; r < rows; r++) {
         const double wr = w == NULL ? 1.0 : (double)w[r];
-        double *s = p->block + (int64_t)segment[r] * SUMS;
-        s[SUM_WEIGHT] += wr;
-        s[SUM_WITHIN] += wr * squared[r];
-        s[SUM_DISTANCE] += wr * near[r];
+        double *s = p->block + (int64_t)segment[r] * DM_SUMS;
+        s[DM_SUM_WEIGHT] += wr;
+        s[DM_SUM_WITHIN] += wr * squared[r];
+        s[DM_SUM_DISTANCE] += wr * near[r];
         p->size[segment[r]]++;
         square += wr * run->kernel->squared_distance(x + r * run->d, run->zero, run->d);
     }
@@ -98,19 +61,19 @@ static void add_sums(const final_run *run, final_part *p, const int32_t *segment
     }
     for (int64_t r = 0; r < rows && run->k > 1; r++) {
         const double wr = w == NULL ? 1.0 : (double)w[r];
-        double *s = p->block + (int64_t)segment[r] * SUMS;
-        s[SUM_MARGIN] += wr * margin[r];
-        s[SUM_NEAR] += margin[r] < DM_NEAR_RULE * 0.5 * gap[r] ? wr : 0.0;
-        s[SUM_SILHOUETTE] += away[r];
+        double *s = p->block + (int64_t)segment[r] * DM_SUMS;
+        s[DM_SUM_MARGIN] += wr * margin[r];
+        s[DM_SUM_NEAR] += margin[r] < DM_NEAR_RULE * 0.5 * gap[r] ? wr : 0.0;
+        s[DM_SUM_SILHOUETTE] += away[r];
     }
-    for (int64_t i = 0; i < (int64_t)run->k * SUMS; i++) dm_exact_sum_add(&p->sum[i], p->block[i]);
+    for (int64_t i = 0; i < (int64_t)run->k * DM_SUMS; i++) dm_exact_sum_add(&p->sum[i], p->block[i]);
     dm_exact_sum_add(&p->square, square);
 }
 
 static void final_block(void *context, int thread, int64_t begin, int64_t rows, const float *x, const float *w)
 {
-    final_run *run = context;
-    final_part *p = &run->part[thread];
+    dm_final_run *run = context;
+    dm_final_part *p = &run->part[thread];
     const int64_t at = begin - run->window_begin;
     const dm_assignment_rows out = {run->out.segment + at, run->out.runner_up + at, run->out.distance + at,
                                     run->out.margin + at};
@@ -140,7 +103,7 @@ static demarc_status differs(int64_t row, const char *what, double stored, doubl
                    (long long)row, stored, right);
 }
 
-static demarc_status compare_window(const final_run *run, int64_t begin, int64_t count,
+static demarc_status compare_window(const dm_final_run *run, int64_t begin, int64_t count,
                                     const dm_assignment_rows *stored)
 {
     demarc_status st = DEMARC_OK;
@@ -191,7 +154,7 @@ static void rows_destroy(dm_assignment_rows *r)
     dm_free(r->margin);
 }
 
-static demarc_status run_create(final_run *run, int64_t window_rows)
+static demarc_status run_create(dm_final_run *run, int64_t window_rows)
 {
     demarc_status st = DEMARC_OK;
     const dm_model *m = run->o->model;
@@ -213,10 +176,11 @@ static demarc_status run_create(final_run *run, int64_t window_rows)
             run->gap[(int64_t)a * k + b] = sqrt(s);
         }
     }
-    for (int i = 0; i < (run->o->writer != NULL ? WINDOWS : 1); i++) DM_TRY(rows_create(&run->ring[i], window_rows));
+    for (int i = 0; i < (run->o->writer != NULL ? DM_FINAL_RING : 1); i++)
+        DM_TRY(rows_create(&run->ring[i], window_rows));
     DM_TRY(dm_alloc_zero(run->part, run->threads, "final pass"));
     for (int t = 0; t < run->threads; t++) {
-        final_part *p = &run->part[t];
+        dm_final_part *p = &run->part[t];
         if (!run->o->exhaustive) DM_TRY(dm_tile_create(&p->tile, k));
         DM_TRY(dm_alloc(p->squared, DM_BLOCK_ROWS, "final pass"));
         DM_TRY(dm_alloc(p->own, DM_BLOCK_ROWS, "final pass"));
@@ -225,8 +189,8 @@ static demarc_status run_create(final_run *run, int64_t window_rows)
         DM_TRY(dm_alloc(p->away, DM_BLOCK_ROWS, "final pass"));
         DM_TRY(dm_alloc(p->gap, DM_BLOCK_ROWS, "final pass"));
         DM_TRY(dm_alloc(p->margin, DM_BLOCK_ROWS, "final pass"));
-        DM_TRY(dm_alloc(p->block, (int64_t)k * SUMS, "final pass"));
-        DM_TRY(dm_alloc_zero(p->sum, (int64_t)k * SUMS, "final pass"));
+        DM_TRY(dm_alloc(p->block, (int64_t)k * DM_SUMS, "final pass"));
+        DM_TRY(dm_alloc_zero(p->sum, (int64_t)k * DM_SUMS, "final pass"));
         DM_TRY(dm_alloc_zero(p->size, k, "final pass"));
     }
 cleanup:
@@ -234,10 +198,10 @@ cleanup:
     return st;
 }
 
-static void run_destroy(final_run *run)
+static void run_destroy(dm_final_run *run)
 {
     for (int t = 0; t < run->threads && run->part != NULL; t++) {
-        final_part *p = &run->part[t];
+        dm_final_part *p = &run->part[t];
         dm_tile_destroy(&p->tile);
         dm_free(p->squared);
         dm_free(p->own);
@@ -254,16 +218,18 @@ static void run_destroy(final_run *run)
     dm_free(run->gap);
     dm_free(run->zero);
     dm_centers_destroy(&run->centers);
-    for (int i = 0; i < WINDOWS; i++) rows_destroy(&run->ring[i]);
+    for (int i = 0; i < DM_FINAL_RING; i++) rows_destroy(&run->ring[i]);
     dm_profile_destroy(&run->profile);
+    dm_free(run->done.range);
+    dm_free(run->window.range);
 }
 
-static void reduce(final_run *run, dm_comm *comm)
+static void reduce(dm_final_run *run, dm_comm *comm)
 {
-    final_part *p = &run->part[0];
-    const int64_t cells = (int64_t)run->k * SUMS;
+    dm_final_part *p = &run->part[0];
+    const int64_t cells = (int64_t)run->k * DM_SUMS;
     for (int t = 1; t < run->threads; t++) {
-        const final_part *q = &run->part[t];
+        const dm_final_part *q = &run->part[t];
         for (int64_t i = 0; i < cells; i++) dm_exact_sum_merge(&p->sum[i], &q->sum[i]);
         dm_exact_sum_merge(&p->square, &q->square);
         for (int32_t j = 0; j < run->k; j++) p->size[j] += q->size[j];
@@ -295,7 +261,7 @@ cleanup:
 }
 
 /* Davies & Bouldin 1979: mean over segments of the worst (scatter_a + scatter_b) / gap. */
-static double davies_bouldin(const final_run *run, const dm_diagnostics *g)
+static double davies_bouldin(const dm_final_run *run, const dm_diagnostics *g)
 {
     double total = 0.0;
     int32_t counted = 0;
@@ -314,25 +280,25 @@ static double davies_bouldin(const final_run *run, const dm_diagnostics *g)
 }
 
 /* Totals, criteria and per-segment figures from the reduced sums; sums of k in fixed order. */
-static void fill_figures(const final_run *run, dm_diagnostics *g)
+static void fill_figures(const dm_final_run *run, dm_diagnostics *g)
 {
-    const final_part *p = &run->part[0];
+    const dm_final_part *p = &run->part[0];
     const double unit = run->unit, unit2 = unit * unit;
     dm_exact_sum weight = {0}, within = {0}, silhouette = {0};
     for (int32_t j = 0; j < run->k; j++) {
-        const dm_exact_sum *s = p->sum + (int64_t)j * SUMS;
-        const double w = dm_exact_sum_value(&s[SUM_WEIGHT]);
-        dm_exact_sum_merge(&weight, &s[SUM_WEIGHT]);
-        dm_exact_sum_merge(&within, &s[SUM_WITHIN]);
-        dm_exact_sum_merge(&silhouette, &s[SUM_SILHOUETTE]);
+        const dm_exact_sum *s = p->sum + (int64_t)j * DM_SUMS;
+        const double w = dm_exact_sum_value(&s[DM_SUM_WEIGHT]);
+        dm_exact_sum_merge(&weight, &s[DM_SUM_WEIGHT]);
+        dm_exact_sum_merge(&within, &s[DM_SUM_WITHIN]);
+        dm_exact_sum_merge(&silhouette, &s[DM_SUM_SILHOUETTE]);
         g->size[j] = p->size[j];
         g->weight[j] = w;
-        g->within[j] = dm_exact_sum_value(&s[SUM_WITHIN]) * unit2;
-        g->mean_distance[j] = dm_exact_sum_value(&s[SUM_DISTANCE]) / w * unit;
+        g->within[j] = dm_exact_sum_value(&s[DM_SUM_WITHIN]) * unit2;
+        g->mean_distance[j] = dm_exact_sum_value(&s[DM_SUM_DISTANCE]) / w * unit;
         const bool alone = run->k == 1;
-        g->mean_margin[j] = alone ? (double)NAN : dm_exact_sum_value(&s[SUM_MARGIN]) / w * unit;
-        g->near_boundary[j] = alone ? (double)NAN : dm_exact_sum_value(&s[SUM_NEAR]) / w;
-        g->segment_silhouette[j] = alone ? (double)NAN : dm_exact_sum_value(&s[SUM_SILHOUETTE]) / w;
+        g->mean_margin[j] = alone ? (double)NAN : dm_exact_sum_value(&s[DM_SUM_MARGIN]) / w * unit;
+        g->near_boundary[j] = alone ? (double)NAN : dm_exact_sum_value(&s[DM_SUM_NEAR]) / w;
+        g->segment_silhouette[j] = alone ? (double)NAN : dm_exact_sum_value(&s[DM_SUM_SILHOUETTE]) / w;
         g->nearest[j] = -1;
         g->centroid_gap[j] = (double)NAN;
         for (int32_t b = 0; b < run->k; b++) {
@@ -357,7 +323,7 @@ static void fill_figures(const final_run *run, dm_diagnostics *g)
 }
 
 /* What the digest covers, in this order: rows, shape, centroids and offsets as saved, objective. */
-static demarc_status make_digest(const final_run *run, double objective, char digest[40])
+static demarc_status make_digest(const dm_final_run *run, double objective, char digest[40])
 {
     demarc_status st = DEMARC_OK;
     const dm_model *m = run->o->model;
@@ -384,17 +350,16 @@ demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char d
     demarc_status st = DEMARC_OK;
     const dm_rows_options *opened = dm_rows_opened_with(o->rows);
     dm_comm *comm = opened->comm;
-    const dm_row_range range = dm_rows_range(o->rows);
-    const int64_t window_rows = (int64_t)WINDOW_BLOCKS * DM_BLOCK_ROWS;
-    int64_t windows = (range.end - range.begin + window_rows - 1) / window_rows;
+    const int64_t window_rows = (int64_t)DM_FINAL_BLOCKS * DM_BLOCK_ROWS;
+    int64_t windows = 0;
     const double start = dm_clock();
     dm_assignment_rows stored = {0};
-    final_run run = {.o = o,
-                     .kernel = opened->kernel,
-                     .threads = opened->threads,
-                     .k = o->model->k,
-                     .d = o->model->d,
-                     .unit = o->model->transform.unit};
+    dm_final_run run = {.o = o,
+                        .kernel = opened->kernel,
+                        .threads = opened->threads,
+                        .k = o->model->k,
+                        .d = o->model->d,
+                        .unit = o->model->transform.unit};
     *g = (dm_diagnostics){.n = dm_rows_global(o->rows), .d = run.d, .k = run.k, .weighted = dm_rows_weighted(o->rows)};
     if (write_seconds != NULL) *write_seconds = 0.0;
     st = run_create(&run, window_rows);
@@ -402,15 +367,17 @@ demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char d
     if (st == DEMARC_OK && o->compare != NULL) st = rows_create(&stored, window_rows);
     if (st == DEMARC_OK && o->scan != NULL)
         st = dm_profile_create(&run.profile, o->rows, o->customers, o->model, o->scan);
+    if (st == DEMARC_OK && o->left != NULL) st = dm_final_restore(&run, dm_comm_rank(comm) == 0);
+    if (st == DEMARC_OK) st = dm_final_windows(&run);
     DM_TRY_ALL(comm, st);
+    windows = run.window.count;
     dm_comm_max_i64(comm, &windows, 1); /* writing is collective: all ranks take as many turns */
-    for (int64_t turn = 0; turn < windows; turn++) {
-        if (o->edge != NULL) DM_TRY(o->edge(o->edge_context));
-        const int64_t begin =
-            range.begin + turn * window_rows < range.end ? range.begin + turn * window_rows : range.end;
-        const int64_t end = begin + window_rows < range.end ? begin + window_rows : range.end;
+    for (; run.turn < windows; run.turn++) {
+        if (o->edge != NULL) DM_TRY(o->edge(o->edge_context, &run));
+        const dm_row_range none = {0, 0}, mine = run.turn < run.window.count ? run.window.range[run.turn] : none;
+        const int64_t begin = mine.begin, end = mine.end;
         run.window_begin = begin;
-        run.out = run.ring[o->writer != NULL ? turn % WINDOWS : 0];
+        run.out = run.ring[o->writer != NULL ? run.turn % DM_FINAL_RING : 0];
         if (end > begin) st = dm_rows_pass_range(o->rows, begin, end, final_block, &run);
         if (st == DEMARC_OK && run.profile != NULL) {
             st = dm_profile_add_outcomes(run.profile, run.out.segment, begin, end);
@@ -423,7 +390,7 @@ demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char d
             DM_TRY(dm_assignments_write(o->writer, begin, end - begin, &run.out));
             if (write_seconds != NULL) *write_seconds += dm_clock() - before;
         }
-        dm_log_progress(opened->log, "assign", turn + 1, windows, start);
+        dm_log_progress(opened->log, "assign", run.turn + 1, windows, start);
     }
     if (o->writer != NULL) {
         const double before = dm_clock();

@@ -229,6 +229,7 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
     }
 cleanup:
     if (st == DEMARC_ERR_IMPOSSIBLE) dm_fit_forget(&run);
+    if (st == DEMARC_STOPPED && run.leave) dm_output_leave(&run.output);
     free(diagnostics);
     run_clear(&run);
     dm_stop_clear();

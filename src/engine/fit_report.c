@@ -13,7 +13,14 @@
 
 static const char *const phase_name[DM_FIT_TIMES] = {"read", "scan", "seed", "minibatch", "polish", "assign", "write"};
 
-static demarc_status edge(void *context) { return dm_checkpoint_edge(context); }
+static demarc_status final_edge(void *context, const dm_final_run *at)
+{
+    dm_fit_run *run = context;
+    run->final = at;
+    const demarc_status st = dm_checkpoint_edge(&run->checkpoint);
+    run->final = NULL;
+    return st;
+}
 
 demarc_status dm_fit_write_assignments(dm_fit_run *run)
 {
@@ -26,17 +33,19 @@ demarc_status dm_fit_write_assignments(dm_fit_run *run)
     DM_TRY_ALL(ctx->comm, dm_fit_make_model(run, &run->state.chosen, &run->model));
     DM_TRY_ALL(ctx->comm, dm_output_path(&run->output, "assignments.h5", &path));
     st = DEMARC_OK;
-    if (dm_comm_rank(ctx->comm) == 0) st = dm_output_room(run->output.temp_path, 24 * dm_rows_global(run->rows));
+    if (dm_comm_rank(ctx->comm) == 0 && !run->adopted)
+        st = dm_output_room(run->output.temp_path, 24 * dm_rows_global(run->rows));
     DM_TRY_ALL(ctx->comm, st);
-    DM_TRY(dm_assignments_create(&run->writer, ctx->comm, ctx->runtime.io, run->customers, path));
+    DM_TRY(dm_assignments_create(&run->writer, ctx->comm, ctx->runtime.io, run->customers, path, run->adopted));
     const double laid_out = dm_clock() - start;
     const dm_final_options fo = {.rows = run->rows,
                                  .customers = run->customers,
                                  .model = &run->model,
                                  .writer = &run->writer,
                                  .scan = &run->scan,
-                                 .edge = edge,
-                                 .edge_context = &run->checkpoint};
+                                 .edge = final_edge,
+                                 .edge_context = run,
+                                 .left = run->adopted ? &run->left : NULL};
     DM_TRY(dm_final_pass(&fo, &run->g, run->model.digest, &writing));
     const double passed = dm_clock();
     DM_TRY(dm_assignments_close(&run->writer));

@@ -6,19 +6,16 @@
  * values, so that a refusal can say what differs. A checkpoint also wants the same version of the program; finished
  * results are the same whatever wrote them.
  *
- * Payload of a checkpoint: options, data, resumes so far, name of the temporary results directory, state (fit_state.h).
+ * Payload of a checkpoint: options, data, resumes so far, name of the temporary results directory, state (fit_state.h),
+ * and of an interrupted final pass what it has written (final_keep.c).
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/fit_run.h"
-#include "report/diagnostics_read.h"
 #include "stats/digest.h"
 #include "store/path_tools.h"
 
@@ -159,16 +156,60 @@ static void unpack_lines(dm_unpacker *u, dm_strings *list)
     }
 }
 
+enum { STAMP = 4 };
+
+/*
+ * What is kept of the final pass is of these files only: size and time of the input, whose digest is of features and
+ * weights while ids, outcomes and reach count here, too; size of the assignments in the temporary directory `name`.
+ */
+static void stamp_of(const dm_fit_run *run, const char *name, int64_t stamp[STAMP])
+{
+    struct stat s;
+    char *final = dm_path_trimmed(run->o->out), *path = NULL;
+    memset(stamp, 0, STAMP * sizeof *stamp);
+    if (stat(run->o->data, &s) == 0) {
+        stamp[0] = s.st_size;
+        stamp[1] = s.st_mtim.tv_sec;
+        stamp[2] = s.st_mtim.tv_nsec;
+    }
+    if (final != NULL &&
+        asprintf(&path, "%.*s%s/assignments.h5", (int)(dm_path_base(final) - final), final, name) >= 0) {
+        stamp[3] = stat(path, &s) == 0 ? s.st_size : -1;
+        free(path);
+    }
+    free(final);
+}
+
+/* The rows of the final pass that are done, after a mark that says so; or the mark alone. */
+static demarc_status pack_final(dm_fit_run *run, dm_packer *p)
+{
+    demarc_status st = DEMARC_OK;
+    dm_packer kept = {0};
+    bool some = false;
+    int64_t stamp[STAMP];
+    if (run->final != NULL) DM_TRY(dm_final_pack(run->final, &kept, &some));
+    stamp_of(run, dm_path_base(run->output.temp_path), stamp);
+    dm_pack_i64(p, some);
+    if (some) {
+        dm_pack(p, stamp, sizeof stamp);
+        dm_pack(p, kept.bytes, kept.count);
+    }
+    if (kept.failed) p->failed = true;
+    run->leave = some;
+cleanup:
+    dm_packer_clear(&kept);
+    return st;
+}
+
 static demarc_status pack(void *context, dm_packer *p)
 {
-    const dm_fit_run *run = context;
-    if (run->checkpoint.folder == NULL) return DEMARC_OK;
+    dm_fit_run *run = context;
     pack_lines(p, &run->options);
     pack_lines(p, &run->data);
     dm_pack_i64(p, run->resumes);
     dm_pack_text(p, dm_path_base(run->output.temp_path));
     dm_fit_state_pack(&run->state, &run->km.at, p);
-    return DEMARC_OK;
+    return pack_final(run, p);
 }
 
 /* What comes before the state; `old_options` is the caller's. */
@@ -215,24 +256,7 @@ cleanup:
 
 /* ------------------------------------------------------------------------------------------------ looking back */
 
-/* Rank 0: are there results of the same options under the output's name? */
-static bool results_of_same_options(const dm_fit_run *run)
-{
-    char *path = NULL, options[33];
-    dm_manifest_facts facts = {0};
-    bool same = false;
-    if (asprintf(&path, "%s/manifest.json", run->o->out) < 0) return false;
-    if (access(path, R_OK) == 0 && dm_manifest_read(path, &facts) == DEMARC_OK &&
-        hash_lines(&run->options, 1, options) == DEMARC_OK) {
-        same = strcmp(facts.options_digest, options) == 0;
-    }
-    dm_manifest_facts_clear(&facts);
-    free(path);
-    return same;
-}
-
-/* Rank 0, --force: what a dead run left goes; where the checkpoint cannot be read its temporary stays. */
-static demarc_status clear_away(dm_fit_run *run)
+demarc_status dm_fit_clear_away(dm_fit_run *run)
 {
     int64_t bytes = 0;
     bool spared = false;
@@ -252,7 +276,7 @@ static demarc_status look_on_root(dm_fit_run *run, int64_t *bytes)
     demarc_status st = DEMARC_OK;
     dm_checkpoint_folder *folder = run->checkpoint.folder;
     bool spared = false;
-    if (run->o->resume && results_of_same_options(run)) {
+    if (run->o->resume && dm_fit_same_options(run)) {
         run->maybe_finished = true;
         return DEMARC_OK;
     }
@@ -261,7 +285,7 @@ static demarc_status look_on_root(dm_fit_run *run, int64_t *bytes)
         return DEMARC_OK;
     }
     if (!run->o->resume) {
-        if (run->o->force) return clear_away(run);
+        if (run->o->force) return dm_fit_clear_away(run);
         return dm_fail(DEMARC_ERR_EXISTS,
                        "an interrupted run left a checkpoint: %s: add --resume to go on from it, or --force to start "
                        "anew",
@@ -270,7 +294,7 @@ static demarc_status look_on_root(dm_fit_run *run, int64_t *bytes)
     st = dm_checkpoint_load(folder, &run->payload, bytes, &spared);
     if (st == DEMARC_ERR_DATA && run->o->force) {
         dm_log_warn(&run->ctx->log, "%s", dm_error_line());
-        return clear_away(run);
+        return dm_fit_clear_away(run);
     }
     DM_TRY(st);
     if (spared) {
@@ -317,7 +341,8 @@ static void log_resumed(const dm_fit_run *run)
     const dm_fit_state *s = &run->state;
     const dm_position *at = &run->km.at;
     if (s->phase == DM_FIT_ASSIGN) {
-        dm_log_line(log, "resumed: the %d segments are found, customers are assigned", (int)s->k);
+        dm_log_line(log, "resumed: the %d segments are found, customers are assigned%s", (int)s->k,
+                    run->adopted ? ", from where that was stopped" : "");
     } else if (s->phase == DM_FIT_MEASURE) {
         dm_log_line(log, "resumed: %d segments, their criteria", (int)s->k);
     } else if (at->k != 0) {
@@ -326,6 +351,28 @@ static void log_resumed(const dm_fit_run *run)
     } else {
         dm_log_line(log, "resumed: %d segments, at their beginning", (int)s->k);
     }
+}
+
+/* The dead run's temporary results serve if the checkpoint counts on them and the input's file is the same; else they go. */
+static demarc_status adopt_results(dm_fit_run *run)
+{
+    demarc_status st = DEMARC_OK;
+    dm_comm *comm = run->ctx->comm;
+    dm_unpacker *u = &run->left;
+    int64_t old[STAMP] = {0}, now[STAMP], serves = 0;
+    if (dm_unpack_within(u, 0, 1) == 1) {
+        (void)dm_unpack(u, old, sizeof old);
+        stamp_of(run, run->old_temporary, now);
+        serves = memcmp(old, now, sizeof now) == 0;
+    }
+    DM_TRY_ALL(
+        comm, u->bad ? dm_fail(DEMARC_ERR_DATA, "the checkpoint contradicts itself: its end: add --force to start anew")
+                     : DEMARC_OK);
+    dm_comm_bcast(comm, &serves, sizeof serves, 0);
+    if (serves != 0) DM_TRY(dm_output_adopt(&run->output, comm, run->old_temporary, &run->adopted));
+    if (!run->adopted && dm_comm_rank(comm) == 0) dm_output_remove_dead(run->o->out, run->old_temporary);
+cleanup:
+    return st;
 }
 
 demarc_status dm_fit_restore(dm_fit_run *run)
@@ -338,10 +385,8 @@ demarc_status dm_fit_restore(dm_fit_run *run)
     } else {
         DM_TRY_ALL(comm, refuse_other(run, &run->old_data, &run->data));
         DM_TRY_ALL(comm, dm_fit_state_unpack(&run->state, &run->km.at, &run->left, o->k_lo, o->k_hi, run->transform.d));
-        if (dm_comm_rank(comm) == 0) dm_output_remove_dead(o->out, run->old_temporary);
+        DM_TRY(adopt_results(run));
         log_resumed(run);
-        free(run->payload);
-        run->payload = NULL;
     }
     run->checkpoint.pack = pack;
     run->checkpoint.context = run;
@@ -362,106 +407,4 @@ void dm_fit_resume_clear(dm_fit_run *run)
     drop_payload(run);
     dm_strings_clear(&run->options);
     dm_strings_clear(&run->data);
-}
-
-/* ------------------------------------------------------------------------------------------------ finished */
-
-/* Rank 0. */
-static demarc_status compare_finished(const dm_fit_run *run, bool *same)
-{
-    demarc_status st = DEMARC_OK;
-    char *path = NULL, options[33], data[33];
-    dm_manifest_facts facts = {0};
-    if (asprintf(&path, "%s/manifest.json", run->o->out) < 0) {
-        path = NULL;
-        DM_TRY(dm_fail(DEMARC_ERR_MEMORY, "out of memory: name of the manifest: free some memory"));
-    }
-    DM_TRY(dm_fit_digests(run, options, data));
-    DM_TRY(dm_manifest_read(path, &facts));
-    *same =
-        strcmp(facts.data_digest, data) == 0 && facts.input_bytes == dm_customers_schema(run->customers)->file_bytes;
-    if (!*same && !run->o->force) {
-        st = dm_fail(DEMARC_ERR_EXISTS,
-                     "output exists: %s was made from another input than %s is now: choose another name or add --force",
-                     run->o->out, run->o->data);
-    }
-cleanup:
-    dm_manifest_facts_clear(&facts);
-    free(path);
-    return st;
-}
-
-demarc_status dm_fit_is_finished(dm_fit_run *run, bool *finished)
-{
-    demarc_status st = DEMARC_OK;
-    dm_comm *comm = run->ctx->comm;
-    bool same = false;
-    if (dm_comm_rank(comm) == 0) {
-        st = compare_finished(run, &same);
-        /* A checkpoint beside finished results is of the moment before they got their name, or stale. */
-        if (st == DEMARC_OK && dm_checkpoint_present(run->checkpoint.folder)) st = clear_away(run);
-    }
-    DM_TRY_ALL(comm, st);
-    int64_t flag = same;
-    dm_comm_bcast(comm, &flag, sizeof flag, 0);
-    *finished = flag != 0;
-    if (*finished) dm_log_line(&run->ctx->log, "already finished: %s", run->o->out);
-cleanup:
-    return st;
-}
-
-/* The text of diagnostics.json on rank 0, malloc'd; its length without the NUL. */
-static demarc_status read_text(const char *folder, char **text, int64_t *length)
-{
-    demarc_status st = DEMARC_OK;
-    char *path = NULL;
-    FILE *f = NULL;
-    struct stat s;
-    if (asprintf(&path, "%s/diagnostics.json", folder) < 0) path = NULL;
-    if (path != NULL) f = fopen(path, "r");
-    if (f == NULL || fstat(fileno(f), &s) != 0 || (*text = malloc((size_t)s.st_size + 1)) == NULL ||
-        fread(*text, 1, (size_t)s.st_size, f) != (size_t)s.st_size) {
-        st = dm_fail_errno(errno, "cannot read back the finished results: %s: add --force to make them again", folder);
-    } else {
-        (*text)[s.st_size] = 0;
-        *length = s.st_size;
-    }
-    if (f != NULL) fclose(f);
-    free(path);
-    return st;
-}
-
-demarc_status dm_fit_read_finished(dm_fit_run *run, demarc_fit_result *r)
-{
-    demarc_status st = DEMARC_OK;
-    dm_comm *comm = run->ctx->comm;
-    const bool root = dm_comm_rank(comm) == 0;
-    char *text = NULL;
-    int64_t length = 0;
-    int32_t iterations = 0;
-    dm_strings names = {0};
-    dm_diagnostics g = {0};
-    DM_TRY_ALL(comm, root ? read_text(run->o->out, &text, &length) : DEMARC_OK);
-    dm_comm_bcast(comm, &length, sizeof length, 0);
-    if (length <= DM_DIAGNOSTICS_MOST) {
-        if (!root && (text = malloc((size_t)length + 1)) == NULL) {
-            st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: finished results: free some memory");
-        }
-        DM_TRY_ALL(comm, st);
-        dm_comm_bcast(comm, text, length + 1, 0);
-        DM_TRY_ALL(comm, dm_diagnostics_parse(text, run->o->out, &g, &names, &iterations));
-        if (!root) {
-            free(text);
-            text = NULL;
-        }
-        DM_TRY_ALL(comm, dm_fit_fill_result(&g, iterations, r, &text));
-    } else {
-        r->diagnostics_json = text;
-        text = NULL;
-    }
-cleanup:
-    free(text);
-    dm_strings_clear(&names);
-    dm_diagnostics_clear(&g);
-    return st;
 }

@@ -1,16 +1,18 @@
 /*
  * A fit under way: what the parts of demarc_fit share. All functions are collective and internal to the engine.
  *
- *   fit.c         options, input, order of phases
- *   fit_search.c  the search for segments: one k or LO:HI
- *   fit_resume.c  what an earlier run left: a checkpoint, or finished results
- *   fit_report.c  results: assignments, model, diagnostics, manifest
+ *   fit.c           options, input, order of phases
+ *   fit_search.c    the search for segments: one k or LO:HI
+ *   fit_resume.c    checkpoints: what is saved, and whether what was saved is of this fit
+ *   fit_finished.c  results that are there already
+ *   fit_report.c    results: assignments, model, diagnostics, manifest
  */
 #ifndef DM_ENGINE_FIT_RUN_H
 #define DM_ENGINE_FIT_RUN_H
 
 #include "engine/checkpoint.h"
 #include "engine/context.h"
+#include "engine/final_pass.h"
 #include "engine/fit_state.h"
 #include "kmeans/kmeans.h"
 #include "report/diagnostics.h"
@@ -50,11 +52,14 @@ typedef struct dm_fit_run {
     dm_checkpoint checkpoint;
     dm_strings options, data; /* what the result depends on, a "name<TAB>value" each: as asked, as found in files */
     char *payload;            /* of the checkpoint to go on from; NULL = none */
-    dm_unpacker left;         /* of the payload: the state */
+    dm_unpacker left;         /* of the payload: the state, then what is kept of the final pass */
     dm_strings old_data;      /* `data` in it */
     char *old_temporary;      /* temporary results of the dead run (last part of the path) */
     int32_t resumes;
-    bool maybe_finished; /* the output is there, of the same options */
+    bool adopted;              /* the dead run's temporary results are gone on with */
+    const dm_final_run *final; /* the final pass at its edge; NULL elsewhere */
+    bool leave;                /* the last checkpoint counts on the temporary results */
+    bool maybe_finished;       /* the output is there, of the same options */
     /* figures */
     double seconds[DM_FIT_TIMES];
     int64_t bytes[DM_FIT_TIMES];
@@ -84,6 +89,21 @@ demarc_status dm_fit_search(dm_fit_run *run);
 demarc_status dm_fit_look_back(dm_fit_run *run);
 /** Once the input is scanned and scaled: list run->data. */
 demarc_status dm_fit_describe_data(dm_fit_run *run);
+/** Go on from the checkpoint, or begin; run->state is filled and can be saved from now on. */
+demarc_status dm_fit_restore(dm_fit_run *run);
+/** Hexadecimal digests of run->options without the program's version, and of run->data. Local. */
+demarc_status dm_fit_digests(const dm_fit_run *run, char options[33], char data[33]);
+/** What a dead run left goes; where its checkpoint cannot be read its temporary results stay. Local, rank 0. */
+demarc_status dm_fit_clear_away(dm_fit_run *run);
+/** The end: checkpoints of a fit that is done, or can never be done, are of no use. */
+void dm_fit_forget(dm_fit_run *run);
+/** Free what the functions above allocated. Local. */
+void dm_fit_resume_clear(dm_fit_run *run);
+
+/* ---- fit_finished.c ---- */
+
+/** Rank 0: are there results of the same options under the output's name? Local. */
+bool dm_fit_same_options(const dm_fit_run *run);
 /**
  * Were the results that are there made from the same data? Needs run->data and maybe_finished.
  * @param[out] finished  false: they are to be replaced (--force)
@@ -92,14 +112,6 @@ demarc_status dm_fit_describe_data(dm_fit_run *run);
 demarc_status dm_fit_is_finished(dm_fit_run *run, bool *finished);
 /** The result of the finished run, as far as it is read back: k == 0 where diagnostics.json is too large for that. */
 demarc_status dm_fit_read_finished(dm_fit_run *run, demarc_fit_result *r);
-/** Go on from the checkpoint, or begin; run->state is filled and can be saved from now on. */
-demarc_status dm_fit_restore(dm_fit_run *run);
-/** Hexadecimal digests of run->options without the program's version, and of run->data. Local. */
-demarc_status dm_fit_digests(const dm_fit_run *run, char options[33], char data[33]);
-/** The end: checkpoints of a fit that is done, or can never be done, are of no use. */
-void dm_fit_forget(dm_fit_run *run);
-/** Free what the functions above allocated. Local. */
-void dm_fit_resume_clear(dm_fit_run *run);
 
 /* ---- fit_report.c ---- */
 

@@ -87,6 +87,11 @@ cleanup:
 }
 
 static demarc_status edge(void *context) { return dm_checkpoint_edge(context); }
+static demarc_status final_edge(void *context, const dm_final_run *at)
+{
+    (void)at; /* this pass writes nothing and is made again */
+    return dm_checkpoint_edge(context);
+}
 
 /* Criteria of the candidate, by labels that are not written. */
 static demarc_status measure(dm_fit_run *run, dm_diagnostics *g)
@@ -95,8 +100,11 @@ static demarc_status measure(dm_fit_run *run, dm_diagnostics *g)
     dm_model m = {0};
     char digest[40];
     DM_TRY_ALL(run->ctx->comm, dm_fit_make_model(run, &run->state.candidate, &m));
-    const dm_final_options fo = {
-        .rows = run->rows, .customers = run->customers, .model = &m, .edge = edge, .edge_context = &run->checkpoint};
+    const dm_final_options fo = {.rows = run->rows,
+                                 .customers = run->customers,
+                                 .model = &m,
+                                 .edge = final_edge,
+                                 .edge_context = &run->checkpoint};
     DM_TRY(dm_final_pass(&fo, g, digest, NULL));
 cleanup:
     dm_model_destroy(&m);

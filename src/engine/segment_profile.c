@@ -296,6 +296,52 @@ static void finish_features(const dm_profile *p, dm_diagnostics *g)
     }
 }
 
+int64_t dm_profile_pack_bytes(const dm_profile *p)
+{
+    const int64_t exact = 2 * outcome_cells(p) + reach_cells(p);
+    return cells(p) * (int64_t)sizeof(dm_int128) + exact * (int64_t)sizeof(dm_exact_sum) + 8 * outcome_cells(p);
+}
+
+demarc_status dm_profile_pack(const dm_profile *profile, dm_comm *comm, dm_packer *p)
+{
+    demarc_status st = DEMARC_OK;
+    const int64_t features = cells(profile), km = outcome_cells(profile), reach = reach_cells(profile);
+    dm_int128 *total = NULL;
+    dm_exact_sum *exact = NULL;
+    int64_t *count = NULL;
+    st = dm_alloc(total, features, "checkpoint");
+    if (st == DEMARC_OK) st = dm_alloc(exact, 2 * km + reach, "checkpoint");
+    if (st == DEMARC_OK) st = dm_alloc(count, km, "checkpoint");
+    DM_TRY_ALL(comm, st);
+    memcpy(total, profile->total, (size_t)features * sizeof *total);
+    for (int t = 1; t < profile->threads; t++) {
+        for (int64_t i = 0; i < features; i++) total[i] += profile->total[t * features + i];
+    }
+    memcpy(exact, profile->outcome, (size_t)(2 * km) * sizeof *exact);
+    memcpy(exact + 2 * km, profile->reach, (size_t)reach * sizeof *exact);
+    memcpy(count, profile->outcome_count, (size_t)km * sizeof *count);
+    DM_TRY(dm_comm_sum_fixed(comm, total, features));
+    dm_comm_sum_exact(comm, exact, 2 * km + reach);
+    dm_comm_sum_i64(comm, count, km);
+    dm_pack_int128(p, total, features);
+    dm_pack_exact(p, exact, 2 * km + reach);
+    dm_pack(p, count, km * (int64_t)sizeof *count);
+cleanup:
+    dm_free(total);
+    dm_free(exact);
+    dm_free(count);
+    return st;
+}
+
+void dm_profile_unpack(dm_profile *profile, dm_unpacker *u)
+{
+    const int64_t km = outcome_cells(profile);
+    dm_unpack_int128(u, profile->total, cells(profile));
+    dm_unpack_exact(u, profile->outcome, 2 * km);
+    dm_unpack_exact(u, profile->reach, reach_cells(profile));
+    (void)dm_unpack(u, profile->outcome_count, km * (int64_t)sizeof *profile->outcome_count);
+}
+
 demarc_status dm_profile_finish(dm_profile *p, dm_comm *comm, dm_diagnostics *g)
 {
     demarc_status st = DEMARC_OK;

@@ -12,13 +12,13 @@
 #define ID_ROWS 65536 /* ids looked at together */
 
 demarc_status dm_assignments_create(dm_assignments_writer *a, dm_comm *comm, demarc_io io, dm_customers *customers,
-                                    const char *path)
+                                    const char *path, bool keep)
 {
     demarc_status st = DEMARC_OK;
     const dm_schema *schema = dm_customers_schema(customers);
     *a = (dm_assignments_writer){.comm = comm, .customers = customers, .kind = schema->id};
     DM_TRY(dm_id_layout_of(comm, customers, &a->layout));
-    DM_TRY(dm_writer_create(&a->file, comm, io, path));
+    DM_TRY(keep ? dm_writer_reopen(&a->file, comm, io, path) : dm_writer_create(&a->file, comm, io, path));
     DM_TRY(dm_id_layout_dataset(&a->layout, a->file, "/id", schema->n, &a->id));
     DM_TRY(dm_writer_rows_dataset(a->file, "/segment", DM_TYPE_I32, schema->n, 0, 0, &a->segment));
     DM_TRY(dm_writer_rows_dataset(a->file, "/distance", DM_TYPE_F32, schema->n, 0, 0, &a->distance));
@@ -76,6 +76,8 @@ demarc_status dm_assignments_write(dm_assignments_writer *a, int64_t begin, int6
 cleanup:
     return st;
 }
+
+demarc_status dm_assignments_flush(dm_assignments_writer *a) { return dm_writer_flush(a->file); }
 
 demarc_status dm_assignments_close(dm_assignments_writer *a)
 {

@@ -26,9 +26,12 @@ typedef struct dm_assignments_writer {
     char *fixed; /* the same as fixed-length strings, where they are not */
 } dm_assignments_writer;
 
-/** Lay out `path` for n rows. Collective. @param[in] attributes are added by the caller through a->file before rows. */
+/**
+ * Lay out `path` for n rows. Collective.
+ * @param[in] keep  it is there, laid out for the same customers, with some of its rows (dm_writer_reopen)
+ */
 demarc_status dm_assignments_create(dm_assignments_writer *a, dm_comm *comm, demarc_io io, dm_customers *customers,
-                                    const char *path);
+                                    const char *path, bool keep);
 /**
  * Write rows [begin, begin + count). Collective: equally often on every rank, count may be 0. The writing may go on after
  * the return: `rows` stay as they are until the next call has returned, or dm_assignments_wait(). An error of an earlier
@@ -38,6 +41,8 @@ demarc_status dm_assignments_write(dm_assignments_writer *a, int64_t begin, int6
                                    const dm_assignment_rows *rows);
 /** Wait for all rows of this rank. Local: the caller agrees. */
 demarc_status dm_assignments_wait(dm_assignments_writer *a);
+/** All rows of all ranks are safe on the disk. Collective. */
+demarc_status dm_assignments_flush(dm_assignments_writer *a);
 demarc_status dm_assignments_close(dm_assignments_writer *a);
 void dm_assignments_discard(dm_assignments_writer *a);
 /** Bytes per row in the file. */

@@ -436,17 +436,47 @@ static bool is_temporary_of(const char *path, const char *name)
     return ours;
 }
 
-void dm_output_remove_dead(const char *path, const char *name)
+/* Path of a temporary into `final` that a dead run of this user left; malloc'd, NULL = there is none. */
+static char *dead_temporary(const char *final, const char *name)
 {
     struct stat s;
-    char *dead = NULL, *final = dm_path_trimmed(path);
-    if (final != NULL && is_temporary_of(final, name) &&
-        asprintf(&dead, "%.*s%s", (int)(dm_path_base(final) - final), final, name) >= 0) {
-        if (lstat(dead, &s) == 0 && s.st_uid == geteuid()) remove_temporary(dead);
-        free(dead);
+    char *dead = NULL;
+    if (!is_temporary_of(final, name) ||
+        asprintf(&dead, "%.*s%s", (int)(dm_path_base(final) - final), final, name) < 0) {
+        return NULL;
     }
+    if (lstat(dead, &s) == 0 && s.st_uid == geteuid()) return dead;
+    free(dead);
+    return NULL;
+}
+
+void dm_output_remove_dead(const char *path, const char *name)
+{
+    char *final = dm_path_trimmed(path), *dead = final == NULL ? NULL : dead_temporary(final, name);
+    if (dead != NULL) remove_temporary(dead);
+    free(dead);
     free(final);
 }
+
+demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, bool *adopted)
+{
+    struct stat s;
+    int64_t there = 0;
+    char *dead = dm_comm_rank(comm) == 0 ? dead_temporary(o->final_path, name) : NULL;
+    there = dead != NULL && lstat(dead, &s) == 0 && S_ISDIR(s.st_mode);
+    dm_comm_bcast(comm, &there, sizeof there, 0);
+    *adopted = there != 0;
+    if (there == 0) {
+        free(dead);
+        return DEMARC_OK;
+    }
+    if (dm_comm_rank(comm) == 0) remove_temporary(o->temp_path);
+    free(o->temp_path);
+    o->temp_path = dead;
+    return share_temporary(o, comm);
+}
+
+void dm_output_leave(dm_output *o) { o->active = false; }
 
 demarc_status dm_output_room(const char *path, int64_t bytes)
 {

@@ -53,6 +53,16 @@ void dm_output_abandon(dm_output *o, dm_comm *comm);
  */
 void dm_output_remove_dead(const char *path, const char *name);
 
+/**
+ * Take the temporary `name` that a dead run into the same output left, with all that is in it, instead of the one that
+ * dm_output_begin() made, which is removed. Collective.
+ * @param[out] adopted  false: there is no such directory of ours, nothing has changed
+ */
+demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, bool *adopted);
+
+/** From now on the temporary stays where it is when it is abandoned, for a later run to adopt. Local. */
+void dm_output_leave(dm_output *o);
+
 /** DEMARC_OK if the file system of `path` has room for `bytes` more; else the line says how much is free. Local. */
 demarc_status dm_output_room(const char *path, int64_t bytes);
 

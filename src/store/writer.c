@@ -29,6 +29,7 @@
 #include "comm/watchdog.h"
 #include "store/hdf5_util.h"
 #include "store/output.h"
+#include "store/path_tools.h"
 #include "store/write_thread.h"
 
 #define MAX_WRITE (INT64_C(1) << 30)    /* bytes per H5Dwrite */
@@ -51,6 +52,7 @@ typedef enum writer_phase { PHASE_LAYOUT, PHASE_ROWS } writer_phase;
 struct dm_writer {
     dm_comm *comm;
     bool parallel; /* rows go through MPI-IO */
+    bool keep;     /* the file is there with some of its rows */
     bool broken;   /* a call failed: the file must not pass for whole */
     writer_phase phase;
     dm_write_thread *thread; /* writes the rows, to `rows_disk`; NULL: they go through HDF5 */
@@ -202,17 +204,31 @@ static demarc_status move_to_memory(dm_writer *w)
     return DEMARC_OK;
 }
 
+/* HDF5 creates, and so truncates, a file before it can be moved to memory: not the one that is kept. */
+static demarc_status create_layout(dm_writer *w, hid_t fcpl, hid_t fapl)
+{
+    demarc_status st = DEMARC_OK;
+    char *spare = NULL;
+    if (w->keep && asprintf(&spare, "%s.layout", w->path) < 0) return no_memory();
+    const char *path = w->keep ? spare : w->path;
+    w->file = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
+    DM_TRY(w->file < 0 ? cannot_write(w, "/") : move_to_memory(w));
+cleanup:
+    if (w->keep) (void)unlink(spare);
+    if (w->keep) free(spare);
+    return st;
+}
+
 static demarc_status create_file(dm_writer *w)
 {
     demarc_status st = DEMARC_OK;
     hid_t fapl = DM_HDF5_NONE, fcpl = DM_HDF5_NONE;
-    w->disk = open(w->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    w->disk = open(w->path, O_RDWR | O_CLOEXEC | (w->keep ? 0 : O_CREAT | O_TRUNC), 0666);
     if (w->disk < 0) return cannot_write_errno(w, errno);
     DM_TRY(dm_output_room(w->path, LITTLE_ROOM));
     DM_TRY(file_access(&fapl));
     fcpl = untimed(H5P_FILE_CREATE);
-    w->file = H5Fcreate(w->path, H5F_ACC_TRUNC, fcpl, fapl);
-    DM_TRY(w->file < 0 ? cannot_write(w, "/") : move_to_memory(w));
+    DM_TRY(create_layout(w, fcpl, fapl));
 cleanup:
     dm_hdf5_close(&fcpl);
     dm_hdf5_close(&fapl);
@@ -304,11 +320,12 @@ static demarc_status within_size_limit(dm_writer *w, const char *name, int64_t b
                    w->path, name, (long long)(w->planned + LITTLE_ROOM), (unsigned long long)limit.rlim_cur);
 }
 
-demarc_status dm_writer_create(dm_writer **out, dm_comm *comm, demarc_io io, const char *path)
+static demarc_status create(dm_writer **out, dm_comm *comm, demarc_io io, const char *path, bool keep)
 {
     demarc_status st = DEMARC_OK;
     *out = NULL;
     dm_writer *w = new_writer(comm, io, path);
+    if (w != NULL) w->keep = keep;
     DM_TRY_ALL(comm, w == NULL ? no_memory() : dm_hdf5_start());
     DM_TRY_ALL(comm, within_size_limit(w, "/", 0));
     DM_TRY_ALL(comm, dm_comm_rank(comm) == 0 ? create_file(w) : DEMARC_OK);
@@ -317,6 +334,16 @@ demarc_status dm_writer_create(dm_writer **out, dm_comm *comm, demarc_io io, con
 cleanup:
     dm_writer_discard(&w);
     return st;
+}
+
+demarc_status dm_writer_create(dm_writer **out, dm_comm *comm, demarc_io io, const char *path)
+{
+    return create(out, comm, io, path, false);
+}
+
+demarc_status dm_writer_reopen(dm_writer **out, dm_comm *comm, demarc_io io, const char *path)
+{
+    return create(out, comm, io, path, true);
 }
 
 /* ------------------------------------------------------------------------------------------------ layout: rank 0 */
@@ -629,6 +656,16 @@ cleanup:
     return st;
 }
 
+/* Rank 0: the same layout gives the same size, and then the same places. */
+static demarc_status check_kept(const dm_writer *w, int64_t size)
+{
+    struct stat s;
+    if (fstat(w->disk, &s) != 0) return cannot_write_errno(w, errno);
+    if (s.st_size == size) return DEMARC_OK;
+    return dm_fail(DEMARC_ERR_DATA, "kept rows of another layout: %s: %lld bytes, not %lld: remove it", w->path,
+                   (long long)s.st_size, (long long)size);
+}
+
 /* Rank 0: the finished layout goes from memory to disk. */
 static demarc_status save_layout(dm_writer *w)
 {
@@ -636,6 +673,10 @@ static demarc_status save_layout(dm_writer *w)
     demarc_status st = close_hdf5(w);
     if (st != DEMARC_OK) return st;
     if (fstat(w->memory, &s) != 0) return cannot_write_errno(w, errno);
+    if (w->keep) {
+        st = check_kept(w, s.st_size);
+        goto cleanup;
+    }
     DM_TRY(reserve_space(w, s.st_size));
     DM_TRY(copy_layout(w, s.st_size));
     if (ftruncate(w->disk, s.st_size) != 0) st = cannot_write_errno(w, errno);
@@ -861,6 +902,20 @@ demarc_status dm_writer_rows_later(dm_writer *w, int handle, int64_t begin, int6
 }
 
 demarc_status dm_writer_wait(dm_writer *w) { return w->thread == NULL ? DEMARC_OK : thread_done(w); }
+
+demarc_status dm_writer_flush(dm_writer *w)
+{
+    demarc_status st = DEMARC_OK;
+    if (w->phase == PHASE_LAYOUT) return DEMARC_OK;
+    if (w->thread != NULL) {
+        st = thread_done(w);
+        if (st == DEMARC_OK && fsync(w->rows_disk) != 0) st = cannot_write_rows(w, "flush", errno);
+    } else if (w->file >= 0) {
+        if (H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0) st = cannot_write(w, "flush");
+        if (st == DEMARC_OK) st = dm_path_sync(w->path, 0);
+    }
+    return agree(w, st);
+}
 
 /* Every rank syncs, so that it hears of its own writes that the system has put off. */
 static demarc_status close_rows_disk(dm_writer *w)

@@ -27,6 +27,13 @@ typedef enum dm_type {
 /** Create (truncate) the HDF5 file at `path`. @param[in] comm  borrowed until close. */
 demarc_status dm_writer_create(dm_writer **out, dm_comm *comm, demarc_io io, const char *path);
 
+/**
+ * The same for a file at `path` that a dead run laid out just so and has written some rows of: its layout and its rows
+ * stay, and those that are written now join them. The layout must be told again, call by call.
+ * @retval DEMARC_ERR_DATA  with the first rows, or at close: the file has another layout
+ */
+demarc_status dm_writer_reopen(dm_writer **out, dm_comm *comm, demarc_io io, const char *path);
+
 /** Make a group; parents of datasets are made on demand, so this is only for empty groups and group attributes. */
 demarc_status dm_writer_group(dm_writer *w, const char *name);
 
@@ -67,6 +74,9 @@ demarc_status dm_writer_rows(dm_writer *w, int handle, int64_t begin, int64_t co
 demarc_status dm_writer_rows_later(dm_writer *w, int handle, int64_t begin, int64_t count, const void *data);
 /** Wait for this rank's rows given so far. Local: the caller agrees on the status and discards the file on failure. */
 demarc_status dm_writer_wait(dm_writer *w);
+
+/** All rows given so far are safe on the disk, so that dm_writer_reopen() finds them after a crash. Collective. */
+demarc_status dm_writer_flush(dm_writer *w);
 
 /** Flush and close. After an error on any rank, now or in an earlier call, all ranks get one: throw the file away. */
 demarc_status dm_writer_close(dm_writer **w);

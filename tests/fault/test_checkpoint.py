@@ -25,7 +25,8 @@ LAYOUTS = [(1, ["--threads", "2"]), (2, ["--threads", "1"]), (3, ["--threads", "
            (1, ["--threads", "3", "--memory-limit", "1M"]), (2, ["--threads", "2", "--io", "funnel"])]
 FITS = {  # what brings a fit through each of its phases
     "lloyd": ["--segments", 6, "--algorithm", "lloyd", "--restarts", 3, "--init", "random", "--max-iterations", 8],
-    "mini-batches": ["--segments", 6, "--batch-size", 512, "--restarts", 2],
+    "mini-batches": ["--segments", 6, "--batch-size", 512, "--polish", 1],
+    "restarts": ["--segments", 6, "--batch-size", 512, "--restarts", 2],
     "k-means++": ["--segments", 4, "--init", "kmeans++", "--batch-size", 1000, "--polish", 2],
     "range": ["--segments", "2:4", "--batch-size", 2000],
     "share": ["--segments", 5, "--min-segment-share", 0.09, "--init", "random", "--algorithm", "lloyd", "--max-iterations", 6],
@@ -149,7 +150,10 @@ class EveryPhase(Checkpoint):
         self.assertIn("full passes", self.sweep("lloyd"))
 
     def test_minibatch(self):
-        self.assertIn("mini-batches", self.sweep("mini-batches"))
+        self.assertIn("mini-batches", self.sweep("mini-batches", most=8))
+
+    def test_restarts(self):
+        self.sweep("restarts")
 
     def test_seeding(self):
         self.assertIn("seeding", self.sweep("k-means++"))
@@ -166,9 +170,116 @@ class EveryPhase(Checkpoint):
         self.sweep("no polish")
 
 
+class FinalPass(Checkpoint):
+    """Rows that were written before an interruption are kept: no layout writes them again, or misses one."""
+    MANY = 1_200_000  # windows of 262,144 rows: 5 for one rank, 3 for each of two, 2 for each of three
+    FIT = ["--segments", 5, "--algorithm", "lloyd", "--init", "random", "--max-iterations", 2]
+    FIRST = 7  # edge before the first window: two early ones, two of seeding, two of passes before it
+    EARLY = 2  # of a resumed leg
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        rng = np.random.default_rng(2)
+        cls.data = cls.inputs / "many.h5"
+        with h5py.File(cls.data, "w") as f:
+            f["features"] = rng.normal(size=(cls.MANY, 2)).astype("f4")
+            f["id"] = np.char.mod("c%d", np.arange(cls.MANY)).astype("S9")
+            f["outcomes"] = rng.normal(size=(cls.MANY, 1))
+            f["reachable"] = (rng.random((cls.MANY, 2)) < 0.5).astype("u1")
+        FITS["many rows"] = cls.FIT
+
+    def leg(self, *more, windows=None, layout=LAYOUTS[0], resumed=True):
+        """One leg, stopped when every rank has done so many windows; its line about resuming."""
+        before = self.EARLY if resumed else self.FIRST - 1
+        p = self.fit(*self.FIT, *more, *(["--resume"] if resumed else []), layout=layout,
+                     stop=None if windows is None else before + 1 + windows)
+        if windows is None:
+            self.finished(p)
+        else:
+            self.stopped(p)
+        return p.stderr
+
+    def temporary(self):
+        """The one temporary results directory, and the time of the last write to its assignments."""
+        (folder,) = self.tmp.glob(".run.*.tmp")
+        return folder.name, (folder / "assignments.h5").stat().st_ino
+
+    def test_layouts(self):
+        self.reference("many rows")
+        for first in LAYOUTS:
+            second, third = self.random.sample(LAYOUTS, 2)
+            with self.subTest(first=first, second=second, third=third):
+                self.clean()
+                self.leg(layout=first, windows=1, resumed=False)
+                kept = self.temporary()
+                self.assertIn("from where that was stopped", self.leg(layout=second, windows=1 if second[0] == 1 else 0))
+                self.assertEqual(self.temporary(), kept)
+                self.assertIn("from where that was stopped", self.leg(layout=third))
+                self.assertEqual((self.tmp / "run/assignments.h5").stat().st_ino, kept[1])
+                self.check_same("many rows")
+                self.assertEqual(t.run("verify", self.tmp / "run").returncode, 0)
+
+    def test_rows_are_not_written_again(self):
+        """Rows that were done are spoilt in between: they stay spoilt, so they were kept and not made again."""
+        self.leg(windows=3, resumed=False)
+        (folder,) = self.tmp.glob(".run.*.tmp")
+        with h5py.File(folder / "assignments.h5", "r+") as f:
+            f["segment"][[0, 3 * 262144 - 1]] = 77
+            f["segment"][3 * 262144] = 78
+        self.leg(layout=LAYOUTS[1])
+        with h5py.File(self.tmp / "run/assignments.h5", "r") as f:
+            segment = f["segment"][()]
+        self.assertEqual(sorted(np.flatnonzero(segment >= 5)), [0, 3 * 262144 - 1])
+
+    def test_killed(self):
+        """Whatever was written after the last checkpoint is written again."""
+        for layout in LAYOUTS[:2]:
+            self.clean()
+            self.leg(windows=1, resumed=False, layout=layout)
+            kept = self.temporary()
+            (folder,) = self.tmp.glob(".run.*.tmp")
+            with h5py.File(folder / "assignments.h5", "r+") as f:
+                f["segment"][self.MANY - 300000:] = 77
+            self.leg(layout=LAYOUTS[3])
+            self.assertEqual((self.tmp / "run/assignments.h5").stat().st_ino, kept[1])
+            self.check_same("many rows")
+
+    def test_not_kept(self):
+        """Temporary results that are gone, of a changed file, or replaced: the pass is made anew."""
+        def gone(folder):
+            shutil.rmtree(folder)
+
+        def link(folder):
+            shutil.rmtree(folder)
+            (self.tmp / "elsewhere").mkdir(exist_ok=True)
+            folder.symlink_to("elsewhere")
+
+        def cut(folder):
+            os.truncate(folder / "assignments.h5", 5000)
+
+        def touched(folder):
+            os.utime(self.data)
+
+        for how in (gone, link, cut, touched):
+            with self.subTest(how.__name__):
+                self.clean()
+                self.leg(windows=1, resumed=False)
+                (folder,) = self.tmp.glob(".run.*.tmp")
+                how(folder)
+                self.assertNotIn("from where", self.leg(layout=LAYOUTS[1]))
+                self.check_same("many rows")
+
+    def test_force(self):
+        """Starting anew leaves nothing of the run before."""
+        self.leg(windows=1, resumed=False)
+        self.leg("--force", resumed=False)
+        self.check_same("many rows")
+
+
 class Files(Checkpoint):
     """What may have happened to checkpoint, options, input or output in the meantime."""
-    FIT = FITS["mini-batches"]
+    FIT = FITS["restarts"]
 
     def begin(self, stop=20):
         self.clean()
@@ -190,7 +301,7 @@ class Files(Checkpoint):
                     p = self.finished(self.fit(*self.FIT, "--resume", layout=LAYOUTS[2]))
                     self.assertIn("resumed", p.stderr)
                     self.assertEqual("damaged checkpoint" in p.stderr, damage != "gone", p.stderr)
-                    self.check_same("mini-batches")
+                    self.check_same("restarts")
                     self.clean()
                     shutil.move(kept, folder)
         for each in ("a", "b"):
@@ -199,7 +310,7 @@ class Files(Checkpoint):
         self.assertEqual(self.hidden(), [".run.checkpoint"])
         p = self.finished(self.fit(*self.FIT, "--resume", "--force"))
         self.assertNotIn("resumed", p.stderr)
-        self.check_same("mini-batches")
+        self.check_same("restarts")
 
     def hurt(self, path, how):
         content = bytearray(path.read_bytes())
@@ -220,7 +331,7 @@ class Files(Checkpoint):
                     p = self.fit(*self.FIT, *change, "--resume", layout=layout)
                     self.refused(2, rf"the checkpoint is of another fit: \.run\.checkpoint: {pattern}", p)
         self.finished(self.fit(*self.FIT, "--resume", "--verbose", "--checkpoint-every", 5, "--kernel", "ref", "--store", "f32"))
-        self.check_same("mini-batches")
+        self.check_same("restarts")
 
     def test_other_input(self):
         self.begin()
@@ -238,7 +349,7 @@ class Files(Checkpoint):
                 self.assertEqual(self.hidden(), [".run.checkpoint"])
         shutil.copy(self.data, other)  # the same values under another name will do
         self.finished(self.fit(*self.FIT, "--resume", data=other))
-        self.check_same("mini-batches")
+        self.check_same("restarts")
 
     def test_init_file(self):
         init = self.inputs / "init.h5"
@@ -261,12 +372,12 @@ class Files(Checkpoint):
         self.assertEqual(self.hidden(), [".run.checkpoint"])
         p = self.finished(self.fit(*self.FIT, "--force"))
         self.assertNotIn("resumed", p.stderr)
-        self.check_same("mini-batches")
+        self.check_same("restarts")
 
     def test_nothing_to_resume(self):
         p = self.finished(self.fit(*self.FIT, "--resume", layout=LAYOUTS[1]))
         self.assertEqual(p.stderr.splitlines()[0], "no checkpoint: run: starting from the beginning")
-        self.check_same("mini-batches")
+        self.check_same("restarts")
         self.assertEqual(json.loads((self.tmp / "run/manifest.json").read_text())["resumes"], 0)
 
     def test_already_finished(self):
@@ -290,9 +401,9 @@ class Files(Checkpoint):
         self.refused(2, "output exists: run was made from another input", self.fit(*self.FIT, "--resume", data=other))
         self.assertEqual(self.hidden(), [])
         self.finished(self.fit(*self.FIT, "--resume", "--force", data=other, layout=LAYOUTS[1]))
-        self.assertNotEqual(self.outcome(self.tmp / "run"), self.reference("mini-batches"))
+        self.assertNotEqual(self.outcome(self.tmp / "run"), self.reference("restarts"))
         self.finished(self.fit(*self.FIT, "--resume", "--force", "--seed", 0))
-        self.check_same("mini-batches")
+        self.check_same("restarts")
 
     def test_manifest(self):
         self.begin()

@@ -238,6 +238,20 @@ static void strangers_stay(void **state)
     assert_int_equal(dm_checkpoint_open(&c, "file"), DEMARC_ERR_EXISTS);
 }
 
+/* No folder to lie in: that is for the output to say. */
+static void no_place(void **state)
+{
+    (void)state;
+    write_file("file", "x", 1);
+    const char *const path[] = {"file/run", "missing/run"};
+    for (int i = 0; i < 2; i++) {
+        dm_checkpoint_folder *c = open_folder(path[i]);
+        assert_false(dm_checkpoint_present(c));
+        assert_int_equal(dm_checkpoint_save(c, "x", 1), DEMARC_ERR_IO);
+        dm_checkpoint_close(&c);
+    }
+}
+
 static void long_names(void **state)
 {
     (void)state;
@@ -263,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(strange_files, enter, leave),
         cmocka_unit_test_setup_teardown(one_run_at_a_time, enter, leave),
         cmocka_unit_test_setup_teardown(strangers_stay, enter, leave),
+        cmocka_unit_test_setup_teardown(no_place, enter, leave),
         cmocka_unit_test_setup_teardown(long_names, enter, leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,49 @@ static void equal_data_are_equal_bytes(void **state)
     assert_same_bytes("a.h5", "b.h5");
 }
 
+/* Rows [begin, end) of two datasets, then the end of the program without a close; or, at last, the close. */
+static demarc_status write_part(void **state, const char *path, bool again, int64_t begin, int64_t end, int64_t n,
+                                write_fn put, bool finish)
+{
+    demarc_status st = DEMARC_OK;
+    dm_writer *w = NULL;
+    int a = 0, b = 0;
+    int32_t *v = malloc(ROWS * sizeof *v);
+    assert_non_null(v);
+    for (int32_t i = 0; i < ROWS; i++) v[i] = 3 * i;
+    st = again ? dm_writer_reopen(&w, comm_of(state), DEMARC_IO_MPIO, path)
+               : dm_writer_create(&w, comm_of(state), DEMARC_IO_MPIO, path);
+    assert_int_equal(st, DEMARC_OK);
+    assert_int_equal(dm_writer_rows_dataset(w, "/a", DM_TYPE_I32, n, 0, 0, &a), DEMARC_OK);
+    assert_int_equal(dm_writer_rows_dataset(w, "/b", DM_TYPE_I32, n, 0, 0, &b), DEMARC_OK);
+    st = put(w, a, begin, end - begin, v + begin);
+    if (st == DEMARC_OK) st = put(w, b, begin, end - begin, v + begin);
+    if (st == DEMARC_OK) st = dm_writer_flush(w);
+    if (st == DEMARC_OK && finish) st = dm_writer_close(&w);
+    dm_writer_discard(&w);
+    free(v);
+    return st;
+}
+
+static void kept_rows_are_joined(void **state)
+{
+    const write_fn put[] = {dm_writer_rows, dm_writer_rows_later};
+    assert_int_equal(write_part(state, "a.h5", false, 0, ROWS, ROWS, put[0], true), DEMARC_OK);
+    for (int way = 0; way < 4; way++) {
+        assert_int_equal(write_part(state, "b.h5", false, 2000, 7000, ROWS, put[way & 1], false), DEMARC_OK);
+        assert_int_equal(write_part(state, "b.h5", true, 7000, ROWS, ROWS, put[way >> 1], false), DEMARC_OK);
+        assert_int_equal(write_part(state, "b.h5", true, 0, 2000, ROWS, put[way & 1], true), DEMARC_OK);
+        assert_same_bytes("a.h5", "b.h5");
+    }
+    /* Another layout is refused, and what is there stays as it is. */
+    assert_int_equal(write_part(state, "b.h5", true, 0, 100, 100, put[0], true), DEMARC_ERR_DATA);
+    assert_same_bytes("a.h5", "b.h5");
+    assert_int_equal(access("b.h5.layout", F_OK), -1);
+    dm_writer *w = NULL;
+    assert_int_equal(dm_writer_reopen(&w, comm_of(state), DEMARC_IO_MPIO, "none.h5"), DEMARC_ERR_IO);
+    assert_int_equal(access("none.h5", F_OK), -1);
+}
+
 /* Ten thousand names are 160 kB of attribute, more than the 64 kB of HDF5's old format. */
 static void many_names_fit(void **state)
 {
@@ -314,6 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(h5py_reads_what_was_written, enter, leave),
         cmocka_unit_test_setup_teardown(equal_data_are_equal_bytes, enter, leave),
+        cmocka_unit_test_setup_teardown(kept_rows_are_joined, enter, leave),
         cmocka_unit_test_setup_teardown(many_names_fit, enter, leave),
         cmocka_unit_test_setup_teardown(wrong_calls_are_refused, enter, leave),
         cmocka_unit_test_setup_teardown(unwritable_place_is_named, enter, leave),

@@ -1,0 +1,124 @@
+/* --resume of a fit that is finished: are these its results, and what are they? */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/fit_run.h"
+#include "report/diagnostics_read.h"
+
+bool dm_fit_same_options(const dm_fit_run *run)
+{
+    char *path = NULL, options[33], data[33];
+    dm_manifest_facts facts = {0};
+    bool same = false;
+    if (asprintf(&path, "%s/manifest.json", run->o->out) < 0) return false;
+    if (access(path, R_OK) == 0 && dm_manifest_read(path, &facts) == DEMARC_OK &&
+        dm_fit_digests(run, options, data) == DEMARC_OK) {
+        same = strcmp(facts.options_digest, options) == 0;
+    }
+    dm_manifest_facts_clear(&facts);
+    free(path);
+    return same;
+}
+
+/* Rank 0. */
+static demarc_status compare_finished(const dm_fit_run *run, bool *same)
+{
+    demarc_status st = DEMARC_OK;
+    char *path = NULL, options[33], data[33];
+    dm_manifest_facts facts = {0};
+    if (asprintf(&path, "%s/manifest.json", run->o->out) < 0) {
+        path = NULL;
+        DM_TRY(dm_fail(DEMARC_ERR_MEMORY, "out of memory: name of the manifest: free some memory"));
+    }
+    DM_TRY(dm_fit_digests(run, options, data));
+    DM_TRY(dm_manifest_read(path, &facts));
+    *same =
+        strcmp(facts.data_digest, data) == 0 && facts.input_bytes == dm_customers_schema(run->customers)->file_bytes;
+    if (!*same && !run->o->force) {
+        st = dm_fail(DEMARC_ERR_EXISTS,
+                     "output exists: %s was made from another input than %s is now: choose another name or add --force",
+                     run->o->out, run->o->data);
+    }
+cleanup:
+    dm_manifest_facts_clear(&facts);
+    free(path);
+    return st;
+}
+
+demarc_status dm_fit_is_finished(dm_fit_run *run, bool *finished)
+{
+    demarc_status st = DEMARC_OK;
+    dm_comm *comm = run->ctx->comm;
+    bool same = false;
+    if (dm_comm_rank(comm) == 0) {
+        st = compare_finished(run, &same);
+        /* A checkpoint beside finished results is of the moment before they got their name, or stale. */
+        if (st == DEMARC_OK && dm_checkpoint_present(run->checkpoint.folder)) st = dm_fit_clear_away(run);
+    }
+    DM_TRY_ALL(comm, st);
+    int64_t flag = same;
+    dm_comm_bcast(comm, &flag, sizeof flag, 0);
+    *finished = flag != 0;
+    if (*finished) dm_log_line(&run->ctx->log, "already finished: %s", run->o->out);
+cleanup:
+    return st;
+}
+
+/* The text of diagnostics.json on rank 0, malloc'd; its length without the NUL. */
+static demarc_status read_text(const char *folder, char **text, int64_t *length)
+{
+    demarc_status st = DEMARC_OK;
+    char *path = NULL;
+    FILE *f = NULL;
+    struct stat s;
+    if (asprintf(&path, "%s/diagnostics.json", folder) < 0) path = NULL;
+    if (path != NULL) f = fopen(path, "r");
+    if (f == NULL || fstat(fileno(f), &s) != 0 || (*text = malloc((size_t)s.st_size + 1)) == NULL ||
+        fread(*text, 1, (size_t)s.st_size, f) != (size_t)s.st_size) {
+        st = dm_fail_errno(errno, "cannot read back the finished results: %s: add --force to make them again", folder);
+    } else {
+        (*text)[s.st_size] = 0;
+        *length = s.st_size;
+    }
+    if (f != NULL) fclose(f);
+    free(path);
+    return st;
+}
+
+demarc_status dm_fit_read_finished(dm_fit_run *run, demarc_fit_result *r)
+{
+    demarc_status st = DEMARC_OK;
+    dm_comm *comm = run->ctx->comm;
+    const bool root = dm_comm_rank(comm) == 0;
+    char *text = NULL;
+    int64_t length = 0;
+    int32_t iterations = 0;
+    dm_strings names = {0};
+    dm_diagnostics g = {0};
+    DM_TRY_ALL(comm, root ? read_text(run->o->out, &text, &length) : DEMARC_OK);
+    dm_comm_bcast(comm, &length, sizeof length, 0);
+    if (length <= DM_DIAGNOSTICS_MOST) {
+        if (!root && (text = malloc((size_t)length + 1)) == NULL) {
+            st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: finished results: free some memory");
+        }
+        DM_TRY_ALL(comm, st);
+        dm_comm_bcast(comm, text, length + 1, 0);
+        DM_TRY_ALL(comm, dm_diagnostics_parse(text, run->o->out, &g, &names, &iterations));
+        if (!root) {
+            free(text);
+            text = NULL;
+        }
+        DM_TRY_ALL(comm, dm_fit_fill_result(&g, iterations, r, &text));
+    } else {
+        r->diagnostics_json = text;
+        text = NULL;
+    }
+cleanup:
+    free(text);
+    dm_strings_clear(&names);
+    dm_diagnostics_clear(&g);
+    return st;
+}
