@@ -63,30 +63,48 @@ static void squared_distances(const float *restrict x, const double *restrict c,
     for (; j < k; j++) out[j] = squared_distance(x, c + j * d, d);
 }
 
-#define COLUMNS 64 /* points whose sums stay in registers */
+/* Points and centers whose sums stay in registers together. */
+#ifdef __AVX512F__
+#define LANES_TOGETHER 64
+#else
+#define LANES_TOGETHER 16
+#endif
+#define CENTERS_TOGETHER 4
 
-static void distances_to(const float *restrict xt, int64_t ld, int64_t count, int64_t d, const float *restrict c,
-                         float *restrict out)
+static void distances_to(const float *restrict tiles, int64_t count, int64_t d, const float *restrict c, int64_t p,
+                         float *restrict out, int64_t ld)
 {
-    int64_t i = 0;
-    for (; i + COLUMNS <= count; i += COLUMNS) {
-        float s[COLUMNS] = {0.0f};
-        for (int64_t f = 0; f < d; f++) {
-            const float *x = xt + f * ld + i;
-            for (int l = 0; l < COLUMNS; l++) {
-                const float t = x[l] - c[f];
-                s[l] += t * t;
+    for (int64_t i = 0; i < count; i += DMK_TILE_POINTS) {
+        const float *tile = tiles + i * d;
+        int64_t j = 0;
+        for (; j + CENTERS_TOGETHER <= p; j += CENTERS_TOGETHER) {
+            for (int64_t part = 0; part < DMK_TILE_POINTS; part += LANES_TOGETHER) {
+                float s[CENTERS_TOGETHER][LANES_TOGETHER] = {{0.0f}};
+                for (int64_t f = 0; f < d; f++) {
+                    const float *x = tile + f * DMK_TILE_POINTS + part;
+                    for (int a = 0; a < CENTERS_TOGETHER; a++) {
+                        const float at = c[(j + a) * d + f];
+                        for (int l = 0; l < LANES_TOGETHER; l++) {
+                            const float t = x[l] - at;
+                            s[a][l] += t * t;
+                        }
+                    }
+                }
+                for (int a = 0; a < CENTERS_TOGETHER; a++) memcpy(out + (j + a) * ld + i + part, s[a], sizeof s[a]);
             }
         }
-        memcpy(out + i, s, sizeof s);
-    }
-    for (; i < count; i++) {
-        float s = 0.0f;
-        for (int64_t f = 0; f < d; f++) {
-            const float t = xt[f * ld + i] - c[f];
-            s += t * t;
+        for (; j < p; j++) {
+            float s[DMK_TILE_POINTS] = {0.0f};
+            for (int64_t f = 0; f < d; f++) {
+                const float *x = tile + f * DMK_TILE_POINTS;
+                const float at = c[j * d + f];
+                for (int l = 0; l < DMK_TILE_POINTS; l++) {
+                    const float t = x[l] - at;
+                    s[l] += t * t;
+                }
+            }
+            memcpy(out + j * ld + i, s, sizeof s);
         }
-        out[i] = s;
     }
 }
 
