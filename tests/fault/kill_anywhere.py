@@ -33,7 +33,7 @@ import h5py
 DEMARC = os.path.abspath(os.environ["DEMARC"])
 ROWS, FEATURES = 700_000, 6
 FIT = ["--segments", "4:5", "--restarts", "2", "--tolerance", "1e-9", "--max-iterations", "6", "--checkpoint-every", "0.03"]
-HANG = 60          # seconds that a run may take, however busy the machine
+HANG = 120         # seconds that a run may take, however busy the machine
 AFTER_KILL = 30    # seconds until launcher and ranks are gone
 FILES = {"model.h5", "assignments.h5", "diagnostics.json", "manifest.json"}
 LAST_BATCH = "mini-batch of 262144 rows"  # the largest sample of ROWS: full passes come next
