@@ -93,7 +93,7 @@ demarc_status dm_fit_describe_data(dm_fit_run *run);
 demarc_status dm_fit_restore(dm_fit_run *run);
 /** Hexadecimal digests of run->options without the program's version, and of run->data. Local. */
 demarc_status dm_fit_digests(const dm_fit_run *run, char options[33], char data[33]);
-/** What a dead run left goes; where its checkpoint cannot be read its temporary results stay. Local, rank 0. */
+/** What a dead run left goes; temporary results that its checkpoint does not name go in dm_fit_restore(). Local, rank 0. */
 demarc_status dm_fit_clear_away(dm_fit_run *run);
 /** The end: checkpoints of a fit that is done, or can never be done, are of no use. */
 void dm_fit_forget(dm_fit_run *run);

@@ -14,11 +14,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "store/path_tools.h"
-
-#define TAG 6     /* random letters or digits in a temporary name */
-#define TRIES 100 /* random names to try; each collides with probability 36^-6 per temporary that lies about */
-
-static const char digit[] = "0123456789abcdefghijklmnopqrstuvwxyz", ending[] = ".tmp";
+#include "store/temporary.h"
 
 /* All that a directory of each kind may hold when --force replaces it. */
 static const char *const result_file[] = {"model.h5", "assignments.h5", "diagnostics.json", "manifest.json", NULL};
@@ -123,65 +119,20 @@ static demarc_status check_target(const dm_output *o, const char *parent)
 
 /* ------------------------------------------------------------------------------------------------ the temporary */
 
-/* FOLDER/.NAME.XXXXXX.tmp for FOLDER/NAME with TAG random letters or digits; freed by free(), NULL without memory. */
-static char *temporary_name(const char *path)
-{
-    unsigned char r[TAG];
-    if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r) return NULL;
-    char suffix[TAG + sizeof ending] = {0};
-    for (int i = 0; i < TAG; i++) suffix[i] = digit[r[i] % 36];
-    memcpy(suffix + TAG, ending, sizeof ending);
-    return dm_path_hidden(path, suffix, NULL);
-}
-
-/*
- * Created exclusively with the ordinary mode, so that the kernel applies umask (or the parent's default ACL) as for any
- * other new file and nothing needs to be corrected when the name becomes final.
- */
-static int make_empty(const char *name, dm_output_kind kind)
-{
-    if (kind != DM_OUTPUT_FILE) return mkdir(name, 0777);
-    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    return fd < 0 ? -1 : close(fd);
-}
-
 static demarc_status make_temporary(dm_output *o, const char *parent)
 {
-    for (int i = 0; i < TRIES; i++) {
-        char *name = temporary_name(o->final_path);
-        if (name == NULL) return no_memory();
-        if (make_empty(name, o->kind) == 0) {
-            o->temp_path = name;
-            o->active = true;
-            return DEMARC_OK;
-        }
-        int reason = errno;
-        free(name);
-        if (reason != EEXIST) {
-            return dm_fail_errno(reason,
-                                 "cannot create the output: %s: check permissions and space of the directory %s",
-                                 o->final_path, parent);
-        }
+    const int reason = dm_temporary_make(o->final_path, o->kind != DM_OUTPUT_FILE, &o->temp_path, &o->lock);
+    o->active = reason == 0;
+    if (reason == ENOMEM) return no_memory();
+    if (reason == EEXIST) {
+        return dm_fail(DEMARC_ERR_IO, "cannot create the output: %s: remove old temporary files from %s", o->final_path,
+                       parent);
     }
-    return dm_fail(DEMARC_ERR_IO, "cannot create the output: %s: remove old temporary files from %s", o->final_path,
-                   parent);
-}
-
-/* Remove a file or a folder with all that is in it; only ever called on a temporary of ours. */
-static void remove_temporary(const char *path)
-{
-    char *const roots[] = {(char *)path, NULL};
-    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
-    if (walk == NULL) return;
-    FTSENT *e;
-    while ((e = fts_read(walk)) != NULL) {
-        if (e->fts_info == FTS_DP) {
-            (void)rmdir(e->fts_accpath);
-        } else if (e->fts_info != FTS_D) {
-            (void)unlink(e->fts_accpath);
-        }
+    if (reason != 0) {
+        return dm_fail_errno(reason, "cannot create the output: %s: check permissions and space of the directory %s",
+                             o->final_path, parent);
     }
-    fts_close(walk);
+    return DEMARC_OK;
 }
 
 /* All ranks get rank 0's temporary path. */
@@ -303,7 +254,7 @@ static bool flag_unsupported(int reason) { return reason == EINVAL || reason == 
  */
 static demarc_status claim_and_rename(const dm_output *o)
 {
-    if (make_empty(o->final_path, o->kind) != 0) return cannot_name(errno, o);
+    if (dm_temporary_make_empty(o->final_path, o->kind != DM_OUTPUT_FILE) != 0) return cannot_name(errno, o);
     if (rename(o->temp_path, o->final_path) == 0) return DEMARC_OK;
     int reason = errno;
     (void)(o->kind != DM_OUTPUT_FILE ? rmdir(o->final_path) : unlink(o->final_path));
@@ -332,7 +283,7 @@ static demarc_status remove_old_results(const dm_output *o, const char *path)
 static demarc_status move_aside_and_rename(dm_output *o)
 {
     demarc_status st = DEMARC_OK;
-    char *aside = temporary_name(o->final_path);
+    char *aside = dm_temporary_name(o->final_path);
     if (aside == NULL) {
         st = no_memory();
     } else if (rename(o->final_path, aside) != 0) {
@@ -407,53 +358,26 @@ demarc_status dm_output_commit(dm_output *o, dm_comm *comm)
     dm_comm_barrier(comm); /* every rank has closed its files */
     if (dm_comm_rank(comm) == 0) {
         st = commit_on_root(o);
-        if (o->active) remove_temporary(o->temp_path);
+        if (o->active) dm_temporary_remove(o->temp_path);
     }
     o->active = false;
+    dm_temporary_unlock(&o->lock);
     return dm_comm_agree(comm, st);
 }
 
 void dm_output_abandon(dm_output *o, dm_comm *comm)
 {
-    if (o->active && dm_comm_rank(comm) == 0) remove_temporary(o->temp_path);
+    if (o->active && dm_comm_rank(comm) == 0) dm_temporary_remove(o->temp_path);
+    dm_temporary_unlock(&o->lock);
     free(o->final_path);
     free(o->temp_path);
     *o = (dm_output){0};
 }
 
-/* FOLDER/.NAME.XXXXXX.tmp of FOLDER/NAME? `name` is its last part. */
-static bool is_temporary_of(const char *path, const char *name)
-{
-    bool ours = false;
-    char *mould = dm_path_hidden(path, "", NULL);
-    if (mould == NULL) return false;
-    const char *prefix = dm_path_base(mould);
-    const size_t length = strlen(prefix);
-    if (strncmp(name, prefix, length) == 0 && strspn(name + length, digit) == TAG) {
-        ours = strcmp(name + length + TAG, ending) == 0;
-    }
-    free(mould);
-    return ours;
-}
-
-/* Path of a temporary into `final` that a dead run of this user left; malloc'd, NULL = there is none. */
-static char *dead_temporary(const char *final, const char *name)
-{
-    struct stat s;
-    char *dead = NULL;
-    if (!is_temporary_of(final, name) ||
-        asprintf(&dead, "%.*s%s", (int)(dm_path_base(final) - final), final, name) < 0) {
-        return NULL;
-    }
-    if (lstat(dead, &s) == 0 && s.st_uid == geteuid()) return dead;
-    free(dead);
-    return NULL;
-}
-
 void dm_output_remove_dead(const char *path, const char *name)
 {
-    char *final = dm_path_trimmed(path), *dead = final == NULL ? NULL : dead_temporary(final, name);
-    if (dead != NULL) remove_temporary(dead);
+    char *final = dm_path_trimmed(path), *dead = final == NULL ? NULL : dm_temporary_dead(final, name);
+    if (dead != NULL) dm_temporary_remove(dead);
     free(dead);
     free(final);
 }
@@ -462,7 +386,7 @@ demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, boo
 {
     struct stat s;
     int64_t there = 0;
-    char *dead = dm_comm_rank(comm) == 0 ? dead_temporary(o->final_path, name) : NULL;
+    char *dead = dm_comm_rank(comm) == 0 ? dm_temporary_dead(o->final_path, name) : NULL;
     there = dead != NULL && lstat(dead, &s) == 0 && S_ISDIR(s.st_mode);
     dm_comm_bcast(comm, &there, sizeof there, 0);
     *adopted = there != 0;
@@ -470,10 +394,29 @@ demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, boo
         free(dead);
         return DEMARC_OK;
     }
-    if (dm_comm_rank(comm) == 0) remove_temporary(o->temp_path);
+    if (dm_comm_rank(comm) == 0) {
+        dm_temporary_remove(o->temp_path);
+        dm_temporary_unlock(&o->lock);
+        (void)dm_temporary_lock(dead, &o->lock);
+    }
     free(o->temp_path);
     o->temp_path = dead;
     return share_temporary(o, comm);
+}
+
+/* Only what results are made of goes: of a replaced directory, renamed before its end, a stranger's late file stays. */
+void dm_output_sweep(const char *path)
+{
+    dm_output o = {.kind = DM_OUTPUT_DIRECTORY, .final_path = dm_path_trimmed(path)};
+    char *dead = NULL;
+    if (o.final_path == NULL) return;
+    dm_temporary_walk *walk = dm_temporary_walk_begin(o.final_path);
+    while ((dead = dm_temporary_walk_next(walk)) != NULL) {
+        (void)remove_old_results(&o, dead);
+        free(dead);
+    }
+    dm_temporary_walk_end(&walk);
+    free(o.final_path);
 }
 
 void dm_output_leave(dm_output *o) { o->active = false; }

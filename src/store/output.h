@@ -20,6 +20,7 @@ typedef struct dm_output {
     bool active;      /* a temporary exists that commit or abandon must deal with */
     char *final_path; /* as the user wrote it, without trailing slashes */
     char *temp_path;  /* where to write; a file or a directory that exists (all ranks see it) */
+    int lock; /* of a temporary directory, held until it is committed or abandoned (store/temporary.h); rank 0 */
 } dm_output;
 
 /**
@@ -59,6 +60,11 @@ void dm_output_remove_dead(const char *path, const char *name);
  * @param[out] adopted  false: there is no such directory of ours, nothing has changed
  */
 demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, bool *adopted);
+
+/**
+ * Remove the temporary results directories that dead runs into `path` left behind, those of runs at work excepted. Local.
+ */
+void dm_output_sweep(const char *path);
 
 /** From now on the temporary stays where it is when it is abandoned, for a later run to adopt. Local. */
 void dm_output_leave(dm_output *o);
