@@ -221,6 +221,10 @@ static demarc_status spare_input(const char *out, const char *input)
         return dm_fail(DEMARC_ERR_USAGE, "output is the input: %s: inputs are never changed, choose another name", out);
     }
     char *real = realpath(input, NULL), *parent = real == NULL ? NULL : dm_path_parent(real);
+    if (real == NULL ? errno == ENOMEM : parent == NULL) {
+        free(real);
+        return no_memory();
+    }
     const bool inside = parent != NULL && S_ISDIR(o.st_mode) && stat(parent, &folder) == 0 && same_file(&o, &folder);
     free(parent);
     free(real);
@@ -421,48 +425,53 @@ void dm_output_abandon(dm_output *o, dm_comm *comm)
     *o = (dm_output){0};
 }
 
-/* FOLDER/.NAME.XXXXXX.tmp of FOLDER/NAME? `name` is its last part. */
-static bool is_temporary_of(const char *path, const char *name)
+/* Is `name` the last part of a temporary's path, of which all but the random part is `mould`? */
+static bool is_temporary_of(const char *mould, const char *name)
 {
-    bool ours = false;
-    char *mould = dm_path_hidden(path, "", NULL);
-    if (mould == NULL) return false;
     const char *prefix = dm_path_base(mould);
     const size_t length = strlen(prefix);
-    if (strncmp(name, prefix, length) == 0 && strspn(name + length, digit) == TAG) {
-        ours = strcmp(name + length + TAG, ending) == 0;
-    }
-    free(mould);
-    return ours;
+    return strncmp(name, prefix, length) == 0 && strspn(name + length, digit) == TAG &&
+           strcmp(name + length + TAG, ending) == 0;
 }
 
 /* Path of a temporary into `final` that a dead run of this user left; malloc'd, NULL = there is none. */
-static char *dead_temporary(const char *final, const char *name)
+static demarc_status dead_temporary(const char *final, const char *name, char **dead)
 {
     struct stat s;
-    char *dead = NULL;
-    if (!is_temporary_of(final, name) ||
-        asprintf(&dead, "%.*s%s", (int)(dm_path_base(final) - final), final, name) < 0) {
-        return NULL;
+    char *mould = dm_path_hidden(final, "", NULL);
+    *dead = NULL;
+    if (mould == NULL) return no_memory();
+    const bool named = is_temporary_of(mould, name);
+    free(mould);
+    if (!named) return DEMARC_OK;
+    if (asprintf(dead, "%.*s%s", (int)(dm_path_base(final) - final), final, name) < 0) {
+        *dead = NULL;
+        return no_memory();
     }
-    if (lstat(dead, &s) == 0 && s.st_uid == geteuid()) return dead;
-    free(dead);
-    return NULL;
+    if (lstat(*dead, &s) == 0 && s.st_uid == geteuid()) return DEMARC_OK;
+    free(*dead);
+    *dead = NULL;
+    return DEMARC_OK;
 }
 
-void dm_output_remove_dead(const char *path, const char *name)
+demarc_status dm_output_remove_dead(const char *path, const char *name)
 {
-    char *final = dm_path_trimmed(path), *dead = final == NULL ? NULL : dead_temporary(final, name);
+    char *final = dm_path_trimmed(path), *dead = NULL;
+    const demarc_status st = final == NULL ? no_memory() : dead_temporary(final, name, &dead);
     if (dead != NULL) remove_temporary(dead);
     free(dead);
     free(final);
+    return st;
 }
 
 demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, bool *adopted)
 {
     struct stat s;
     int64_t there = 0;
-    char *dead = dm_comm_rank(comm) == 0 ? dead_temporary(o->final_path, name) : NULL;
+    char *dead = NULL;
+    const demarc_status st =
+        dm_comm_agree(comm, dm_comm_rank(comm) == 0 ? dead_temporary(o->final_path, name, &dead) : DEMARC_OK);
+    if (st != DEMARC_OK) return st;
     there = dead != NULL && lstat(dead, &s) == 0 && S_ISDIR(s.st_mode);
     dm_comm_bcast(comm, &there, sizeof there, 0);
     *adopted = there != 0;

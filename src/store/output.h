@@ -50,8 +50,9 @@ void dm_output_abandon(dm_output *o, dm_comm *comm);
 /**
  * Remove the temporary `name` (last part of its path) that a dead run into `path` left behind; nothing happens where the
  * name is not one that dm_output_begin() gives, or the temporary is another user's or gone. Local.
+ * @retval DEMARC_ERR_MEMORY  nothing was done
  */
-void dm_output_remove_dead(const char *path, const char *name);
+demarc_status dm_output_remove_dead(const char *path, const char *name);
 
 /**
  * Take the temporary `name` that a dead run into the same output left, with all that is in it, instead of the one that
