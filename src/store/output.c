@@ -142,7 +142,12 @@ static int make_empty(const char *name, dm_output_kind kind)
 {
     if (kind != DM_OUTPUT_FILE) return mkdir(name, 0777);
     int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    return fd < 0 ? -1 : close(fd);
+    if (fd < 0) return -1;
+    if (close(fd) == 0) return 0;
+    const int reason = errno;
+    (void)unlink(name);
+    errno = reason;
+    return -1;
 }
 
 static demarc_status make_temporary(dm_output *o, const char *parent)

@@ -35,11 +35,11 @@ class Alloc(Failing):
     def interrupted(self, cwd):
         shutil.copytree(self.inputs / "stopped", cwd, dirs_exist_ok=True)
 
-    def commands(self):
+    def commands(self, ranks):
         fit = ["fit", self.data, "--out", "run", "--quiet", "--threads", 1]
         boundary = [self.data, "--model", self.model, "--threads", 1, "--quiet"]
         return {
-            "fit": Command([*fit, "--segments", 3], most=10**6),
+            "fit": Command([*fit, "--segments", 3], most=10**4 if ranks == 1 else 100),
             "fit streamed": Command([*fit, "--segments", 3, "--memory-limit", "1M"]),
             "fit LO:HI": Command([*fit, "--segments", "2:3", "--json"]),
             "fit resumed": Command([*fit, "--segments", "2:4", "--resume"], self.interrupted,
@@ -62,7 +62,7 @@ class Alloc(Failing):
 def add_tests():
     """A test for every command on one rank, and on two with either failing."""
     def test(name, ranks, rank):
-        return lambda self: self.break_at_each(name, self.commands()[name], ranks, rank)
+        return lambda self: self.break_at_each(name, self.commands(ranks)[name], ranks, rank)
     names = ["fit", "fit streamed", "fit LO:HI", "fit resumed", "assign", "verify", "generate", "import", "info",
              "info results", "sweep", "replay", "plan", "analyze"]
     for name in names:

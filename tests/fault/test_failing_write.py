@@ -14,7 +14,8 @@ from experiment_files import outcomes_of, write_experiment, write_results
 from failing import Command, Failing
 from test_bad_input import launch
 
-ROWS = 4096 + 300  # two blocks, so that two ranks have one each
+ROWS = 4 * 4096 + 300  # both of two ranks have blocks, and datasets are large enough for each to write its own
+FEW = 4096 + 300       # too few for that: rank 0 writes them all
 FULL = {"errno": int(errno.ENOSPC), "onward": 1}
 BROKEN = {"errno": int(errno.EIO), "onward": 0}
 
@@ -32,6 +33,7 @@ class Write(Failing):
         make("generate", "data.h5", "--customers", ROWS, "--features", 3, "--segments", 3, "--arms", 2, "--outcomes", "--quiet")
         make("fit", "data.h5", "--segments", 4, "--out", "run", "--quiet")
         cls.data, cls.model = cls.inputs / "data.h5", cls.inputs / "run" / "model.h5"
+        make("generate", "few.h5", "--customers", FEW, "--features", 3, "--segments", 3, "--quiet")
         (cls.inputs / "stopped").mkdir()
         make("fit", cls.data, "--segments", "2:4", "--out", "stopped/run", "--quiet", DEMARC_STOP_AFTER="6")
         (cls.inputs / "data.csv").write_text("id,a,b\n" + "".join(f"c{i},{i % 7},{i % 11}.5\n" for i in range(ROWS)))
@@ -59,7 +61,7 @@ class Write(Failing):
         return ["fit", self.data, "--out", "run", "--quiet", "--threads", 1, "--segments", k, *more]
 
     def test_fit(self):
-        self.each("fit", Command(self.fit(), most=100))
+        self.each("fit", Command(self.fit(), most=60))
 
     def test_fit_force(self):
         self.each("fit --force", Command(self.fit("--force"), self.old, most=20))
@@ -67,10 +69,12 @@ class Write(Failing):
     def test_assign(self):
         args = ["assign", self.data, "--model", self.model, "--out", "out.h5", "--quiet", "--threads", 1]
         self.each("assign", Command([*args], most=20))
+        few = ["assign", self.inputs / "few.h5", *args[2:]]
+        self.each("assign few", Command(few, most=20), layouts=((2, 0, "mpio"), (2, 1, "mpio")))
         self.each("assign --force", Command([*args, "--force"], self.old, most=12))
 
     def test_generate(self):
-        self.each("generate --force", Command(["generate", "out.h5", "--customers", 5000, "--quiet", "--force"], self.old,
+        self.each("generate --force", Command(["generate", "out.h5", "--customers", ROWS, "--quiet", "--force"], self.old,
                                               most=20))
 
     def test_import(self):
