@@ -41,7 +41,10 @@ demarc_status dm_output_spare_input(dm_comm *comm, const char *out, const char *
 /** dst = temp_path (+ "/" + name for a directory); freed by free(). Local. */
 demarc_status dm_output_path(const dm_output *o, const char *name, char **dst);
 
-/** fsync all that was written, rename to the final name, fsync the parent. On failure the temporary is removed. */
+/**
+ * fsync all that was written, rename to the final name, fsync the parent. On failure the temporary is removed and an
+ * output that was to be replaced is as it was (but for file systems that cannot exchange two names).
+ */
 demarc_status dm_output_commit(dm_output *o, dm_comm *comm);
 
 /** Remove the temporary if there is one; free. Safe on a zeroed struct and after commit. Local work on rank 0. */

@@ -109,7 +109,8 @@ static void record(long n, const char *function)
     for (int i = 0; i < frames && used < (int)sizeof line - 32; i++) {
         const range *r = range_of(frame[i]);
         if (r != &ours[0]) continue; /* the program's own frames tell the way */
-        used += snprintf(line + used, sizeof line - (size_t)used, " %lx", (unsigned long)((uintptr_t)frame[i] - 1 - r->base));
+        used += snprintf(line + used, sizeof line - (size_t)used, " %lx",
+                         (unsigned long)((uintptr_t)frame[i] - 1 - r->base));
     }
     line[used++] = '\n';
     (void)!syscall(SYS_write, journal, line, (size_t)used);
