@@ -26,11 +26,14 @@ void dm_pack_exact(dm_packer *p, dm_exact_sum *s, int64_t count);
 void dm_pack_int128(dm_packer *p, const dm_int128 *v, int64_t count);
 void dm_packer_clear(dm_packer *p);
 
-/** Reads `bytes` (borrowed). Once something did not fit, `bad` stays true and every read gives 0 or nothing. */
+/**
+ * Reads `bytes` (borrowed). Once something did not fit, or there was no memory for it, `bad` stays true and every read
+ * gives 0 or nothing.
+ */
 typedef struct dm_unpacker {
     const char *bytes;
     int64_t left;
-    bool bad;
+    bool bad, no_memory;
 } dm_unpacker;
 
 /** Copy the next `count` bytes to `to`; false, and `to` zeroed, if there are not so many. */
@@ -46,5 +49,13 @@ void dm_unpack_exact(dm_unpacker *u, dm_exact_sum *s, int64_t count);
 void dm_unpack_int128(dm_unpacker *u, dm_int128 *v, int64_t count);
 /** count doubles, dm_alloc'd; NULL (and bad) if there are not so many or no memory. */
 double *dm_unpack_f64s(dm_unpacker *u, int64_t count);
+/** Memory for what was read was refused elsewhere: bad, for that reason. */
+void dm_unpack_no_memory(dm_unpacker *u);
+/**
+ * DEMARC_OK unless `bad`. @param[in] what  part of a checkpoint, for the error line
+ * @retval DEMARC_ERR_DATA    the bytes are not what they should be
+ * @retval DEMARC_ERR_MEMORY  they may be
+ */
+demarc_status dm_unpack_verdict(const dm_unpacker *u, const char *what);
 
 #endif

@@ -222,6 +222,8 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
     if (line.help) goto cleanup;
     o.data = line.argument[0];
     text = cli_command_line(argc, argv);
+    if (text == NULL) st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: command line: free some memory");
+    DM_TRY(demarc_mpi_agree(st));
     o.command_line = text;
     if (!o.dry_run) handle_signals(true);
     st = demarc_fit(ctx, &o, &r);

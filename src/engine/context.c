@@ -14,7 +14,11 @@ void demarc_runtime_default(demarc_runtime *rt)
     *rt = (demarc_runtime){.verbosity = DEMARC_NORMAL, .progress = DEMARC_PROGRESS_AUTO, .io = DEMARC_IO_MPIO};
 }
 
-demarc_status demarc_mpi_init(void) { return dm_comm_start_mpi(); }
+demarc_status demarc_mpi_init(void)
+{
+    const demarc_status st = dm_comm_launched() ? dm_hdf5_before_mpi() : DEMARC_OK;
+    return st == DEMARC_OK ? dm_comm_start_mpi() : st;
+}
 void demarc_mpi_finalize(void) { dm_comm_stop_mpi(); }
 int demarc_mpi_rank(void) { return dm_comm_env_rank(); }
 

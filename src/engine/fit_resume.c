@@ -151,7 +151,7 @@ static void unpack_lines(dm_unpacker *u, dm_strings *list)
     const int64_t count = dm_unpack_within(u, 0, MOST_LINES);
     for (int64_t i = 0; i < count && !u->bad; i++) {
         char *line = dm_unpack_text(u);
-        if (line != NULL && dm_strings_add(list, line) != DEMARC_OK) u->bad = true;
+        if (line != NULL && dm_strings_add(list, line) != DEMARC_OK) dm_unpack_no_memory(u);
         free(line);
     }
 }
@@ -221,8 +221,7 @@ static demarc_status unpack_head(dm_fit_run *run, int64_t bytes, dm_strings *old
     unpack_lines(u, &run->old_data);
     run->resumes = (int32_t)dm_unpack_within(u, 0, INT32_MAX - 1) + 1;
     run->old_temporary = dm_unpack_text(u);
-    if (!u->bad) return DEMARC_OK;
-    return dm_fail(DEMARC_ERR_DATA, "the checkpoint contradicts itself: its head: add --force to start anew");
+    return dm_unpack_verdict(u, "its head");
 }
 
 static void drop_payload(dm_fit_run *run)
@@ -261,13 +260,15 @@ demarc_status dm_fit_clear_away(dm_fit_run *run)
     int64_t bytes = 0;
     bool spared = false;
     dm_strings options = {0};
-    if (dm_checkpoint_load(run->checkpoint.folder, &run->payload, &bytes, &spared) == DEMARC_OK &&
-        run->payload != NULL && unpack_head(run, bytes, &options) == DEMARC_OK) {
-        dm_output_remove_dead(run->o->out, run->old_temporary);
+    demarc_status st = dm_checkpoint_load(run->checkpoint.folder, &run->payload, &bytes, &spared);
+    if (st == DEMARC_OK && run->payload != NULL) {
+        st = unpack_head(run, bytes, &options);
+        if (st == DEMARC_OK) st = dm_output_remove_dead(run->o->out, run->old_temporary);
     }
     dm_strings_clear(&options);
     drop_payload(run);
-    return dm_checkpoint_remove(run->checkpoint.folder);
+    /* Without memory nothing is known: the checkpoint is damaged for sure only when it was read. */
+    return st == DEMARC_ERR_MEMORY ? st : dm_checkpoint_remove(run->checkpoint.folder);
 }
 
 /* Rank 0. @param[out] bytes  of the payload, if there is one to go on from */
@@ -276,9 +277,9 @@ static demarc_status look_on_root(dm_fit_run *run, int64_t *bytes)
     demarc_status st = DEMARC_OK;
     dm_checkpoint_folder *folder = run->checkpoint.folder;
     bool spared = false;
-    if (run->o->resume && dm_fit_same_options(run)) {
-        run->maybe_finished = true;
-        return DEMARC_OK;
+    if (run->o->resume) {
+        DM_TRY(dm_fit_same_options(run, &run->maybe_finished));
+        if (run->maybe_finished) return DEMARC_OK;
     }
     if (!dm_checkpoint_present(folder)) {
         if (run->o->resume) dm_log_line(&run->ctx->log, "no checkpoint: %s: starting from the beginning", run->o->out);
@@ -365,12 +366,11 @@ static demarc_status adopt_results(dm_fit_run *run)
         stamp_of(run, run->old_temporary, now);
         serves = memcmp(old, now, sizeof now) == 0;
     }
-    DM_TRY_ALL(
-        comm, u->bad ? dm_fail(DEMARC_ERR_DATA, "the checkpoint contradicts itself: its end: add --force to start anew")
-                     : DEMARC_OK);
+    DM_TRY_ALL(comm, dm_unpack_verdict(u, "its end"));
     dm_comm_bcast(comm, &serves, sizeof serves, 0);
     if (serves != 0) DM_TRY(dm_output_adopt(&run->output, comm, run->old_temporary, &run->adopted));
-    if (!run->adopted && dm_comm_rank(comm) == 0) dm_output_remove_dead(run->o->out, run->old_temporary);
+    if (!run->adopted && dm_comm_rank(comm) == 0) st = dm_output_remove_dead(run->o->out, run->old_temporary);
+    st = dm_comm_agree(comm, st);
 cleanup:
     return st;
 }

@@ -102,8 +102,8 @@ void dm_fit_resume_clear(dm_fit_run *run);
 
 /* ---- fit_finished.c ---- */
 
-/** Rank 0: are there results of the same options under the output's name? Local. */
-bool dm_fit_same_options(const dm_fit_run *run);
+/** Rank 0: are there results of the same options under the output's name? Local. @retval DEMARC_ERR_MEMORY */
+demarc_status dm_fit_same_options(const dm_fit_run *run, bool *same);
 /**
  * Were the results that are there made from the same data? Needs run->data and maybe_finished.
  * @param[out] finished  false: they are to be replaced (--force)

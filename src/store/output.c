@@ -172,6 +172,10 @@ static demarc_status spare_input(const char *out, const char *input)
         return dm_fail(DEMARC_ERR_USAGE, "output is the input: %s: inputs are never changed, choose another name", out);
     }
     char *real = realpath(input, NULL), *parent = real == NULL ? NULL : dm_path_parent(real);
+    if (real == NULL ? errno == ENOMEM : parent == NULL) {
+        free(real);
+        return no_memory();
+    }
     const bool inside = parent != NULL && S_ISDIR(o.st_mode) && stat(parent, &folder) == 0 && same_file(&o, &folder);
     free(parent);
     free(real);
@@ -279,41 +283,54 @@ static demarc_status remove_old_results(const dm_output *o, const char *path)
     return dm_fail_errno(errno, "new results are in %s but the old ones stay: %s: remove them", o->final_path, path);
 }
 
+/* How the output got its name, so that the name can be given back. */
+typedef struct naming {
+    enum { NAMED_NEW, NAMED_BY_EXCHANGE, NAMED_BY_MOVE, NAMED_OVER } how;
+    char *old; /* where the replaced output lies; NULL = there was none, or it is gone */
+} naming;
+
 /* Where renameat2 has no RENAME_EXCHANGE: two renames; a crash between leaves old and new under temporary names. */
-static demarc_status move_aside_and_rename(dm_output *o)
+static demarc_status move_aside_and_rename(const dm_output *o, naming *n)
 {
-    demarc_status st = DEMARC_OK;
     char *aside = dm_temporary_name(o->final_path);
-    if (aside == NULL) {
-        st = no_memory();
-    } else if (rename(o->final_path, aside) != 0) {
+    if (aside == NULL) return no_memory();
+    demarc_status st = DEMARC_OK;
+    if (rename(o->final_path, aside) != 0) {
         st = cannot_name(errno, o);
     } else if (rename(o->temp_path, o->final_path) != 0) {
         st = cannot_name(errno, o);
         (void)rename(aside, o->final_path);
     } else {
-        o->active = false;
-        st = remove_old_results(o, aside);
+        *n = (naming){NAMED_BY_MOVE, aside};
+        aside = NULL;
     }
     free(aside);
     return st;
 }
 
-static demarc_status replace_directory(dm_output *o)
+static demarc_status replace(const dm_output *o, naming *n)
 {
+    char *old = strdup(o->temp_path);
+    if (old == NULL) return no_memory();
     if (renameat2(AT_FDCWD, o->temp_path, AT_FDCWD, o->final_path, RENAME_EXCHANGE) == 0) {
-        o->active = false; /* what has the temporary name now is not ours to remove wholesale */
-        return remove_old_results(o, o->temp_path);
+        *n = (naming){NAMED_BY_EXCHANGE, old};
+        return DEMARC_OK;
     }
-    return flag_unsupported(errno) ? move_aside_and_rename(o) : cannot_name(errno, o);
+    const int reason = errno;
+    free(old);
+    if (!flag_unsupported(reason)) return cannot_name(reason, o);
+    if (o->kind != DM_OUTPUT_FILE) return move_aside_and_rename(o, n);
+    *n = (naming){NAMED_OVER, NULL};
+    return rename(o->temp_path, o->final_path) == 0 ? DEMARC_OK : cannot_name(errno, o);
 }
 
 /* Under the final name, which may have come or changed while we worked: look again. */
-static demarc_status publish(dm_output *o)
+static demarc_status publish(const dm_output *o, naming *n)
 {
     demarc_status st = DEMARC_OK;
     struct stat old;
     char *parent = NULL;
+    *n = (naming){NAMED_NEW, NULL};
     if (!o->force) return name_new(o);
     parent = dm_path_parent(o->final_path);
     if (parent == NULL) return no_memory();
@@ -327,26 +344,54 @@ static demarc_status publish(dm_output *o)
         st = dm_fail_errno(errno, "cannot set permissions: %s: check the file system", o->temp_path);
         goto cleanup;
     }
-    if (o->kind != DM_OUTPUT_FILE) {
-        st = replace_directory(o);
-    } else if (rename(o->temp_path, o->final_path) != 0) {
-        st = cannot_name(errno, o);
-    }
+    st = replace(o, n);
 cleanup:
     free(parent);
     return st;
 }
 
+/* Undo publish(), as far as that can be done. @return true when the output has its temporary name again */
+static bool take_back(const dm_output *o, const naming *n)
+{
+    switch (n->how) {
+    case NAMED_NEW:
+        return rename(o->final_path, o->temp_path) == 0;
+    case NAMED_BY_EXCHANGE:
+        return renameat2(AT_FDCWD, o->temp_path, AT_FDCWD, o->final_path, RENAME_EXCHANGE) == 0;
+    case NAMED_BY_MOVE:
+        return rename(o->final_path, o->temp_path) == 0 && rename(n->old, o->final_path) == 0;
+    case NAMED_OVER:
+        break;
+    }
+    return false;
+}
+
+static demarc_status remove_old(const dm_output *o, const char *old)
+{
+    if (o->kind != DM_OUTPUT_FILE) return remove_old_results(o, old);
+    if (unlink(old) == 0) return DEMARC_OK;
+    return dm_fail_errno(errno, "the new output is %s but the old one stays: %s: remove it", o->final_path, old);
+}
+
+/* The replaced output goes only when the new name is safe on disk; if that fails it gets its name back. */
 static demarc_status commit_on_root(dm_output *o)
 {
     demarc_status st = DEMARC_OK;
+    naming n = {NAMED_NEW, NULL};
     char *parent = dm_path_parent(o->final_path);
     if (parent == NULL) return no_memory();
     DM_TRY(sync_temporary(o->temp_path));
-    DM_TRY(publish(o));
-    o->active = false;
-    DM_TRY(dm_path_sync(parent, O_DIRECTORY));
+    DM_TRY(publish(o, &n));
+    o->active = false; /* what may have the temporary name now is not ours to remove wholesale */
+    st = dm_path_sync(parent, O_DIRECTORY);
+    if (st != DEMARC_OK && take_back(o, &n)) {
+        o->active = true;
+    } else if (n.old != NULL) {
+        const demarc_status removed = remove_old(o, n.old);
+        if (st == DEMARC_OK) st = removed;
+    }
 cleanup:
+    free(n.old);
     free(parent);
     return st;
 }
@@ -374,19 +419,24 @@ void dm_output_abandon(dm_output *o, dm_comm *comm)
     *o = (dm_output){0};
 }
 
-void dm_output_remove_dead(const char *path, const char *name)
+demarc_status dm_output_remove_dead(const char *path, const char *name)
 {
-    char *final = dm_path_trimmed(path), *dead = final == NULL ? NULL : dm_temporary_dead(final, name);
+    char *final = dm_path_trimmed(path), *dead = NULL;
+    const demarc_status st = final == NULL ? no_memory() : dm_temporary_dead(final, name, &dead);
     if (dead != NULL) dm_temporary_remove(dead);
     free(dead);
     free(final);
+    return st;
 }
 
 demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, bool *adopted)
 {
     struct stat s;
     int64_t there = 0;
-    char *dead = dm_comm_rank(comm) == 0 ? dm_temporary_dead(o->final_path, name) : NULL;
+    char *dead = NULL;
+    const demarc_status st =
+        dm_comm_agree(comm, dm_comm_rank(comm) == 0 ? dm_temporary_dead(o->final_path, name, &dead) : DEMARC_OK);
+    if (st != DEMARC_OK) return st;
     there = dead != NULL && lstat(dead, &s) == 0 && S_ISDIR(s.st_mode);
     dm_comm_bcast(comm, &there, sizeof there, 0);
     *adopted = there != 0;

@@ -42,7 +42,10 @@ demarc_status dm_output_spare_input(dm_comm *comm, const char *out, const char *
 /** dst = temp_path (+ "/" + name for a directory); freed by free(). Local. */
 demarc_status dm_output_path(const dm_output *o, const char *name, char **dst);
 
-/** fsync all that was written, rename to the final name, fsync the parent. On failure the temporary is removed. */
+/**
+ * fsync all that was written, rename to the final name, fsync the parent. On failure the temporary is removed and an
+ * output that was to be replaced is as it was (but for file systems that cannot exchange two names).
+ */
 demarc_status dm_output_commit(dm_output *o, dm_comm *comm);
 
 /** Remove the temporary if there is one; free. Safe on a zeroed struct and after commit. Local work on rank 0. */
@@ -51,8 +54,9 @@ void dm_output_abandon(dm_output *o, dm_comm *comm);
 /**
  * Remove the temporary `name` (last part of its path) that a dead run into `path` left behind; nothing happens where the
  * name is not one that dm_output_begin() gives, or the temporary is another user's or gone. Local.
+ * @retval DEMARC_ERR_MEMORY  nothing was done
  */
-void dm_output_remove_dead(const char *path, const char *name);
+demarc_status dm_output_remove_dead(const char *path, const char *name);
 
 /**
  * Take the temporary `name` that a dead run into the same output left, with all that is in it, instead of the one that

@@ -32,7 +32,12 @@ int dm_temporary_make_empty(const char *name, bool directory)
 {
     if (directory) return mkdir(name, 0777);
     const int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    return fd < 0 ? -1 : close(fd);
+    if (fd < 0) return -1;
+    if (close(fd) == 0) return 0;
+    const int reason = errno;
+    (void)unlink(name);
+    errno = reason;
+    return -1;
 }
 
 bool dm_temporary_lock(const char *name, int *lock)
@@ -107,22 +112,28 @@ static bool has_form(const char *prefix, const char *name)
            strcmp(name + length + TAG, ending) == 0;
 }
 
-static char *beside(const char *path, const char *name)
+static demarc_status no_memory(void)
 {
-    char *whole = NULL;
-    if (asprintf(&whole, "%.*s%s", (int)(dm_path_base(path) - path), path, name) < 0) return NULL;
-    return whole;
+    return dm_fail(DEMARC_ERR_MEMORY, "out of memory: name of a temporary: free some memory");
 }
 
-char *dm_temporary_dead(const char *path, const char *name)
+demarc_status dm_temporary_dead(const char *path, const char *name, char **dead)
 {
     struct stat s;
-    char *mould = dm_path_hidden(path, "", NULL), *dead = NULL;
-    if (mould != NULL && has_form(dm_path_base(mould), name)) dead = beside(path, name);
+    char *mould = dm_path_hidden(path, "", NULL);
+    *dead = NULL;
+    if (mould == NULL) return no_memory();
+    const bool named = has_form(dm_path_base(mould), name);
     free(mould);
-    if (dead != NULL && lstat(dead, &s) == 0 && s.st_uid == geteuid()) return dead;
-    free(dead);
-    return NULL;
+    if (!named) return DEMARC_OK;
+    if (asprintf(dead, "%.*s%s", (int)(dm_path_base(path) - path), path, name) < 0) {
+        *dead = NULL;
+        return no_memory();
+    }
+    if (lstat(*dead, &s) == 0 && s.st_uid == geteuid()) return DEMARC_OK;
+    free(*dead);
+    *dead = NULL;
+    return DEMARC_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------ all dead ones */
@@ -157,7 +168,8 @@ char *dm_temporary_walk_next(dm_temporary_walk *w)
     if (w == NULL) return NULL;
     dm_temporary_unlock(&w->lock);
     while ((e = readdir(w->folder)) != NULL) {
-        char *dead = dm_temporary_dead(w->path, e->d_name);
+        char *dead = NULL;
+        (void)dm_temporary_dead(w->path, e->d_name, &dead); /* what stays for want of memory goes another time */
         if (dead != NULL && dm_temporary_lock(dead, &w->lock) && w->lock != 0) return dead;
         free(dead);
     }

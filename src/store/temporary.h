@@ -31,8 +31,12 @@ bool dm_temporary_lock(const char *name, int *lock);
 void dm_temporary_unlock(int *lock);
 /** Remove a temporary of ours, a file or a folder with all that is in it. */
 void dm_temporary_remove(const char *name);
-/** Path of the temporary `name` (last part) for `path` if it is there and this user's; freed by free(). */
-char *dm_temporary_dead(const char *path, const char *name);
+/**
+ * @param[out] dead  path of the temporary `name` (last part) for `path` if it is there and this user's, else NULL; freed by
+ *                   free()
+ * @retval DEMARC_ERR_MEMORY
+ */
+demarc_status dm_temporary_dead(const char *path, const char *name, char **dead);
 
 typedef struct dm_temporary_walk dm_temporary_walk;
 /** The directories that dead runs of this user left for `path`; NULL is none. */
