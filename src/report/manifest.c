@@ -228,6 +228,8 @@ static void read_identity(const json_t *root, dm_manifest_facts *facts)
     const json_t *o = json_object_get(root, "identity");
     const char *options = json_string_value(json_object_get(o, "options_digest"));
     const char *data = json_string_value(json_object_get(o, "data_digest"));
+    const char *version = json_string_value(json_object_get(json_object_get(root, "versions"), "demarc"));
+    snprintf(facts->version, sizeof facts->version, "%s", version == NULL ? "" : version);
     facts->input_bytes = json_integer_value(json_object_get(json_object_get(root, "input"), "bytes"));
     if (options == NULL || data == NULL) return;
     snprintf(facts->options_digest, sizeof facts->options_digest, "%s", options);

@@ -269,6 +269,9 @@ static void automatic_name(const dm_diagnostics *g, int32_t j, int features, int
         phrase[i].head = i == 0 ? (high ? "High " : "Low ") : (high ? "high " : "low ");
         phrase[i].tail[0] = 0;
         dm_text_escape(phrase[i].name, sizeof phrase[i].name, g->feature->item[top[i]]);
+        for (char *c = phrase[i].name; *c != 0; c++) {
+            if (*c == '_') *c = ' ';
+        }
     }
     if (count == 0 || !join_phrases(phrase, count, buf, room)) {
         snprintf(buf, room, "%s", g->k == 1 ? "All customers" : "Average");
