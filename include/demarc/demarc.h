@@ -171,7 +171,8 @@ typedef struct demarc_fit_options {
     int32_t polish;           /**< Lloyd passes after mini-batch; -1 = until converged */
     double min_segment_share; /**< smallest share of customers a segment may hold; 0 = none */
     /** SEGMENT=NAME,...: names of segments, at most 80 bytes of UTF-8 each, all different; a comma in a name is written
-     *  twice. NULL or the others: named by what sets them apart. Results and digests do not depend on it. */
+     *  twice. NULL or the others: named by what sets them apart. Results and digests do not depend on it; with `resume`
+     *  they may be other ones, also those of a fit that is done: its model.h5 and diagnostics.json get them. */
     const char *names;
     double checkpoint_every;  /**< seconds between checkpoints, >= 0; 0 = only when asked to stop */
     bool resume;              /**< go on from the checkpoint of an interrupted run, if there is one */

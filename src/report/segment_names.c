@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "report/json_tools.h"
 
 #define WORDS_FEATURES 3 /* features named in words */
 #define WORDS_LEAST 0.2  /* smallest |difference| worth a word, in standard deviations (Cohen's "small" effect) */
@@ -348,5 +349,31 @@ cleanup:
     dm_free(n.order);
     dm_free(n.feature);
     dm_free(n.number);
+    return st;
+}
+
+demarc_status dm_diagnostics_rename(const char *path, const dm_strings *name, const dm_strings *given, char **text)
+{
+    demarc_status st = DEMARC_OK;
+    json_t *root = NULL;
+    int bad = 0;
+    *text = NULL;
+    DM_TRY(dm_json_load(path, &root));
+    const json_t *segments = json_object_get(root, "segments");
+    if ((int64_t)json_array_size(segments) != name->count) {
+        DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                       "damaged diagnostics.json: %s has not the model's %d segments: fit again with "
+                       "--force",
+                       path, (int)name->count));
+    }
+    for (int32_t j = 0; j < name->count; j++) {
+        json_t *o = json_array_get(segments, (size_t)j);
+        bad |= json_object_set_new(o, "name", dm_json_text(name->item[j]));
+        if (j < given->count && given->item[j][0] != 0) bad |= json_object_set_new(o, "named", json_string("given"));
+        if (json_object_get(o, "named") == NULL) bad |= json_object_set_new(o, "named", json_string("automatic"));
+    }
+    DM_TRY(dm_json_write(bad == 0 ? json_incref(root) : NULL, "diagnostics", text));
+cleanup:
+    json_decref(root);
     return st;
 }

@@ -35,4 +35,13 @@ demarc_status dm_segment_names_make(dm_diagnostics *g, const dm_strings *given);
 /** Put given names in the place of others. @retval DEMARC_ERR_USAGE  then two segments would have the same name */
 demarc_status dm_segment_names_replace(dm_strings *name, const dm_strings *given);
 
+/**
+ * diagnostics.json with other names and all else as it was.
+ * @param[in]  name   [k]
+ * @param[in]  given  those that the user gives now are marked so
+ * @param[out] text   malloc'd, as of dm_diagnostics_json()
+ * @retval DEMARC_ERR_DATA  the file is missing, larger than DM_JSON_MAX_BYTES, or of another k
+ */
+demarc_status dm_diagnostics_rename(const char *path, const dm_strings *name, const dm_strings *given, char **text);
+
 #endif
