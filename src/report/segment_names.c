@@ -261,20 +261,24 @@ cleanup:
 static void automatic_name(const dm_diagnostics *g, int32_t j, int features, int32_t number,
                            char buf[DM_SEGMENT_NAME_BYTES + 1])
 {
+    static const char *const head[2][2] = {{"Low ", "High "}, {"low ", "high "}};
     int32_t top[WORDS_FEATURES];
     struct phrase phrase[WORDS_FEATURES];
     const size_t room = DM_SEGMENT_NAME_BYTES + 1 - (number > 1 ? NUMBER_BYTES : 0);
     int count = g->k == 1 ? 0 : top_features(g, j, features, top);
     for (int i = 0; i < count; i++) {
         const bool high = g->difference[(int64_t)j * g->d + top[i]] > 0.0;
-        phrase[i].head = i == 0 ? (high ? "High " : "Low ") : (high ? "high " : "low ");
+        const bool level = strchr(g->feature->item[top[i]], '=') != NULL; /* of a category: there or not */
+        phrase[i].head = level ? (high ? "" : i == 0 ? "Not " : "not ") : head[i > 0][high];
         phrase[i].tail[0] = 0;
         dm_text_escape(phrase[i].name, sizeof phrase[i].name, g->feature->item[top[i]]);
         for (char *c = phrase[i].name; *c != 0; c++) {
             if (*c == '_') *c = ' ';
         }
     }
-    if (count == 0 || !join_phrases(phrase, count, buf, room)) {
+    if (count > 0 && join_phrases(phrase, count, buf, room)) {
+        if (buf[0] >= 'a' && buf[0] <= 'z') buf[0] = (char)(buf[0] - 'a' + 'A');
+    } else {
         snprintf(buf, room, "%s", g->k == 1 ? "All customers" : "Average");
     }
     if (number > 1) snprintf(buf + strlen(buf), NUMBER_BYTES, " %d", (int)number);

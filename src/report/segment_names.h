@@ -5,8 +5,9 @@
  * customers: "High spend, low recency". They are for people: nothing is computed from them and no digest covers them.
  *
  *   automatic: the two features of largest |difference|, where that is at least 0.2 standard deviations (Cohen 1988: a
- *   small effect); with blanks for underscores; "Average" where there is none, "All customers" where there is one segment. Names that are alike get
- *   their third feature, and where they are alike still, numbers: the first keeps its name, then " 2", " 3", ...
+ *   small effect), with blanks for underscores, and levels of a category as "Channel=Web, not channel=Phone"; "Average"
+ *   where there is none, "All customers" where there is one segment. Names that are alike get their third feature, and
+ *   where they are alike still, numbers: the first keeps its name, then " 2", " 3", ...
  */
 #ifndef DM_REPORT_SEGMENT_NAMES_H
 #define DM_REPORT_SEGMENT_NAMES_H
