@@ -99,6 +99,20 @@ int32_t dm_strings_find(const dm_strings *s, const char *item)
     return -1;
 }
 
+static int compare_items(const void *a, const void *b, void *context)
+{
+    char *const *item = context;
+    const int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+    const int c = strcmp(item[i], item[j]);
+    return c != 0 ? c : (i > j) - (i < j);
+}
+
+void dm_strings_order(const dm_strings *s, int32_t *order)
+{
+    for (int32_t i = 0; i < s->count; i++) order[i] = i;
+    if (s->count > 1) qsort_r(order, (size_t)s->count, sizeof *order, compare_items, s->item);
+}
+
 void dm_strings_clear(dm_strings *s)
 {
     for (int32_t i = 0; i < s->count; i++) free(s->item[i]);

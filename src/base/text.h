@@ -33,6 +33,8 @@ demarc_status dm_strings_split(dm_strings *out, const char *list, const char *op
 demarc_status dm_strings_add(dm_strings *s, const char *item);
 /** Index of `item`, -1 if absent. */
 int32_t dm_strings_find(const dm_strings *s, const char *item);
+/** Indices by item (strcmp), equal items by index, into order[count]. */
+void dm_strings_order(const dm_strings *s, int32_t *order);
 void dm_strings_clear(dm_strings *s);
 
 #endif

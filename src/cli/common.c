@@ -3,12 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/shared_options.h"
+
 #define COMMON "Common options"
 #define PATHS "Where things are in the customer file (HDF5 paths)"
 
 /* In the order of demarc_progress and demarc_io. */
 static const char *const progress_words[] = {"auto", "always", "never", NULL};
 static const char *const io_words[] = {"mpio", "funnel", NULL};
+const char *const cli_adjust_words[] = {"holm", "bh", NULL};
 static const char *const kernel_words[] = {"auto", "ref", "avx2", "avx512", "blas", NULL};
 
 void cli_common_begin(cli_common *c)

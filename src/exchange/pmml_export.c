@@ -64,14 +64,6 @@ static char *xml_text(const char *s)
     return out;
 }
 
-static int compare_names(const void *a, const void *b, void *context)
-{
-    char *const *name = context;
-    const int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
-    const int c = strcmp(name[i], name[j]);
-    return c != 0 ? c : (i > j) - (i < j);
-}
-
 /* Of equal names all but the first get "#index", until all differ. */
 static demarc_status make_distinct(dm_strings *s)
 {
@@ -80,8 +72,7 @@ static demarc_status make_distinct(dm_strings *s)
     DM_TRY(dm_alloc(order, s->count, "PMML"));
     for (bool alike = true; alike;) {
         alike = false;
-        for (int32_t i = 0; i < s->count; i++) order[i] = i;
-        qsort_r(order, (size_t)s->count, sizeof *order, compare_names, s->item);
+        dm_strings_order(s, order);
         for (int32_t i = s->count - 1; i > 0; i--) {
             char **name = &s->item[order[i]], *longer = NULL;
             if (strcmp(*name, s->item[order[i - 1]]) != 0) continue;

@@ -184,28 +184,11 @@ cleanup:
     return st;
 }
 
-/* ---- which names are alike ---- */
-
-static int compare_names(const void *a, const void *b, void *context)
-{
-    char *const *name = context;
-    const int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
-    const int c = strcmp(name[i], name[j]);
-    return c != 0 ? c : (i > j) - (i < j);
-}
-
-/* Indices by name, equal names by index, into order[count]. */
-static void sort_names(const dm_strings *s, int32_t *order)
-{
-    for (int32_t i = 0; i < s->count; i++) order[i] = i;
-    qsort_r(order, (size_t)s->count, sizeof *order, compare_names, s->item);
-}
-
 static demarc_status refuse_repeated(const dm_strings *s)
 {
     int32_t *order = NULL;
     demarc_status st = dm_alloc(order, s->count, "names of segments");
-    if (st == DEMARC_OK) sort_names(s, order);
+    if (st == DEMARC_OK) dm_strings_order(s, order);
     for (int32_t i = 1; i < s->count && st == DEMARC_OK; i++) {
         const char *name = s->item[order[i]];
         if (name[0] != 0 && strcmp(name, s->item[order[i - 1]]) == 0) {
@@ -339,7 +322,7 @@ demarc_status dm_segment_names_make(dm_diagnostics *g, const dm_strings *given)
             automatic_name(g, j, n.feature[j], n.number[j], text);
             DM_TRY(put_name(&g->name, j, text));
         }
-        sort_names(&g->name, n.order);
+        dm_strings_order(&g->name, n.order);
         for (int32_t i = 0, end = 0; i < g->k; i = end) {
             end = i + 1;
             while (end < g->k && strcmp(g->name.item[n.order[i]], g->name.item[n.order[end]]) == 0) end++;
