@@ -1,5 +1,6 @@
 /* demarc assign DATA.h5 --model MODEL.h5 --out FILE.h5 */
 #include "cli/common.h"
+#include "cli/shared_options.h"
 #include "cli/table.h"
 #include "cli/values.h"
 
@@ -20,6 +21,7 @@ static demarc_status print_json(const demarc_assign_options *o, const demarc_ass
         dm_small_json_f64(j, "objective", r->objective);
         dm_small_json_text(j, "digest", r->digest);
         dm_small_json_i64_list(j, "size", r->size, r->k);
+        dm_small_json_text_list(j, "name", r->name, r->k);
     }
     return cli_json_print(&j);
 }
@@ -27,13 +29,14 @@ static demarc_status print_json(const demarc_assign_options *o, const demarc_ass
 static demarc_status print_sizes(const demarc_assign_result *r)
 {
     demarc_status st = DEMARC_OK;
-    static const char *const heading[] = {"segment", "customers", "share"};
+    static const char *const heading[] = {"segment", "name", "customers", "share"};
     cli_table t;
-    cli_table_begin(&t, "rrr");
-    for (int c = 0; c < 3; c++) DM_TRY(cli_table_heading(&t, heading[c]));
+    cli_table_begin(&t, "rlrr");
+    for (int c = 0; c < 4; c++) DM_TRY(cli_table_heading(&t, heading[c]));
     for (int32_t s = 0; s < r->k; s++) {
         char count[32];
         DM_TRY(cli_table_cellf(&t, "%d", s));
+        DM_TRY(cli_table_cell(&t, r->name[s]));
         DM_TRY(cli_table_cell(&t, cli_grouped(count, r->size[s])));
         DM_TRY(cli_table_cellf(&t, "%.1f%%", r->n > 0 ? 100.0 * (double)r->size[s] / (double)r->n : 0.0));
     }
@@ -70,8 +73,7 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
     demarc_assign_options_default(&o);
     cli_common_begin(&common);
     const cli_option table[] = {
-        CLI_OPTION(GROUP, "model", "MODEL.h5", CLI_TEXT, &o.model, "model of a fit (model.h5 in its results)",
-                   .required = true),
+        CLI_MODEL(GROUP, &o.model),
         CLI_OPTION(GROUP, "out", "FILE.h5", CLI_TEXT, &o.out,
                    "file to write: id, segment, distance, runner_up, margin of every row", .required = true),
     };

@@ -3,12 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/shared_options.h"
+
 #define COMMON "Common options"
 #define PATHS "Where things are in the customer file (HDF5 paths)"
 
 /* In the order of demarc_progress and demarc_io. */
 static const char *const progress_words[] = {"auto", "always", "never", NULL};
 static const char *const io_words[] = {"mpio", "funnel", NULL};
+const char *const cli_adjust_words[] = {"holm", "bh", NULL};
 static const char *const kernel_words[] = {"auto", "ref", "avx2", "avx512", "blas", NULL};
 
 void cli_common_begin(cli_common *c)
@@ -22,7 +25,7 @@ void cli_common_add(cli_common *c, cli_line *line)
     demarc_runtime *rt = &c->runtime;
     const cli_option table[] = {
         CLI_OPTION(COMMON, "help", NULL, CLI_HELP, NULL, "show this text"),
-        CLI_OPTION(COMMON, "config", "FILE", CLI_TEXT, &c->config, "read options from FILE, a name = value a line"),
+        CLI_OPTION(COMMON, "config", "FILE", CLI_TEXT, &c->config, "read options (name = value) from FILE"),
         CLI_OPTION(COMMON, "threads", "N", CLI_INT32, &rt->threads,
                    "threads per rank (default: a fair share of the cores)", .min = 1, .max = 4096),
         CLI_OPTION(COMMON, "memory-limit", "SIZE", CLI_SIZE, &rt->memory_limit,
@@ -52,7 +55,7 @@ void cli_output_add(cli_line *line, const char *group, bool *force, bool *dry_ru
 {
     const cli_option table[] = {
         CLI_OPTION(group, "force", NULL, CLI_FLAG, force, "replace the output if it exists"),
-        CLI_OPTION(group, "dry-run", NULL, CLI_FLAG, dry_run, "check the input, show the plan, write nothing"),
+        CLI_OPTION(group, "dry-run", NULL, CLI_FLAG, dry_run, "check, show the plan, write nothing"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "cli/shared_options.h"
 #include "cli/table.h"
 #include "cli/values.h"
 
@@ -15,8 +16,7 @@
 static void add_options(cli_line *line, demarc_plan_options *o)
 {
     const cli_option table[] = {
-        CLI_OPTION(BOUNDARIES, "model", "MODEL.h5", CLI_TEXT, &o->model, "model of a fit (model.h5 in its results)",
-                   .required = true),
+        CLI_MODEL(BOUNDARIES, &o->model),
         CLI_OPTION(BOUNDARIES, "boundaries", "A-B,...", CLI_TEXT, &o->boundaries,
                    "pairs of segments whose boundary is tested (default: all with customers in the band)"),
         CLI_OPTION(BOUNDARIES, "band-share", "P", CLI_REAL, &o->band_share,
@@ -46,9 +46,7 @@ static void add_options(cli_line *line, demarc_plan_options *o)
                    .max = 1, .below_max = true, .show_default = true),
         CLI_OPTION(SIZE, "power", "P", CLI_REAL, &o->power, "probability to find that effect, in every test", .min = 0,
                    .max = 1, .below_max = true, .show_default = true),
-        CLI_OPTION(SIZE, "min-cell", "N", CLI_INT64, &o->min_cell,
-                   "customers expected in each arm of each test, at least", .min = 0, .max = 1e15,
-                   .show_default = true),
+        CLI_MIN_CELL(SIZE, &o->min_cell, "customers expected in each arm of each test, at least", 0),
         CLI_OPTION(OUTPUT, "out", "DIR", CLI_TEXT, &o->out, "directory to create: experiment.h5 and plan.json",
                    .required = true),
         CLI_OPTION(OUTPUT, "force", NULL, CLI_FLAG, &o->force,

@@ -2,34 +2,25 @@
 #include <stdlib.h>
 
 #include "cli/common.h"
+#include "cli/shared_options.h"
 #include "cli/sweep_text.h"
 
 #define MOVES "Moves"
 #define TESTS "Tests"
 #define OUTPUT "Output"
 
-static const char *const adjust_words[] = {"holm", "bh", NULL};
-
 static void add_options(cli_line *line, demarc_sweep_options *o)
 {
     const cli_option table[] = {
-        CLI_OPTION(MOVES, "model", "MODEL.h5", CLI_TEXT, &o->model, "model of a fit (model.h5 in its results)",
-                   .required = true),
-        CLI_OPTION(MOVES, "shifts", "S,...", CLI_TEXT, &o->shifts,
-                   "shares by which segments grow or shrink (default -0.2,-0.1,-0.05,0.05,0.1,0.2)"),
+        CLI_MODEL(MOVES, &o->model),
+        CLI_SHIFTS(MOVES, &o->shifts),
         CLI_OPTION(TESTS, "replicates", "N", CLI_INT32, &o->replicates,
                    "Poisson-bootstrap replicates; 0 = no intervals and no verdicts", .min = 0, .max = 1000000,
                    .show_default = true),
-        CLI_OPTION(TESTS, "alpha", "P", CLI_REAL, &o->alpha, "level of all tests together; intervals have 1 - P each",
-                   .min = 0, .max = 1, .below_max = true, .show_default = true),
-        CLI_OPTION(TESTS, "adjust", "METHOD", CLI_CHOICE, &o->adjust, "holm or bh (false discovery rate)",
-                   .word = adjust_words, .show_default = true),
-        CLI_OPTION(TESTS, "min-cell", "N", CLI_INT64, &o->min_cell,
-                   "movers, and customers they are held against, needed for a verdict", .min = 0, .max = 1e15,
-                   .show_default = true),
-        CLI_OPTION(TESTS, "min-events", "N", CLI_INT64, &o->min_events,
-                   "of a 0/1 outcome, movers with each value needed for a verdict", .min = 0, .max = 1e15,
-                   .show_default = true),
+        CLI_ALPHA(TESTS, &o->alpha),
+        CLI_ADJUST(TESTS, &o->adjust),
+        CLI_MIN_CELL(TESTS, &o->min_cell, "movers, and customers they are held against, needed for a verdict", 0),
+        CLI_MIN_EVENTS(TESTS, &o->min_events, "of a 0/1 outcome, movers with each value needed for a verdict"),
         CLI_OPTION(TESTS, "seed", "N", CLI_UINT64, &o->seed, "another seed gives other replicates",
                    .show_default = true),
         CLI_OPTION(OUTPUT, "out", "FILE.h5", CLI_TEXT, &o->out,

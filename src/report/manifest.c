@@ -63,6 +63,7 @@ static json_t *options(const dm_manifest *m)
     bad |= put_real(o, "tolerance", f->tolerance);
     bad |= put_integer(o, "polish", f->polish);
     bad |= put_real(o, "min-segment-share", f->min_segment_share);
+    bad |= put_text(o, "names", f->names);
     bad |= put_real(o, "checkpoint-every", f->checkpoint_every);
     bad |= put(o, "resume", json_boolean(f->resume));
     return dm_json_finish(o, bad);
@@ -227,6 +228,8 @@ static void read_identity(const json_t *root, dm_manifest_facts *facts)
     const json_t *o = json_object_get(root, "identity");
     const char *options = json_string_value(json_object_get(o, "options_digest"));
     const char *data = json_string_value(json_object_get(o, "data_digest"));
+    const char *version = json_string_value(json_object_get(json_object_get(root, "versions"), "demarc"));
+    snprintf(facts->version, sizeof facts->version, "%s", version == NULL ? "" : version);
     facts->input_bytes = json_integer_value(json_object_get(json_object_get(root, "input"), "bytes"));
     if (options == NULL || data == NULL) return;
     snprintf(facts->options_digest, sizeof facts->options_digest, "%s", options);

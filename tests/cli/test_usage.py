@@ -6,7 +6,7 @@ import subprocess
 
 from demarc_testing import DEMARC, Case, main, run
 
-COMMANDS = ["generate", "import", "info", "fit", "assign", "verify"]
+COMMANDS = ["generate", "import", "info", "fit", "assign", "export", "verify"]
 # Options and arguments with which a command gets as far as checking one more option.
 BASE = {
     "generate": ["generate", "out.h5"],
@@ -14,6 +14,7 @@ BASE = {
     "info": ["info", "in.h5"],
     "fit": ["fit", "in.h5", "--segments", "3", "--out", "run"],
     "assign": ["assign", "in.h5", "--model", "m.h5", "--out", "out.h5"],
+    "export": ["export", "run", "--format", "csv", "--out", "out.csv"],
     "verify": ["verify", "run"],
 }
 
@@ -100,6 +101,9 @@ class Examples(Case):
 
     def test_assign(self):
         self.run_example("assign", "--help")
+
+    def test_export(self):
+        self.run_example("export", "--help")
 
     def test_verify(self):
         self.run_example("verify", "--help")
@@ -300,8 +304,8 @@ class Output(Case):
         data, out = self.tmp / "in.h5", self.tmp / "run"
         self.assertIn("3,000 customers", self.ok("generate", data, "--customers", "3K", "--segments", 3).stdout)
         text = self.ok("fit", data, "--segments", 3, "--out", out, ranks=2).stdout
-        self.assertRegex(text, r"(?m)^segment +customers +share +objective +mean margin +near boundary +nearest")
-        self.assertEqual(len(re.findall(r"(?m)^ +[0-2] +[\d,]+ +[\d.]+%", text)), 3)
+        self.assertRegex(text, r"(?m)^segment +name +customers +share +objective +mean margin +near boundary +nearest")
+        self.assertEqual(len(re.findall(r"(?m)^ +[0-2]  \w.* +[\d,]+ +[\d.]+%", text)), 3)
         for name in ("model.h5", "assignments.h5", "diagnostics.json", "manifest.json"):
             self.assertIn(str(out / name), text)
         self.assertNotIn("\x1b", text)
