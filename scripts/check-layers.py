@@ -16,10 +16,11 @@ import re
 import sys
 import tempfile
 
-ROOMS = "base comm stats store linalg rows kmeans report boundary ingest engine cli".split()
+ROOMS = "base comm stats store linalg rows kmeans report page boundary ingest engine cli".split()
 # Rooms that may use less than all that is below them (themselves apart).
 ONLY = {
     "report": {"base", "stats"},
+    "page": {"base"},
     "ingest": {"base", "comm", "stats", "store"},
     "cli": {"base", "report"},
 }

@@ -396,6 +396,31 @@ DEMARC_API void demarc_info_options_default(demarc_info_options *o);
  */
 DEMARC_API demarc_status demarc_info(demarc_context *ctx, const demarc_info_options *o, char **json);
 
+/* ------------------------------------------------------------------------------------------------ report */
+
+typedef struct demarc_report_options {
+    const char *run;       /**< results directory of a fit */
+    const char *out;       /**< HTML file to create */
+    const char *boundary;  /**< FILE,...: answers of boundary sweep, replay, plan and analyze (--json); NULL = none */
+    const char *select;    /**< answer of select; NULL = none */
+    const char *stability; /**< answer of stability; NULL = none */
+    const char *compare;   /**< answer of compare whose NEW is this run; NULL = none */
+    const char *names;     /**< SEGMENT=NAME,...: in the place of the run's; NULL = the run's */
+    const char *data;      /**< customer file of the run; NULL = as the manifest names it */
+    bool no_map;           /**< leave out what needs the customer file: the map, the values of example customers */
+    bool force, dry_run;
+} demarc_report_options;
+
+DEMARC_API void demarc_report_options_default(demarc_report_options *o);
+/**
+ * Write one self-contained HTML page about a run. Collective; the page's bytes do not depend on the layout.
+ * @param[out] json  Rank 0: what was written (schema/report.schema.json), malloc'd, the caller frees; NULL elsewhere and
+ *                   with dry_run.
+ * @retval DEMARC_ERR_DATA        a file is missing, damaged or about another run
+ * @retval DEMARC_ERR_IMPOSSIBLE  built without the page
+ */
+DEMARC_API demarc_status demarc_report(demarc_context *ctx, const demarc_report_options *o, char **json);
+
 /* ------------------------------------------------------------------------------------------------ generate, import */
 
 typedef struct demarc_generate_options {

@@ -19,7 +19,8 @@ typedef enum dm_purpose {
     DM_PURPOSE_GENERATE = 6,
     DM_PURPOSE_SEED_SAMPLE = 7,  /* strips of the sample that a large file is seeded from */
     DM_PURPOSE_SEED_CORESET = 8, /* rows of it that stand for it */
-    DM_PURPOSE_BOOTSTRAP = 9     /* Poisson weights of a replicate */
+    DM_PURPOSE_BOOTSTRAP = 9,    /* Poisson weights of a replicate */
+    DM_PURPOSE_MAP = 30          /* customers drawn on the report's map */
 } dm_purpose;
 
 typedef struct dm_random4 {
