@@ -387,6 +387,30 @@ DEMARC_API void demarc_analyze_options_default(demarc_analyze_options *o);
 /** Effect of switching per boundary, where it crosses zero, and what to do. */
 DEMARC_API demarc_status demarc_boundary_analyze(demarc_context *ctx, const demarc_analyze_options *o, char **json);
 
+/* ------------------------------------------------------------------------------------------------ compare */
+
+typedef struct demarc_compare_options {
+    const char *old_run, *new_run;   /**< results directories of two fits */
+    const char *old_data, *new_data; /**< customer files; NULL = as their manifests say */
+    double alpha;                    /**< level of all tests of a family together; intervals have 1 - alpha each */
+    int32_t bins;                    /**< of the population stability index, at the quantiles of the old values */
+    double equivalence;              /**< margin of "as expected", standard deviations of the outcome */
+    const char *out;                 /**< JSON file to write; NULL = none */
+    bool force, dry_run;             /**< dry_run: check, log the plan; *json is NULL */
+} demarc_compare_options;
+
+DEMARC_API void demarc_compare_options_default(demarc_compare_options *o);
+/**
+ * Two runs over the same or different customers, joined by id: which segment is which, who moved and whether the customer,
+ * the scaling or the model changed, how features drifted, whether segments bring what they brought. Collective.
+ *
+ * @param[out] json  Rank 0: one document (src/report/schema/compare.schema.json), malloc'd, the caller frees; NULL elsewhere.
+ * @retval DEMARC_ERR_DATA        runs of other features or widths, ids of different kinds, a damaged run, a file that is not
+ *                                the one that was fitted
+ * @retval DEMARC_ERR_IMPOSSIBLE  no customer is in both runs
+ */
+DEMARC_API demarc_status demarc_compare(demarc_context *ctx, const demarc_compare_options *o, char **json);
+
 /* ------------------------------------------------------------------------------------------------ info */
 
 typedef struct demarc_info_options {
