@@ -18,9 +18,8 @@ static demarc_status print_answer(const char *json)
     dm_json_integer(dm_json_member(root, "n"), &n);
     dm_json_integer(dm_json_member(parts, "boundary"), &tests);
     dm_text_escape(path, sizeof path, dm_json_string(dm_json_member(root, "out")));
-    printf("%s customers in %.0f segments: %s (%s)\n", cli_grouped(count, n),
-           dm_json_number(dm_json_member(root, "k")), path,
-           dm_text_bytes(size, dm_json_number(dm_json_member(root, "bytes"))));
+    printf("%s customers in %.0f segments: %s (%s)\n", cli_grouped(count, n), dm_json_number(dm_json_member(root, "k")),
+           path, dm_text_bytes(size, dm_json_number(dm_json_member(root, "bytes"))));
     printf("parts: segments%s%s%s%s", dm_json_flag(dm_json_member(parts, "map")) ? ", map" : "",
            dm_json_flag(dm_json_member(parts, "select")) ? ", number of segments" : "",
            dm_json_flag(dm_json_member(parts, "stability")) ? ", stability" : "",

@@ -9,8 +9,8 @@
 #include "kmeans/row_sampler.h"
 #include "linalg/principal.h"
 
-#define TILE 256       /* rows whose products are taken together */
-#define MAP_HALF 8192  /* coordinates lie in [-MAP_HALF, MAP_HALF] */
+#define TILE 256      /* rows whose products are taken together */
+#define MAP_HALF 8192 /* coordinates lie in [-MAP_HALF, MAP_HALF] */
 
 /* n = d + 1: a last column of ones gives the sums of the features, and the weight, with the products. */
 typedef struct product_pass {

@@ -22,13 +22,13 @@ typedef struct report_call {
     dm_strings boundary;
     dm_output output;
     dm_manifest_facts facts;
-    dm_model model;           /* where the map is left out */
-    dm_frozen_model frozen;   /* else */
-    const dm_model *m;        /* either one */
+    dm_model model;         /* where the map is left out */
+    dm_frozen_model frozen; /* else */
+    const dm_model *m;      /* either one */
     dm_assignments *assignments;
     int64_t n;
-    bool drawn;               /* there is a map */
-    const char *left_out;     /* why not */
+    bool drawn;           /* there is a map */
+    const char *left_out; /* why not */
     dm_page_map map;
     int64_t *row;             /* [map.customers] */
     dm_page_example *example; /* [k, DM_PAGE_EXAMPLES] */
@@ -82,8 +82,8 @@ static demarc_status find_data(const report_call *c, const char *path)
     demarc_status st = DEMARC_OK;
     if (dm_comm_rank(c->ctx->comm) == 0 && c->o->data == NULL && access(path, R_OK) != 0) {
         st = dm_fail(DEMARC_ERR_DATA,
-                     "cannot open customer file: %s: %s: name it by --data FILE, or leave the map out by --no-map", path,
-                     strerror(errno));
+                     "cannot open customer file: %s: %s: name it by --data FILE, or leave the map out by --no-map",
+                     path, strerror(errno));
     }
     return dm_comm_agree(c->ctx->comm, st);
 }
@@ -134,7 +134,8 @@ static demarc_status open_all(report_call *c)
                        o->run, c->m->digest, c->facts.digest));
     }
     if (!o->no_map && c->n != dm_rows_global(c->frozen.rows)) {
-        DM_TRY(dm_fail(DEMARC_ERR_DATA, "other data: %s has %lld rows, the customer file %lld: name the run's file by --data FILE",
+        DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                       "other data: %s has %lld rows, the customer file %lld: name the run's file by --data FILE",
                        c->assignments_path, (long long)c->n, (long long)dm_rows_global(c->frozen.rows)));
     }
 cleanup:
@@ -175,7 +176,8 @@ static demarc_status look(report_call *c)
     c->drawn = c->left_out == NULL;
     if (c->drawn) DM_TRY(dm_page_map_make(&c->map, &c->frozen, c->ctx->threads, &c->row));
     DM_TRY_ALL(comm, dm_alloc(c->example, (int64_t)c->m->k * DM_PAGE_EXAMPLES, "examples"));
-    DM_TRY(dm_page_rows_read(c->assignments, comm, c->n, c->m->k, c->map.customers, c->row, c->map.segment, c->example));
+    DM_TRY(
+        dm_page_rows_read(c->assignments, comm, c->n, c->m->k, c->map.customers, c->row, c->map.segment, c->example));
     if (!c->o->no_map) DM_TRY(read_values(c));
 cleanup:
     return st;

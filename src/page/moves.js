@@ -1,15 +1,13 @@
 /* What changed since an earlier run: flows of customers, why they moved, drift, expected against actual outcomes. */
 "use strict";
 
-/* Segments of the earlier run by name and colour; the new ones carry the name that compare found for them. */
+/* Segments of the earlier run by name and colour. */
 function ends(d) {
-  const old = new Map(), now = new Map();
+  const old = new Map();
   for (const s of d.segments) {
     if (s.old !== null) old.set(s.old, { name: s.name, place: s.status === "died" ? s.old : s.colour });
-    if (s.new !== null) now.set(s.new, { name: s.name, place: s.colour, status: s.status });
   }
-  const name = (map, j, word) => map.get(j)?.name ?? `${word} ${j}`;
-  return { old: (j) => name(old, j, "earlier segment"), now: (j) => name(now, j, "segment"), oldPlace: (j) => old.get(j)?.place ?? j, nowPlace: (j) => now.get(j)?.place ?? j };
+  return { old: (j) => old.get(j)?.name ?? `earlier segment ${j}`, now: nameOf, oldPlace: (j) => old.get(j)?.place ?? j, nowPlace: placeOf };
 }
 
 function flows(d, e) {
@@ -69,7 +67,7 @@ function whyMoved(d, e) {
 }
 
 const driftColumns = [{ title: "Feature", kind: "text", of: (f) => f.feature }, { title: "PSI", kind: "number", of: (f) => f.psi }, { title: "p", kind: "p", of: (f) => f.psi_p }, { title: "p, adjusted", kind: "p", of: (f) => f.psi_p_adjusted },
-  { title: "Word", kind: "text", of: (f) => f.word }, { title: "Kolmogorov-Smirnov", kind: "number", of: (f) => f.ks }, { title: "p", kind: "p", of: (f) => f.ks_p },
+  { title: "Word", kind: "text", of: (f) => f.word }, { title: "Kolmogorov-Smirnov", kind: "number", of: (f) => f.ks }, { title: "p", kind: "p", of: (f) => f.ks_p }, { title: "p, adjusted", kind: "p", of: (f) => f.ks_p_adjusted },
   { title: "Wasserstein", kind: "number", of: (f) => f.wasserstein }, { title: "in earlier sd", kind: "number", of: (f) => f.wasserstein_sd }, { title: "Mean before", kind: "number", of: (f) => f.old_mean }, { title: "Mean now", kind: "number", of: (f) => f.new_mean }];
 
 function driftOf(d) {
@@ -81,7 +79,7 @@ function driftOf(d) {
     bars(`Population stability index of ${list.length > 25 ? "the 25 features that drifted most" : "each feature"}`, `Bar chart. ${text}`, first.map((f) => ({ label: f.feature, value: f.psi, text: `${say.number(f.psi)}  ${f.word ?? ""}` })), "number",
       [{ at: 0.1, name: "0.1" }, { at: 0.25, name: "0.25" }]),
     behind("Drift of each feature", driftColumns, d.drift.features),
-    d.drift.segments.flatMap((s) => behind(`Drift within ${s.name}`, driftColumns, s.features)),
+    d.drift.segments.flatMap((s) => behind(`Drift within ${nameOf(s.segment)}`, driftColumns, s.features)),
     h("p", { class: "quiet small" }, `${adjusted(d.drift)}. Customarily an index below 0.1 is called small and above 0.25 large; the p-value takes the number of customers into account (Yurdakul 2018).`)];
 }
 
@@ -92,13 +90,13 @@ function calibrationOf(d) {
   const text = off.length === 0 ? "Outcomes are not shown to differ from what the earlier run led to expect." : `${say.plural(off.length, "mean")} of ${c.segments.length} ${off.length === 1 ? "is" : "are"} not what the earlier run led to expect.`;
   const outcomes = [...new Set(c.segments.map((s) => s.outcome))];
   return [h("h3", null, "Expected and actual outcomes"), reading(text),
-    outcomes.map((o) => intervals(`Actual minus expected: ${o}`, `Intervals. ${text}`, c.segments.filter((s) => s.outcome === o).map((s) => ({ label: s.name, value: s.difference, low: s.low, high: s.high, place: s.segment, note: s.word })),
+    outcomes.map((o) => intervals(`Actual minus expected: ${o}`, `Intervals. ${text}`, c.segments.filter((s) => s.outcome === o).map((s) => ({ label: nameOf(s.segment), value: s.difference, low: s.low, high: s.high, place: placeOf(s.segment), note: s.word })),
       { marks: [{ at: 0, name: "as expected" }] })),
-    behind("Expected and actual means", [{ title: "Segment", kind: "text", of: (s) => s.name }, { title: "Outcome", kind: "text", of: (s) => s.outcome }, { title: "Expected", kind: "number", of: (s) => s.expected }, { title: "Actual", kind: "number", of: (s) => s.actual },
+    behind("Expected and actual means", [{ title: "Segment", kind: "text", of: (s) => nameOf(s.segment) }, { title: "Outcome", kind: "text", of: (s) => s.outcome }, { title: "Expected", kind: "number", of: (s) => s.expected }, { title: "Actual", kind: "number", of: (s) => s.actual },
       { title: "Difference", kind: "number", of: (s) => s.difference }, { title: "Low", kind: "number", of: (s) => s.low }, { title: "High", kind: "number", of: (s) => s.high }, { title: "Customers", kind: "count", of: (s) => s.customers },
       { title: "Verdict", kind: "node", of: (s) => verdictOf(s.word, ["as expected"], ["shifted"]) }], c.segments),
     behind("Advice", [{ title: "Segments", kind: "text", of: (a) => say.list(a.segments.map((j) => titleOf(j))) }, { title: "Advice", kind: "text", of: (a) => a.advice }, { title: "Why", kind: "text", of: (a) => a.why }], c.advice, act.length > 0),
-    h("p", { class: "quiet small" }, `${adjusted(c)}.`)];
+    h("p", { class: "quiet small" }, `${adjusted(c)}. ${c.meaning ? `${capital(c.meaning)}.` : ""}`)];
 }
 
 function comparePart() {

@@ -46,7 +46,8 @@ demarc_status dm_page_write(const char *path, const char *json, int64_t *bytes)
 
 demarc_status dm_page_available(void)
 {
-    return dm_fail(DEMARC_ERR_IMPOSSIBLE, "no page: report: this demarc was built with -DDEMARC_REPORT=OFF, build it with ON");
+    return dm_fail(DEMARC_ERR_IMPOSSIBLE,
+                   "no page: report: this demarc was built with -DDEMARC_REPORT=OFF, build it with ON");
 }
 
 demarc_status dm_page_write(const char *path, const char *json, int64_t *bytes)

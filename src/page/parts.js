@@ -62,7 +62,7 @@ function card(s) {
   const j = s.segment, top = apart(s).slice(0, 3), stable = stabilityOf(j);
   const mean = found.overall.mean;
   const e = h("article", { class: "card", "aria-labelledby": `card-${j}` },
-    h("h3", { id: `card-${j}` }, symbolOf(j), h("span", null, nameOf(j))),
+    h("h3", { id: `card-${j}` }, symbolOf(placeOf(j)), h("span", null, nameOf(j))),
     h("p", { class: "number" }, `Segment ${j}`),
     h("p", null, h("span", { class: "big" }, datum(s.size, "count")), ` customers, ${say.share(s.share)}`, h("div", { class: "bar", "aria-hidden": "true" }, h("i", { style: `width: ${(100 * s.share).toFixed(2)}%` }))),
     h("h4", null, "What sets it apart"),
@@ -76,7 +76,7 @@ function card(s) {
       `Its customers are ${say.rough(s.mean_margin)} scaled units from it on average, and ${say.share(s.near_boundary_share)} of them are near it. The nearest neighbour is ${quoted(s.nearest_segment)}.`),
     stable ? h("p", { class: "small" }, `${capital(stableWord(stable))} when customers are drawn anew (mean Jaccard ${say.rough(stable.jaccard.mean)}).`) : null,
     examplesOf(j));
-  e.dataset.place = j;
+  e.dataset.place = placeOf(j);
   return e;
 }
 
@@ -109,7 +109,7 @@ function sizesPart() {
     `${quoted(large.segment)} is the largest with ${say.share(large.share)} of customers, ${quoted(small.segment)} the smallest with ${say.share(small.share)}.`;
   return part("sizes", "How large they are", reading(text),
     bars(found.k <= most ? "Customers per segment" : `Customers per segment, the ${most} largest`, `Bar chart. ${text}`,
-      first.map((s) => ({ label: titleOf(s.segment), value: s.size, text: `${say.count(s.size)}  ${say.share(s.share)}`, place: s.segment })), "count"),
+      first.map((s) => ({ label: titleOf(s.segment), value: s.size, text: `${say.count(s.size)}  ${say.share(s.share)}`, place: placeOf(s.segment) })), "count"),
     behind("Sizes", [{ title: "Segment", kind: "text", of: (s) => titleOf(s.segment) }, { title: "Customers", kind: "count", of: (s) => s.size },
       { title: "Share", kind: "share", of: (s) => s.share }], found.segments));
 }
@@ -217,11 +217,11 @@ function mapPart() {
     const series = [...shown].map((j) => [
       { type: "custom", silent: true, z: 1, data: [0], renderItem: (params, api) => {
         const outline = hull(core(points[j], at(j)));
-        return outline.length < 3 ? null : { type: "polygon", shape: { points: outline.map((q) => api.coord(q)) }, style: { fill: colour(j), opacity: 0.1, stroke: colour(j), lineWidth: 1.5 } };
+        return outline.length < 3 ? null : { type: "polygon", shape: { points: outline.map((q) => api.coord(q)) }, style: { fill: colour(placeOf(j)), opacity: 0.1, stroke: colour(placeOf(j)), lineWidth: 1.5 } };
       } },
-      { type: "scatter", z: 2, name: titleOf(j), symbol: symbol(j), symbolSize: points.flat().length > 1000 ? 5 : 7, data: points[j], itemStyle: { color: colour(j), opacity: 0.65 }, silent: true },
+      { type: "scatter", z: 2, name: titleOf(j), symbol: symbol(placeOf(j)), symbolSize: points.flat().length > 1000 ? 5 : 7, data: points[j], itemStyle: { color: colour(placeOf(j)), opacity: 0.65 }, silent: true },
     ]).flat();
-    const label = (j) => ({ value: at(j), symbol: symbol(j), itemStyle: { color: colour(j), borderColor: variable("--paper"), borderWidth: 2, opacity: 1 },
+    const label = (j) => ({ value: at(j), symbol: symbol(placeOf(j)), itemStyle: { color: colour(placeOf(j)), borderColor: variable("--paper"), borderWidth: 2, opacity: 1 },
       label: { show: true, formatter: short(width < 560 ? String(j) : nameOf(j), 26), position: "top", color: variable("--ink"), fontSize: 12.5, fontWeight: 600, backgroundColor: variable("--veil"), padding: [2, 4], borderRadius: 3 } });
     return {
       grid: { left: 30, right: 10, top: 10, bottom: 30 },
@@ -232,7 +232,7 @@ function mapPart() {
         { type: "scatter", z: 5, symbolSize: 15, data: [...shown].map(label), labelLayout: { moveOverlap: "shiftY" } }],
     };
   }, height);
-  const legend = h("ul", { class: "legend" }, [...shown].map((j) => h("li", null, marked(j, titleOf(j)))));
+  const legend = h("ul", { class: "legend" }, [...shown].map((j) => h("li", null, marked(placeOf(j), titleOf(j)))));
   const axes = m.axes.flatMap((a, i) => found.features.map((name, f) => ({ axis: i === 0 ? "across" : "up", name, c: a.correlation[f], l: a.loading[f] })));
   return part("map", "Map of customers", reading(text), figure, legend,
     h("p", { class: "quiet small" }, "Large symbols are the centres of the segments; the areas hold the four fifths of a segment's customers that are nearest to its centre on the map.",

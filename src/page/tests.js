@@ -56,7 +56,7 @@ function stabilityPart() {
   const level = say.share(d.level);
   return part("stability", "How stable they are", reading(text),
     intervals("Mean Jaccard similarity of each segment with its nearest one in the replicates", `Intervals. ${text}`,
-      d.segments.map((s) => ({ label: titleOf(s.segment), value: s.jaccard.mean, low: s.jaccard.low, high: s.jaccard.high, place: s.segment, note: s.word })),
+      d.segments.map((s) => ({ label: titleOf(s.segment), value: s.jaccard.mean, low: s.jaccard.low, high: s.jaccard.high, place: placeOf(s.segment), note: s.word })),
       { min: 0, max: 1, marks: [{ at: 0.5, name: "dissolved" }, { at: 0.6, name: "" }, { at: 0.75, name: "stable" }, { at: 0.85, name: "" }] }),
     h("p", { class: "quiet small" }, `Lines hold ${level} of the replicates. Below 0.5 a segment is dissolved; from 0.6 it is a pattern, from 0.75 stable, from 0.85 highly stable (Hennig 2007). `,
       `Adjusted Rand index of the whole division: mean ${say.number(d.adjusted_rand.mean)} (${say.interval(d.adjusted_rand.low, d.adjusted_rand.high)}).`),
@@ -88,7 +88,7 @@ function sweepOutcome(d, outcome) {
     `${say.plural(odd.length, "move")} of ${rows.length} would take customers to a segment that they resemble more.`;
   return [h("h3", null, `Outcome: ${outcome.name}`, outcome.exploratory ? " (exploratory: the segments were drawn by it)" : ""), reading(text),
     intervals("Mean of the customers who would move, when a segment grows or shrinks", `Intervals of ${outcome.name}. ${text}`,
-      shown.map((r) => ({ label: label(r.s), value: r.o.movers.value, low: r.o.movers.low, high: r.o.movers.high, place: r.s.segment,
+      shown.map((r) => ({ label: label(r.s), value: r.o.movers.value, low: r.o.movers.low, high: r.o.movers.high, place: placeOf(r.s.segment),
         note: `leave ${say.number(r.o.left.value)}, join ${say.number(r.o.joined.value)}${r.o.verdict ? `: ${r.o.verdict}` : ""}`,
         extra: [{ value: r.o.left.value, symbol: "rect", name: "left" }, { value: r.o.joined.value, symbol: "diamond", name: "joined" }] })), { name: outcome.name }),
     h("p", { class: "quiet small" }, `Lines are intervals of ${say.share(1 - d.alpha)} each. Hollow square: the segments they leave; hollow diamond: those they join.`),
@@ -118,7 +118,7 @@ function replayOutcome(d, o) {
   return [h("h3", null, `Outcome: ${o.name}`, o.exploratory ? " (exploratory: it shaped the segments)" : ""),
     reading(known(v?.aipw?.value) ? `Giving each segment its arm is worth ${say.number(v.aipw.value)} per customer (${say.interval(v.aipw.low, v.aipw.high)}). ` : null, text),
     rows.length ? intervals("Change of the policy's value per customer when a segment grows or shrinks", `Intervals of ${o.name}. ${text}`,
-      rows.map((s) => ({ label: `${short(nameOf(s.segment), 20)} ${percent(s.shift)}`, value: s.aipw.value, low: s.aipw.low, high: s.aipw.high, place: s.segment, note: s.verdict })),
+      rows.map((s) => ({ label: `${short(nameOf(s.segment), 20)} ${percent(s.shift)}`, value: s.aipw.value, low: s.aipw.low, high: s.aipw.high, place: placeOf(s.segment), note: s.verdict })),
       { marks: [{ at: 0, name: "no change" }] }) : null,
     behind(`Verdict for each segment, ${o.name}`, [{ title: "Segment", kind: "text", of: (r) => titleOf(r.segment) },
       { title: "Arm it gets", kind: "text", of: (r) => { const p = o.segments.find((s) => s.segment === r.segment)?.policy || []; return [...new Set(p)].map(arm).join(" / ") || "–"; } },
@@ -157,7 +157,7 @@ function analyzePart(d) {
   const shown = sides.filter((r) => known(r.s.effect.value)).slice(0, 40);
   return [reading(`A randomised experiment on ${say.plural(d.n, "customer")} near the boundaries. ${text}`),
     shown.length ? intervals(`Effect of switching on ${d.outcome}`, `Intervals. ${text}`, shown.map((r) => ({ label: `${short(nameOf(r.s.segment), 18)} → ${short(nameOf(r.s.other), 18)}`, value: r.s.effect.value,
-      low: r.s.effect.low, high: r.s.effect.high, place: r.s.segment, note: r.s.verdict })), { marks: [{ at: 0, name: "no effect" }] }) : null,
+      low: r.s.effect.low, high: r.s.effect.high, place: placeOf(r.s.segment), note: r.s.verdict })), { marks: [{ at: 0, name: "no effect" }] }) : null,
     behind("Effects of switching", [{ title: "Customers of", kind: "text", of: (r) => titleOf(r.s.segment) }, { title: "switched to", kind: "text", of: (r) => titleOf(r.s.other) }, { title: "Customers", kind: "count", of: (r) => r.s.customers },
       { title: "Effect", kind: "number", of: (r) => r.s.effect.value }, ...range((r) => r.s.effect), { title: "p, adjusted", kind: "p", of: (r) => r.s.p_adjusted },
       { title: "Switching", kind: "node", of: (r) => verdictOf(r.s.verdict, ["helps"], ["hurts"]) }], sides),

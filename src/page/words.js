@@ -17,6 +17,8 @@ const demarc = {
     "path://M5,0L10,4L8,10L2,10L0,4Z", "path://M0,0L4,0L5,3L6,0L10,0L7,5L10,10L6,10L5,7L4,10L0,10L3,5Z"],
 };
 
+demarc.places = new Map((demarc.document.compare?.segments ?? []).filter((s) => s.new !== null).map((s) => [s.new, s.colour]));
+
 /* ---------------------------------------------------------------------------------------------------- numbers */
 
 const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -108,10 +110,12 @@ const pairs = (list, name) => h("dl", { class: name }, list.map(([k, v]) => [h("
 
 const dark = () => matchMedia("(prefers-color-scheme: dark)").matches && !demarc.printing;
 const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-/** Colour of a segment; `place` is its number, or the old one's after a comparison. Symbols differ where colours repeat. */
+/** Colour and symbol of a place (placeOf a segment). Symbols differ where colours repeat. */
 const colour = (place) => demarc.palette[dark() ? "dark" : "light"][place % 8];
 const symbol = (place) => demarc.symbols[(place + Math.floor(place / 8)) % 8];
 const nameOf = (j) => demarc.document.names[j] ?? `Segment ${j}`;
+/** A segment that an earlier run had keeps its colour and symbol: compare says which. */
+const placeOf = (j) => demarc.places.get(j) ?? j;
 /** In a sentence. */
 const quoted = (j) => `“${nameOf(j)}”`;
 /** Name, and number where the name does not say it. */

@@ -166,8 +166,7 @@ static demarc_status slurp(const char *path, const advice *a, char **text, size_
         goto cleanup;
     }
     if (s.st_size > DM_JSON_MAX_BYTES) {
-        st = dm_fail(DEMARC_ERR_DATA,
-                     "file too large: %s: %lld bytes, limit %lld: demarc did not write it, %s", path,
+        st = dm_fail(DEMARC_ERR_DATA, "file too large: %s: %lld bytes, limit %lld: demarc did not write it, %s", path,
                      (long long)s.st_size, (long long)DM_JSON_MAX_BYTES, a->damaged);
         goto cleanup;
     }

@@ -30,10 +30,7 @@ static bool in_browser(const json_t *v)
            (json_integer_value(v) <= EXACT_IN_BROWSER && json_integer_value(v) >= -EXACT_IN_BROWSER);
 }
 
-static json_t *digits_of(const json_t *v)
-{
-    return json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(v));
-}
+static json_t *digits_of(const json_t *v) { return json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(v)); }
 
 /* Integers that a browser would round become their digits. The depth is what jansson let through (2048). */
 static int keep_integers(json_t *v)
@@ -87,7 +84,8 @@ static demarc_status load_answer(const char *path, const char *command, const ch
     const char *found = json_string_value(json_object_get(root, "command"));
     const size_t length = strlen(command);
     if (found == NULL || strncmp(found, command, length) != 0 || (found[length] != 0 && found[length] != ' ')) {
-        DM_TRY(dm_fail(DEMARC_ERR_DATA, "another document: %s %s: \"command\" is %s%.60s%s: give what demarc %s prints with --json",
+        DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                       "another document: %s %s: \"command\" is %s%.60s%s: give what demarc %s prints with --json",
                        option, path, found != NULL ? "\"" : "", found != NULL ? found : "missing",
                        found != NULL ? "\"" : "", command));
     }
@@ -98,12 +96,14 @@ static demarc_status load_answer(const char *path, const char *command, const ch
     const char *digest = digest_of(root, where);
     const json_t *n = json_object_get(root, "n"), *d = json_object_get(root, "d");
     if (digest != NULL && strcmp(digest, run->digest) != 0) {
-        DM_TRY(dm_fail(DEMARC_ERR_DATA, "about another run: %s %s: its model is %.40s, this run's %s: give the result for this run",
+        DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                       "about another run: %s %s: its model is %.40s, this run's %s: give the result for this run",
                        option, path, digest, run->digest));
     }
     if (strcmp(command, "select") == 0 && (json_integer_value(n) != run->n || json_integer_value(d) != run->d)) {
         DM_TRY(dm_fail(DEMARC_ERR_DATA,
-                       "about other customers: %s %s: %lld customers x %lld features, this run has %lld x %lld: give the result for this run's data",
+                       "about other customers: %s %s: %lld customers x %lld features, this run has %lld x %lld: give "
+                       "the result for this run's data",
                        option, path, (long long)json_integer_value(n), (long long)json_integer_value(d),
                        (long long)run->n, (long long)run->d));
     }
@@ -164,8 +164,10 @@ static demarc_status load_run(json_t *page, const dm_page_sources *s, run_facts 
     const json_t *segments = json_object_get(run->diagnostics, "segments");
     if (run->digest == NULL || run->k != s->k || run->d != s->d || json_array_size(segments) != (size_t)s->k ||
         json_array_size(json_object_get(run->diagnostics, "features")) != (size_t)s->d) {
-        DM_TRY(dm_fail(DEMARC_ERR_DATA, "another fit's: %s: it does not go with model.h5 (%d segments, %d features): run demarc fit again",
-                       s->diagnostics, (int)s->k, (int)s->d));
+        DM_TRY(
+            dm_fail(DEMARC_ERR_DATA,
+                    "another fit's: %s: it does not go with model.h5 (%d segments, %d features): run demarc fit again",
+                    s->diagnostics, (int)s->k, (int)s->d));
     }
     DM_TRY(dm_manifest_load(s->manifest, &manifest));
     if (dm_put(page, "manifest", manifest) != 0) DM_TRY(no_memory());
@@ -174,7 +176,34 @@ cleanup:
     return st;
 }
 
-/* Names as the run has them ("Segment 2" in runs that have none), some replaced by the user's. */
+/* The name that segment j has from an earlier run, by compare; NULL where there is none. */
+static const char *carried_name(const json_t *page, int32_t j)
+{
+    size_t index = 0;
+    const json_t *s = NULL;
+    json_array_foreach(json_object_get(json_object_get(page, "compare"), "segments"), index, s)
+    {
+        const json_t *number = json_object_get(s, "new");
+        if (json_is_integer(number) && json_integer_value(number) == j)
+            return json_string_value(json_object_get(s, "name"));
+    }
+    return NULL;
+}
+
+/* What the run calls segment j: as it was told to, else as in an earlier run, else automatically or by number. */
+static demarc_status add_name(const json_t *page, const json_t *segment, int32_t j, dm_strings *name)
+{
+    char number[32];
+    const char *own = json_string_value(json_object_get(segment, "name")), *carried = carried_name(page, j);
+    const char *named = json_string_value(json_object_get(segment, "named"));
+    const bool given = named != NULL && strcmp(named, "given") == 0;
+    snprintf(number, sizeof number, "Segment %d", (int)j);
+    const char *chosen = own != NULL ? own : number;
+    if (!given && carried != NULL && dm_strings_find(name, carried) < 0) chosen = carried;
+    return dm_strings_add(name, dm_strings_find(name, chosen) < 0 ? chosen : number);
+}
+
+/* Names of the run, some replaced by the user's. */
 static demarc_status put_names(json_t *page, const dm_page_sources *s, const run_facts *run)
 {
     demarc_status st = DEMARC_OK;
@@ -182,10 +211,7 @@ static demarc_status put_names(json_t *page, const dm_page_sources *s, const run
     json_t *list = json_array();
     const json_t *segments = json_object_get(run->diagnostics, "segments");
     for (int32_t j = 0; j < s->k; j++) {
-        const char *known = json_string_value(json_object_get(json_array_get(segments, (size_t)j), "name"));
-        char number[32];
-        snprintf(number, sizeof number, "Segment %d", (int)j);
-        DM_TRY(dm_strings_add(&name, known != NULL ? known : number));
+        DM_TRY(add_name(page, json_array_get(segments, (size_t)j), j, &name));
     }
     DM_TRY(dm_segment_names_parse(s->names, s->k, &given));
     DM_TRY(dm_segment_names_replace(&name, &given));
@@ -210,7 +236,8 @@ static int32_t column_of(const json_t *features, const char *name)
     const json_t *v = NULL;
     json_array_foreach(features, index, v)
     {
-        if (name != NULL && strcmp(json_string_value(v) != NULL ? json_string_value(v) : "", name) == 0) return (int32_t)index;
+        if (name != NULL && strcmp(json_string_value(v) != NULL ? json_string_value(v) : "", name) == 0)
+            return (int32_t)index;
     }
     return -1;
 }
@@ -248,9 +275,10 @@ static json_t *examples(const dm_page_sources *s, const run_facts *run)
             bad |= dm_put_text(o, "id", x->id);
             bad |= dm_put_integer(o, "row", x->row);
             bad |= dm_put_real(o, "distance", (double)x->distance);
-            bad |= dm_put(o, "values", s->example_value == NULL
-                                           ? json_null()
-                                           : example_values(s, features, json_array_get(segments, (size_t)j), e));
+            bad |=
+                dm_put(o, "values",
+                       s->example_value == NULL ? json_null()
+                                                : example_values(s, features, json_array_get(segments, (size_t)j), e));
             bad |= json_array_append_new(these, o);
         }
         bad |= json_array_append_new(list, these);
@@ -301,11 +329,11 @@ demarc_status dm_page_document(const dm_page_sources *s, char **text, dm_page_fa
     bad |= dm_put(page, "run", dm_json_path(s->run));
     if (bad != 0) DM_TRY(no_memory());
     DM_TRY(load_run(page, s, &run));
-    DM_TRY(put_names(page, s, &run));
     DM_TRY(put_boundary(page, s->boundary, &run));
     DM_TRY(put_answer(page, "select", s->select, "--select", "digest", &run));
     DM_TRY(put_answer(page, "stability", s->stability, "--stability", "model_digest", &run));
     DM_TRY(put_answer(page, "compare", s->compare, "--compare", "new", &run));
+    DM_TRY(put_names(page, s, &run));
     bad |= dm_put(page, "examples", examples(s, &run));
     bad |= dm_put(page, "map", map_json(s->map, s->k, s->d));
     bad |= dm_put_text(page, "map_left_out", s->map_left_out);

@@ -30,29 +30,29 @@ typedef struct dm_page_example {
  * say it exactly. dm_alloc'd.
  */
 typedef struct dm_page_map {
-    int64_t of;           /* customers that the axes are made from */
-    double share[2];      /* of the variance, along each axis; NaN when there is none */
-    double *loading;      /* [2, d] unit vectors */
-    double *correlation;  /* [2, d] of each feature with each axis; NaN for a constant feature */
+    int64_t of;          /* customers that the axes are made from */
+    double share[2];     /* of the variance, along each axis; NaN when there is none */
+    double *loading;     /* [2, d] unit vectors */
+    double *correlation; /* [2, d] of each feature with each axis; NaN for a constant feature */
     double step;
-    int32_t *centroid;    /* [k, 2] */
-    int32_t customers;    /* drawn */
+    int32_t *centroid;        /* [k, 2] */
+    int32_t customers;        /* drawn */
     int32_t *x, *y, *segment; /* [customers], in row order */
 } dm_page_map;
 
 void dm_page_map_clear(dm_page_map *map);
 
 typedef struct dm_page_sources {
-    const char *run;                       /* directory as given */
-    const char *diagnostics, *manifest;    /* paths */
-    const dm_strings *boundary;            /* paths of sweep, replay, plan and analyze results */
+    const char *run;                          /* directory as given */
+    const char *diagnostics, *manifest;       /* paths */
+    const dm_strings *boundary;               /* paths of sweep, replay, plan and analyze results */
     const char *select, *stability, *compare; /* paths; NULL = none */
-    const char *names;                     /* "0=Loyal,1=Bargain"; NULL = those of the run */
+    const char *names;                        /* "0=Loyal,1=Bargain"; NULL = those of the run */
     int32_t k, d;
-    const dm_page_example *example;        /* [k, DM_PAGE_EXAMPLES] */
-    const double *example_value;           /* [k, DM_PAGE_EXAMPLES, d] original units; NULL = not known */
-    const dm_page_map *map;                /* NULL = left out */
-    const char *map_left_out;              /* why */
+    const dm_page_example *example; /* [k, DM_PAGE_EXAMPLES] */
+    const double *example_value;    /* [k, DM_PAGE_EXAMPLES, d] original units; NULL = not known */
+    const dm_page_map *map;         /* NULL = left out */
+    const char *map_left_out;       /* why */
 } dm_page_sources;
 
 /** What is in the document, for the answer of the command. */

@@ -58,9 +58,11 @@ class Browser:
         return [e for e in self.driver.get_log("browser") if e["level"] in ("SEVERE", "WARNING")]
 
     def requests(self):
-        """Addresses asked for since the last open()."""
+        """Addresses asked for since the last open(), as {address: reason why it was blocked or None}."""
         events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
-        return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        asked = {e["params"]["requestId"]: e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
+        blocked = {e["params"]["requestId"]: e["params"].get("blockedReason") for e in events if e["method"] == "Network.loadingFailed"}
+        return {url: blocked.get(number) for number, url in asked.items()}
 
     def shot(self, path, whole=False):
         import base64
