@@ -32,7 +32,7 @@ function migrationFigure(d, e, text) {
   return chart("Where customers went: the earlier run on the left, this one on the right", `Flow diagram. ${text}`, (width) => ({
     tooltip: { ...base().tooltip, trigger: "item", formatter: (p) => (p.dataType === "edge" ? `${by.get(p.data.source).text} → ${by.get(p.data.target).text}\n${say.count(p.data.value)} customers` : `${by.get(p.name).text}\n${say.count(p.value)} customers`) },
     series: [{
-      type: "sankey", left: 4, right: width < 560 ? 110 : 190, top: 6, bottom: 6, nodeWidth: 14, nodeGap: 12, draggable: false, emphasis: { focus: "adjacency" }, layoutIterations: 32,
+      type: "sankey", left: 4, right: width < 560 ? 110 : 190, top: 6, bottom: 6, nodeWidth: 14, nodeGap: 12, draggable: false, emphasis: { focus: "adjacency" }, layoutIterations: 0,
       data: nodes.map((n) => ({ name: n.name, itemStyle: { color: paint(n.place), borderWidth: 0 },
         label: { color: variable("--ink"), fontSize: 12.5, width: width < 560 ? 100 : 180, overflow: "truncate", formatter: n.text } })),
       links: links.map((l) => ({ source: l.source, target: l.target, value: l.value, lineStyle: { color: paint(l.place), opacity: 0.32, curveness: 0.5 } })),

@@ -1,6 +1,9 @@
 /* The page from top to bottom: fit, provenance, contents; and drawing it again for another width, for dark, for print. */
 "use strict";
 
+/* Where the last steps would be flat on a plain scale. */
+const wide = (v) => v.every((y) => y !== null) && Math.max(...v) > 50 * Math.min(...v);
+
 function passesPart() {
   const all = found.passes;
   if (!all || all.length === 0) return null;
@@ -8,7 +11,7 @@ function passesPart() {
   const points = all.map((p, i) => ({ x: i + 1, y: p.objective > 0 ? p.objective : null }));
   const text = `${say.plural(found.iterations, "full pass", "full passes")} over all customers${found.batches ? ` after ${say.plural(found.batches, "mini-batch", "mini-batches")}` : ""}; ${found.converged ? "the fit converged" : "a limit ended the fit"}. The objective is ${say.number(found.objective)}.`;
   return part("fit", "How the fit went", reading(text),
-    curve("Objective at the start of each step", `Line chart. ${text}`, points, { xName: "step", log: points.every((p) => p.y !== null), height: 240 }),
+    curve("Objective at the start of each step", `Line chart. ${text}`, points, { xName: "step", log: wide(points.map((p) => p.y)), height: 240 }),
     behind("Steps of the fit", [{ title: "Step", kind: "count", of: (r) => r.i + 1 }, { title: "Kind", kind: "text", of: (r) => words[r.p.phase] }, { title: "Number", kind: "count", of: (r) => r.p.iteration },
       { title: "Objective", kind: "number", of: (r) => r.p.objective }, { title: "Squared move of the centroids", kind: "number", of: (r) => r.p.shift }], all.map((p, i) => ({ p, i }))));
 }
@@ -25,7 +28,7 @@ function provenancePart() {
       ["Seed", h("code", null, String(o.seed))], ["Scaling", `${o.scale}${o.log1p ? `, log(1 + x) of ${o.log1p}` : ""}${o["feature-weights"] ? `, weights ${o["feature-weights"]}` : ""}`],
       ["Made", `${m.started_utc} to ${m.finished_utc}, ${say.number(m.seconds)} seconds`],
       ["Layout", `${say.plural(m.layout.ranks, "rank")} × ${say.plural(m.layout.threads_per_rank, "thread")}; results do not depend on it`],
-      ["Versions", `demarc ${v.demarc} (${v.commit}), ${v.compiler}, ${v.mpi}, ${v.hdf5}, ${v.blas}, kernels ${v.kernel}`],
+      ["Versions", `demarc ${v.demarc} (${v.commit}), ${v.compiler}, ${v.mpi}, HDF5 ${v.hdf5}, ${v.blas}, kernels ${v.kernel}`],
     ], "facts"),
     h("h3", null, "To make it again"), h("pre", null, h("code", null, command)),
     h("h3", null, "To check it"), h("pre", null, h("code", null, `demarc verify ${doc.run}`)),
