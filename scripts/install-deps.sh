@@ -27,9 +27,9 @@ done
 tools="gcc:gcc g++:g++ make:make cmake:cmake pkg-config:pkg-config git:git mpirun:openmpi-bin npm:npm"
 # Libraries count by their package. libc6-dev is only recommended by gcc.
 libraries="libc6-dev libopenmpi-dev libhdf5-openmpi-dev libopenblas-openmp-dev libjansson-dev libcsv-dev libxxhash-dev
-    librandom123-dev libpopt-dev libboost-math-dev"
+    librandom123-dev libpopt-dev libboost-math-dev libsqlite3-dev libxml2-dev"
 # The same libraries where there is no dpkg: pkg-config modules and headers.
-modules="hdf5-openmpi openblas jansson libxxhash popt"
+modules="hdf5-openmpi openblas jansson libxxhash popt sqlite3 libxml-2.0"
 headers="csv.h Random123/philox.h boost/math/distributions.hpp"
 imports=
 if [ $tests = yes ]; then

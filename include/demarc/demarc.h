@@ -171,7 +171,8 @@ typedef struct demarc_fit_options {
     int32_t polish;           /**< Lloyd passes after mini-batch; -1 = until converged */
     double min_segment_share; /**< smallest share of customers a segment may hold; 0 = none */
     /** SEGMENT=NAME,...: names of segments, at most 80 bytes of UTF-8 each, all different; a comma in a name is written
-     *  twice. NULL or the others: named by what sets them apart. Results and digests do not depend on it. */
+     *  twice. NULL or the others: named by what sets them apart. Results and digests do not depend on it; with `resume`
+     *  they may be other ones, also those of a fit that is done: its model.h5 and diagnostics.json get them. */
     const char *names;
     double checkpoint_every;  /**< seconds between checkpoints, >= 0; 0 = only when asked to stop */
     bool resume;              /**< go on from the checkpoint of an interrupted run, if there is one */
@@ -277,6 +278,38 @@ DEMARC_API void demarc_verify_options_default(demarc_verify_options *o);
  * Collective. @retval DEMARC_ERR_VERIFY  something differs: the first row or figure is named.
  */
 DEMARC_API demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o, demarc_verify_result *r);
+
+/* ------------------------------------------------------------------------------------------------ export */
+
+typedef enum demarc_export_format { DEMARC_EXPORT_CSV, DEMARC_EXPORT_SQLITE, DEMARC_EXPORT_PMML } demarc_export_format;
+
+typedef struct demarc_export_options {
+    const char *run; /**< results directory of a fit */
+    demarc_export_format format;
+    const char *out;   /**< file to create */
+    const char *names; /**< SEGMENT=NAME,... as in a fit, for this file; NULL = the run's */
+    bool force, dry_run;
+} demarc_export_options;
+
+typedef struct demarc_export_result {
+    int64_t rows; /**< customers written; 0 for PMML */
+    int32_t d, k;
+    int64_t bytes;    /**< of the file */
+    int64_t formulas; /**< CSV: ids and names that a spreadsheet may take for formulas; written as they are */
+    char digest[40];  /**< of the run */
+} demarc_export_result;
+
+DEMARC_API void demarc_export_options_default(demarc_export_options *o);
+/**
+ * Write the results of a fit for other programs: every customer with id, segment, name, distance, runner-up and margin as
+ * CSV (RFC 4180) or as an SQLite database, or the model as PMML 4.4. Equal results give equal bytes on any layout.
+ * Collective; rank 0 writes.
+ * @param[out] result  May be NULL.
+ * @retval DEMARC_ERR_DATA        a file of the run is missing or damaged, or they are not of one run
+ * @retval DEMARC_ERR_IMPOSSIBLE  PMML of a model whose boundaries were moved
+ */
+DEMARC_API demarc_status demarc_export(demarc_context *ctx, const demarc_export_options *o,
+                                       demarc_export_result *result);
 
 /* ------------------------------------------------------------------------------------------------ boundary tests */
 

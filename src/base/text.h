@@ -12,6 +12,8 @@ void dm_text_escape(char *dst, size_t dst_size, const char *src);
 
 /** Is it valid UTF-8 without control characters? */
 bool dm_text_plain(const char *s);
+/** Is it valid UTF-8? Control characters are, a NUL is not. */
+bool dm_text_utf8(const char *s, size_t length);
 
 /** "1.3 GB" (powers of 1000) into buf; returns buf. */
 const char *dm_text_bytes(char buf[32], double bytes);

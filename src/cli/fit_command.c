@@ -249,7 +249,8 @@ const cli_command cli_fit = {
              "kept, the smaller of equals; diagnostics.json has the criteria of each.\n"
              "\n"
              "SIGTERM, SIGINT and SIGUSR1 stop a run: it saves a checkpoint to .NAME.checkpoint beside DIR and\n"
-             "exits with 75. The same command with --resume goes on, on any ranks and threads, to the same bytes.\n",
+             "exits with 75. The same command with --resume goes on, on any ranks and threads, to the same bytes.\n"
+             "With --resume and --names a fit that is done gets names, and nothing is fitted again.\n",
     .example = "  demarc generate customers.h5 --customers 50000 --segments 5\n"
                "  demarc fit customers.h5 --segments 3:7 --out run1\n"
                "  demarc info run1\n",

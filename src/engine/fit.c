@@ -218,6 +218,7 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
     if (dm_fit_init_of(o->init) == DM_INIT_GIVEN) DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->init));
     DM_TRY(prepare(&run, &finished));
     if (finished) {
+        DM_TRY(dm_fit_rename(&run));
         if (result != NULL) st = dm_fit_read_finished(&run, result);
     } else if (!o->dry_run) {
         DM_TRY(dm_fit_search(&run));

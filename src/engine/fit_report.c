@@ -114,16 +114,12 @@ static demarc_status make_manifest(dm_fit_run *run, const dm_phase_record *phase
     return dm_manifest_json(&m, text);
 }
 
-/* Of --names LO:HI, those of segments that the best k has not got are told of and left out. Local. */
+/* Local. */
 static demarc_status name_segments(dm_fit_run *run)
 {
     demarc_status st = DEMARC_OK;
     dm_diagnostics *g = &run->g;
-    for (int32_t j = g->k; j < run->names.count; j++) {
-        if (run->names.item[j][0] == 0) continue;
-        dm_log_warn(&run->ctx->log, "%d segments were chosen: --names of segment %d, '%s', is not used", (int)g->k,
-                    (int)j, run->names.item[j]);
-    }
+    dm_fit_warn_of_names(run, g->k);
     DM_TRY(dm_segment_names_make(g, &run->names));
     for (int32_t j = 0; j < g->k; j++) DM_TRY(dm_strings_add(&run->model.segment, g->name.item[j]));
     run->model.segments_told = true;

@@ -5,6 +5,7 @@
  *   fit_search.c    the search for segments: one k or LO:HI
  *   fit_resume.c    checkpoints: what is saved, and whether what was saved is of this fit
  *   fit_finished.c  results that are there already
+ *   fit_rename.c    new names for the segments of results that are there already
  *   fit_report.c    results: assignments, model, diagnostics, manifest
  */
 #ifndef DM_ENGINE_FIT_RUN_H
@@ -113,6 +114,16 @@ bool dm_fit_same_options(const dm_fit_run *run);
 demarc_status dm_fit_is_finished(dm_fit_run *run, bool *finished);
 /** The result of the finished run, as far as it is read back: k == 0 where diagnostics.json is too large for that. */
 demarc_status dm_fit_read_finished(dm_fit_run *run, demarc_fit_result *r);
+
+/* ---- fit_rename.c ---- */
+
+/**
+ * Write --names into the finished run's model.h5 and diagnostics.json; other names stay as they are.
+ * @retval DEMARC_ERR_USAGE  two segments would have one name
+ */
+demarc_status dm_fit_rename(dm_fit_run *run);
+/** Tell of --names for segments that k has not got: a range was asked for, and they are not used. */
+void dm_fit_warn_of_names(const dm_fit_run *run, int32_t k);
 
 /* ---- fit_report.c ---- */
 

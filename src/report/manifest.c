@@ -232,6 +232,8 @@ static void read_identity(const json_t *root, dm_manifest_facts *facts)
     const char *stored = json_string_value(json_object_get(input, "digest"));
     facts->input_bytes = json_integer_value(json_object_get(input, "bytes"));
     if (stored != NULL) snprintf(facts->input_digest, sizeof facts->input_digest, "%s", stored);
+    const char *version = json_string_value(json_object_get(json_object_get(root, "versions"), "demarc"));
+    snprintf(facts->version, sizeof facts->version, "%s", version == NULL ? "" : version);
     if (options == NULL || data == NULL) return;
     snprintf(facts->options_digest, sizeof facts->options_digest, "%s", options);
     snprintf(facts->data_digest, sizeof facts->data_digest, "%s", data);

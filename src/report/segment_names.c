@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "report/json_tools.h"
 
 #define WORDS_FEATURES 3 /* features named in words */
 #define WORDS_LEAST 0.2  /* smallest |difference| worth a word, in standard deviations (Cohen's "small" effect) */
@@ -260,17 +261,24 @@ cleanup:
 static void automatic_name(const dm_diagnostics *g, int32_t j, int features, int32_t number,
                            char buf[DM_SEGMENT_NAME_BYTES + 1])
 {
+    static const char *const head[2][2] = {{"Low ", "High "}, {"low ", "high "}};
     int32_t top[WORDS_FEATURES];
     struct phrase phrase[WORDS_FEATURES];
     const size_t room = DM_SEGMENT_NAME_BYTES + 1 - (number > 1 ? NUMBER_BYTES : 0);
     int count = g->k == 1 ? 0 : top_features(g, j, features, top);
     for (int i = 0; i < count; i++) {
         const bool high = g->difference[(int64_t)j * g->d + top[i]] > 0.0;
-        phrase[i].head = i == 0 ? (high ? "High " : "Low ") : (high ? "high " : "low ");
+        const bool level = strchr(g->feature->item[top[i]], '=') != NULL; /* of a category: there or not */
+        phrase[i].head = level ? (high ? "" : i == 0 ? "Not " : "not ") : head[i > 0][high];
         phrase[i].tail[0] = 0;
         dm_text_escape(phrase[i].name, sizeof phrase[i].name, g->feature->item[top[i]]);
+        for (char *c = phrase[i].name; *c != 0; c++) {
+            if (*c == '_') *c = ' ';
+        }
     }
-    if (count == 0 || !join_phrases(phrase, count, buf, room)) {
+    if (count > 0 && join_phrases(phrase, count, buf, room)) {
+        if (buf[0] >= 'a' && buf[0] <= 'z') buf[0] = (char)(buf[0] - 'a' + 'A');
+    } else {
         snprintf(buf, room, "%s", g->k == 1 ? "All customers" : "Average");
     }
     if (number > 1) snprintf(buf + strlen(buf), NUMBER_BYTES, " %d", (int)number);
@@ -345,5 +353,31 @@ cleanup:
     dm_free(n.order);
     dm_free(n.feature);
     dm_free(n.number);
+    return st;
+}
+
+demarc_status dm_diagnostics_rename(const char *path, const dm_strings *name, const dm_strings *given, char **text)
+{
+    demarc_status st = DEMARC_OK;
+    json_t *root = NULL;
+    int bad = 0;
+    *text = NULL;
+    DM_TRY(dm_json_load(path, &root));
+    const json_t *segments = json_object_get(root, "segments");
+    if ((int64_t)json_array_size(segments) != name->count) {
+        DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                       "damaged diagnostics.json: %s has not the model's %d segments: fit again with "
+                       "--force",
+                       path, (int)name->count));
+    }
+    for (int32_t j = 0; j < name->count; j++) {
+        json_t *o = json_array_get(segments, (size_t)j);
+        bad |= json_object_set_new(o, "name", dm_json_text(name->item[j]));
+        if (j < given->count && given->item[j][0] != 0) bad |= json_object_set_new(o, "named", json_string("given"));
+        if (json_object_get(o, "named") == NULL) bad |= json_object_set_new(o, "named", json_string("automatic"));
+    }
+    DM_TRY(dm_json_write(bad == 0 ? json_incref(root) : NULL, "diagnostics", text));
+cleanup:
+    json_decref(root);
     return st;
 }
