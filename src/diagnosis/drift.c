@@ -31,6 +31,7 @@ typedef struct drifter {
     /* The side that is being read. */
     int side;
     dm_block_sums sums;
+    double **low, **high; /* [threads] [sets, d] of present values */
 } drifter;
 
 static void add_value(drifter *p, int thread, int64_t cell, double x, double centred, double w, uint32_t q)
@@ -42,6 +43,8 @@ static void add_value(drifter *p, int thread, int64_t cell, double x, double cen
         count[COUNT_MISSING]++;
         return;
     }
+    p->low[thread][cell] = fmin(p->low[thread][cell], x);
+    p->high[thread][cell] = fmax(p->high[thread][cell], x);
     count[COUNT_PRESENT]++;
     count[COUNT_WEIGHT] += q;
     sum[SUM_W] += w;
@@ -73,8 +76,10 @@ static demarc_status add_window(void *context, const dm_window *v)
     return DEMARC_OK;
 }
 
-static moments moments_of(const dm_block_sums *s, int64_t cell, double centre, bool weighted)
+static moments moments_of(const drifter *p, int64_t cell, bool weighted)
 {
+    const dm_block_sums *s = &p->sums;
+    const double centre = p->centre[cell % p->d], low = p->low[0][cell], high = p->high[0][cell];
     const double *sum = s->value + cell * SUMS;
     const int64_t *count = s->number + cell * COUNTS;
     moments m = {.present = count[COUNT_PRESENT],
@@ -84,10 +89,23 @@ static moments moments_of(const dm_block_sums *s, int64_t cell, double centre, b
                  .sd = (double)NAN};
     if (count[COUNT_PRESENT] == 0) return m;
     const double shift = sum[SUM_WX] / sum[SUM_W];
-    m.mean = centre + shift;
-    m.sd = sqrt(fmax(0.0, sum[SUM_WXX] / sum[SUM_W] - shift * shift));
+    /* Where all values are one, rounding must not make a spread of it. */
+    m.mean = low == high ? low : centre + shift;
+    m.sd = low == high ? 0.0 : sqrt(fmax(0.0, sum[SUM_WXX] / sum[SUM_W] - shift * shift));
     if (weighted) m.effective = sum[SUM_W] * sum[SUM_W] / sum[SUM_W2];
     return m;
+}
+
+static void reduce_bounds(drifter *p, int64_t cells)
+{
+    for (int t = 1; t < p->c->threads; t++) {
+        for (int64_t cell = 0; cell < cells; cell++) {
+            p->low[0][cell] = fmin(p->low[0][cell], p->low[t][cell]);
+            p->high[0][cell] = fmax(p->high[0][cell], p->high[t][cell]);
+        }
+    }
+    dm_comm_min_f64(p->c->comm, p->low[0], cells);
+    dm_comm_max_f64(p->c->comm, p->high[0], cells);
 }
 
 /* Moments and integer weights of one side. Collective. */
@@ -97,11 +115,18 @@ static demarc_status read_side(drifter *p, int side)
     const int64_t cells = (int64_t)p->sets * p->d;
     const bool weighted = dm_customers_schema(p->c->run[side].customers)->weight;
     p->side = side;
+    for (int t = 0; t < p->c->threads; t++) {
+        for (int64_t cell = 0; cell < cells; cell++) {
+            p->low[t][cell] = (double)INFINITY;
+            p->high[t][cell] = -(double)INFINITY;
+        }
+    }
     DM_TRY_ALL(p->c->comm, dm_block_sums_create(&p->sums, p->c->threads, cells * SUMS, cells * COUNTS));
     DM_TRY_ALL(p->c->comm, dm_windows(p->c, side, DM_WINDOW_FEATURES, add_window, p));
     dm_block_sums_reduce(&p->sums, p->c->comm);
+    reduce_bounds(p, cells);
     for (int64_t cell = 0; cell < cells; cell++) {
-        p->of[side * cells + cell] = moments_of(&p->sums, cell, p->centre[cell % p->d], weighted);
+        p->of[side * cells + cell] = moments_of(p, cell, weighted);
         p->total[side * cells + cell] = p->sums.number[cell * COUNTS + COUNT_WEIGHT];
     }
 cleanup:
@@ -202,15 +227,21 @@ static demarc_status start(drifter *p, const dm_pairing *pairing)
 {
     demarc_status st = DEMARC_OK;
     const int64_t cells = (int64_t)p->sets * p->d;
-    const dm_transform *t = &p->c->run[0].model->transform;
+    const dm_transform *scaling = &p->c->run[0].model->transform;
     for (int side = 0; side < 2; side++) {
         DM_TRY(dm_alloc(p->set_of[side], pairing->k[side], "drift"));
         for (int32_t j = 0; j < pairing->k[side]; j++) p->set_of[side][j] = pairing->pair[side][j] + 1;
     }
     DM_TRY(dm_alloc(p->centre, p->d, "drift"));
-    for (int32_t f = 0; f < p->d; f++) p->centre[f] = dm_transform_to_original(t, f, 0.0);
+    for (int32_t f = 0; f < p->d; f++) p->centre[f] = dm_transform_to_original(scaling, f, 0.0);
     DM_TRY(dm_alloc(p->total, 2 * cells, "drift"));
     DM_TRY(dm_alloc(p->of, 2 * cells, "drift"));
+    DM_TRY(dm_alloc_zero(p->low, p->c->threads, "drift"));
+    DM_TRY(dm_alloc_zero(p->high, p->c->threads, "drift"));
+    for (int t = 0; t < p->c->threads; t++) {
+        DM_TRY(dm_alloc(p->low[t], cells, "drift"));
+        DM_TRY(dm_alloc(p->high[t], cells, "drift"));
+    }
 cleanup:
     return st;
 }
@@ -235,6 +266,12 @@ demarc_status dm_drift(const dm_compared *c, const dm_pairing *pairing, const in
     DM_TRY_ALL(c->comm, adjust(&p, figure, tests));
 cleanup:
     dm_walk_clear(&walk);
+    for (int t = 0; t < c->threads; t++) {
+        if (p.low != NULL) dm_free(p.low[t]);
+        if (p.high != NULL) dm_free(p.high[t]);
+    }
+    dm_free(p.low);
+    dm_free(p.high);
     dm_free(p.set_of[0]);
     dm_free(p.set_of[1]);
     dm_free(p.centre);
