@@ -16,10 +16,11 @@ import re
 import sys
 import tempfile
 
-ROOMS = "base comm stats store linalg rows kmeans report boundary ingest engine cli".split()
+ROOMS = "base comm stats store linalg rows kmeans report boundary diagnosis ingest engine cli".split()
 # Rooms that may use less than all that is below them (themselves apart).
 ONLY = {
     "report": {"base", "stats"},
+    "diagnosis": {"base", "comm", "stats", "store", "linalg", "rows", "kmeans", "report"},
     "ingest": {"base", "comm", "stats", "store"},
     "cli": {"base", "report"},
 }
@@ -34,9 +35,9 @@ OWNERS = [
     (r"(.*/)?Random123/.*", {"base"}),
     (r"popt\.h", {"cli"}),
     (r"boost/.*", {"stats"}),
-    (r"omp\.h", {"rows", "kmeans", "boundary", "engine", "ingest", "linalg"}),
+    (r"omp\.h", {"rows", "kmeans", "boundary", "diagnosis", "engine", "ingest", "linalg"}),
 ]
-KERNEL_USERS = {"linalg", "kmeans", "rows", "boundary", "engine"}
+KERNEL_USERS = {"linalg", "kmeans", "rows", "boundary", "diagnosis", "engine"}
 CPP_ROOMS = {"stats"}  # behind an extern "C" header, for Boost.Math
 INTRINSICS = r"(\w*intrin|arm_neon|arm_sve|cpuid)\.h"
 C_STANDARD = {
@@ -251,6 +252,8 @@ PLANTED = [
     ("src/stats/special.cpp", "#include <boost/math/distributions.hpp>\n", None),
     ("src/boundary/special_use.c", "#include <boost/math/distributions.hpp>\n", "belongs to stats"),
     ("src/boundary/other.cpp", "", "C++ serves"),
+    ("src/boundary/cut.h", "", None),
+    ("src/diagnosis/cut_use.c", '#include "boundary/cut.h"\n', "diagnosis may include only"),
     ("kernels/dmk.h", "#include <stdint.h>\n", None),
     ("kernels/ref/inner_kernel.h", '#include "dmk.h"\n', None),
     ("kernels/ref/fast.c", '#include "ref/inner_kernel.h"\n#include <immintrin.h>\n#pragma omp simd\n', None),
