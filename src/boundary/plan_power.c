@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "base/row_blocks.h"
-#include "boundary/block_sums.h"
+#include "stats/block_sums.h"
 #include "stats/power.h"
 #include "stats/weighted_mean.h"
 

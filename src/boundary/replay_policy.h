@@ -13,7 +13,7 @@
 #ifndef DM_BOUNDARY_REPLAY_POLICY_H
 #define DM_BOUNDARY_REPLAY_POLICY_H
 
-#include "boundary/block_sums.h"
+#include "stats/block_sums.h"
 #include "boundary/campaign.h"
 
 /** Of one half, one segment, one arm, one outcome. */

@@ -9,7 +9,7 @@
 #ifndef DM_BOUNDARY_SWEEP_SUMS_H
 #define DM_BOUNDARY_SWEEP_SUMS_H
 
-#include "boundary/block_sums.h"
+#include "stats/block_sums.h"
 #include "boundary/sweep_rings.h"
 
 enum { DM_BASE_WEIGHT, DM_BASE_SUM, DM_BASE_SQUARE, DM_BASE_SUMS };

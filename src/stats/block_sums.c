@@ -1,4 +1,4 @@
-#include "boundary/block_sums.h"
+#include "stats/block_sums.h"
 
 #include "base/memory.h"
 

@@ -4,8 +4,8 @@
  * Within a row block (base/row_blocks.h) a thread adds doubles in the order of rows; the block's sums then go into exact
  * accumulators, so the totals have the same bits for every layout. Quantities that a block does not touch cost nothing.
  */
-#ifndef DM_BOUNDARY_BLOCK_SUMS_H
-#define DM_BOUNDARY_BLOCK_SUMS_H
+#ifndef DM_STATS_BLOCK_SUMS_H
+#define DM_STATS_BLOCK_SUMS_H
 
 #include "comm/comm.h"
 
