@@ -21,12 +21,13 @@ static const char *const algorithm_words[] = {"minibatch", "lloyd", NULL};
 static void add_options(cli_line *line, demarc_fit_options *o)
 {
     const cli_option table[] = {
-        CLI_OPTION(SEGMENTS, "segments", "K|LO:HI", CLI_RANGE, &o->k_lo,
-                   "number of segments, or a range to choose from", .target_high = &o->k_hi, .min = 1, .max = 1e6,
-                   .required = true),
+        CLI_OPTION(SEGMENTS, "segments", "K|LO:HI", CLI_RANGE, &o->k_lo, "how many, or a range to choose from",
+                   .target_high = &o->k_hi, .min = 1, .max = 1e6, .required = true),
         CLI_OPTION(SEGMENTS, "min-segment-share", "P", CLI_REAL, &o->min_segment_share,
                    "smallest share of the customers in a segment; 0 = any", .min = 0, .max = 1, .below_max = true,
                    .show_default = true),
+        CLI_OPTION(SEGMENTS, "names", "LIST", CLI_TEXT, &o->names,
+                   "SEGMENT=NAME,...: names of segments (default: by what sets them apart)"),
         CLI_OPTION(FEATURES, "scale", "HOW", CLI_CHOICE, &o->scale,
                    "zscore, robust (median and quartiles), minmax or none", .word = scale_words, .show_default = true),
         CLI_OPTION(FEATURES, "log1p", "NAMES", CLI_TEXT, &o->log1p,
@@ -46,14 +47,13 @@ static void add_options(cli_line *line, demarc_fit_options *o)
             "(default kmeans||)"),
         CLI_OPTION(SEARCH, "restarts", "N", CLI_INT32, &o->restarts, "searches; the best is kept", .min = 1, .max = 1e4,
                    .show_default = true),
-        CLI_OPTION(SEARCH, "algorithm", "NAME", CLI_CHOICE, &o->algorithm, "minibatch (then polished) or lloyd",
+        CLI_OPTION(SEARCH, "algorithm", "NAME", CLI_CHOICE, &o->algorithm, "minibatch, then polished; or lloyd",
                    .word = algorithm_words, .show_default = true),
         CLI_OPTION(SEARCH, "batch-size", "N", CLI_INT64, &o->batch_size,
                    "rows of the first mini-batch (each holds the one before and as many again); 0 = automatic",
                    .min = 0, .max = 1e12, .show_default = true),
-        CLI_OPTION(SEARCH, "max-epochs", "N", CLI_INT32, &o->max_epochs,
-                   "mini-batches go over at most N times as many rows as there are customers", .min = 1, .max = 1e6,
-                   .show_default = true),
+        CLI_OPTION(SEARCH, "max-epochs", "N", CLI_INT32, &o->max_epochs, "mini-batch rows drawn per customer, at most",
+                   .min = 1, .max = 1e6, .show_default = true),
         CLI_OPTION(SEARCH, "polish", "N", CLI_INT32, &o->polish,
                    "full passes after the mini-batches; -1 = until converged", .min = -1, .max = 1e6,
                    .show_default = true),
@@ -83,6 +83,7 @@ static demarc_status add_segment(cli_table *t, const demarc_fit_result *r, int32
     const demarc_segment_row *row = &r->segment[s];
     char count[32];
     DM_TRY(cli_table_cellf(t, "%d", s));
+    DM_TRY(cli_table_cell(t, row->name));
     DM_TRY(cli_table_cell(t, cli_grouped(count, row->size)));
     DM_TRY(cli_table_cellf(t, "%.1f%%", 100.0 * row->share));
     DM_TRY(cli_table_cellf(t, "%.1f%%", r->objective > 0.0 ? 100.0 * row->objective / r->objective : 0.0));
@@ -102,10 +103,11 @@ cleanup:
 static demarc_status print_segments(const demarc_fit_result *r)
 {
     demarc_status st = DEMARC_OK;
-    static const char *const heading[] = {"segment",     "customers",     "share",   "objective",
-                                          "mean margin", "near boundary", "nearest", "what sets it apart"};
+    static const char *const heading[] = {"segment",       "name",      "customers",
+                                          "share",         "objective", "mean margin",
+                                          "near boundary", "nearest",   "what sets it apart"};
     cli_table t;
-    cli_table_begin(&t, "rrrrrrrl");
+    cli_table_begin(&t, "rlrrrrrrl");
     for (size_t c = 0; c < sizeof heading / sizeof *heading; c++) DM_TRY(cli_table_heading(&t, heading[c]));
     for (int32_t s = 0; s < r->k; s++) DM_TRY(add_segment(&t, r, s));
     DM_TRY(cli_table_print(&t));
