@@ -127,10 +127,16 @@ cleanup:
 
 demarc_status dm_fit_sample_draw(dm_fit_sample *s, dm_rows *rows, uint64_t seed)
 {
+    return dm_fit_sample_draw_most(s, rows, seed, INT64_MAX);
+}
+
+demarc_status dm_fit_sample_draw_most(dm_fit_sample *s, dm_rows *rows, uint64_t seed, int64_t most)
+{
     demarc_status st = DEMARC_OK;
     dm_comm *comm = dm_rows_opened_with(rows)->comm;
     *s = (dm_fit_sample){.n = dm_rows_global(rows), .d = dm_rows_features(rows)};
     s->m = dm_fit_sample_size(s->n, s->d);
+    if (s->m > most) s->m = most;
     DM_TRY_ALL(comm, dm_alloc(s->row, s->m, "sample"));
     if (s->m < s->n) {
         DM_TRY(draw_rows(s, rows, seed));
@@ -157,10 +163,17 @@ demarc_status dm_fitter_create(dm_fitter *f, const dmk_table *kernel, int thread
                                int32_t most_k, uint64_t seed)
 {
     demarc_status st = DEMARC_OK;
+    const int64_t seeds = INT64_C(32) * most_k > DM_SEED_POINTS ? INT64_C(32) * most_k : DM_SEED_POINTS;
     *f = (dm_fitter){.kernel = kernel, .thread = thread, .d = d, .most_k = most_k, .seed = seed, .most = most};
-    DM_TRY(dm_alloc(f->y, most * d, "small fit"));
+    f->seeds = seeds < most ? seeds : most;
+    DM_TRY(dm_alloc(f->point, most * d, "small fit"));
     DM_TRY(dm_alloc(f->pw, most, "small fit"));
+    DM_TRY(dm_alloc(f->label, most, "small fit"));
     DM_TRY(dm_alloc(f->squared, most, "small fit"));
+    DM_TRY(dm_alloc(f->y, f->seeds * d, "small fit"));
+    DM_TRY(dm_alloc(f->yw, f->seeds, "small fit"));
+    DM_TRY(dm_alloc(f->sum, (int64_t)most_k * d, "small fit"));
+    DM_TRY(dm_alloc(f->weight, most_k, "small fit"));
     DM_TRY(dm_centers_create(&f->centers, most_k, d));
     DM_TRY(dm_tile_create(&f->tile, most_k));
 cleanup:
@@ -170,36 +183,98 @@ cleanup:
 
 void dm_fitter_destroy(dm_fitter *f)
 {
-    dm_free(f->y);
+    dm_free(f->point);
     dm_free(f->pw);
+    dm_free(f->label);
     dm_free(f->squared);
+    dm_free(f->y);
+    dm_free(f->yw);
+    dm_free(f->sum);
+    dm_free(f->weight);
     dm_centers_destroy(&f->centers);
     dm_tile_destroy(&f->tile);
     *f = (dm_fitter){0};
 }
 
+/* The points that seed: all, or `seeds` equally spaced in cumulative weight (systematic sampling), repeats as weights. */
+static int64_t choose_seeds(dm_fitter *f, int64_t count, uint64_t stream)
+{
+    double total = 0.0, passed = 0.0;
+    int64_t chosen = 0;
+    for (int64_t i = 0; i < count; i++) total += f->pw[i];
+    const dm_random4 r = dm_random(f->seed, DM_PURPOSE_FIT_SAMPLE, 1 + stream, 0);
+    const double step = total / (double)f->seeds;
+    double next = step * dm_uniform(r.v[0], r.v[1]);
+    for (int64_t i = 0; i < count; i++) {
+        double times = 0.0;
+        passed += f->pw[i];
+        if (count <= f->seeds) {
+            times = f->pw[i];
+        } else {
+            for (; next < passed; next += step) times += 1.0;
+        }
+        if (!(times > 0.0) || chosen == f->seeds) continue;
+        for (int32_t a = 0; a < f->d; a++) f->y[chosen * f->d + a] = (double)f->point[i * f->d + a];
+        f->yw[chosen++] = times;
+    }
+    return chosen;
+}
+
+/* Lloyd over all points, in place. */
+static void polish(dm_fitter *f, int64_t count, int32_t k, double *centroids)
+{
+    for (int64_t i = 0; i < count; i++) f->label[i] = -1;
+    int32_t *label = (int32_t *)(void *)f->squared; /* new labels; squared distances are not needed here */
+    for (int pass = 0; pass < DM_FIT_PASSES; pass++) {
+        int64_t changed = 0;
+        dm_centers_set(&f->centers, k, centroids, NULL);
+        dm_nearest(f->kernel, &f->centers, &f->tile, f->point, count, label);
+        for (int64_t i = 0; i < count; i++) changed += label[i] != f->label[i];
+        if (changed <= count / 10000) return;
+        memcpy(f->label, label, (size_t)count * sizeof *label);
+        memset(f->sum, 0, (size_t)k * (size_t)f->d * sizeof *f->sum);
+        memset(f->weight, 0, (size_t)k * sizeof *f->weight);
+        for (int64_t i = 0; i < count; i++) {
+            double *s = f->sum + (int64_t)label[i] * f->d;
+            const float *x = f->point + i * f->d;
+            const double w = f->pw[i];
+            for (int32_t a = 0; a < f->d; a++) s[a] += w * (double)x[a];
+            f->weight[label[i]] += w;
+        }
+        for (int64_t j = 0; j < k; j++) {
+            if (!(f->weight[j] > 0.0)) continue;
+            for (int32_t a = 0; a < f->d; a++) centroids[j * f->d + a] = f->sum[j * f->d + a] / f->weight[j];
+        }
+    }
+}
+
 demarc_status dm_fitter_fit(dm_fitter *f, const float *x, const double *w, int64_t m, int32_t k, uint64_t stream,
                             double *centroids)
 {
+    demarc_status st = DEMARC_OK;
     int64_t count = 0;
     for (int64_t i = 0; i < m; i++) {
         if (w != NULL && !(w[i] > 0.0)) continue;
-        for (int32_t a = 0; a < f->d; a++) f->y[count * f->d + a] = (double)x[i * f->d + a];
+        memcpy(f->point + count * f->d, x + i * f->d, (size_t)f->d * sizeof *x);
         f->pw[count++] = w == NULL ? 1.0 : w[i];
     }
-    if (count < k) {
+    const int64_t seeds = choose_seeds(f, count, stream);
+    if (seeds < k) {
         return dm_fail(DEMARC_ERR_IMPOSSIBLE,
                        "fewer customers than segments: a replicate of the sample has %lld, %d segments asked: lower "
                        "--segments",
-                       (long long)count, (int)k);
+                       (long long)seeds, (int)k);
     }
     const dm_recluster_options o = {.kernel = f->kernel,
                                     .threads = 1,
-                                    .budget = DM_SAMPLE_BUDGET,
+                                    .budget = DM_SEED_BUDGET,
                                     .most_trials = 1,
                                     .seed = f->seed,
                                     .stream = STREAM_OF_TASKS + stream};
-    return dm_recluster(&o, f->y, f->pw, count, f->d, k, centroids);
+    DM_TRY(dm_recluster(&o, f->y, f->yw, seeds, f->d, k, centroids));
+    if (seeds < count) polish(f, count, k, centroids);
+cleanup:
+    return st;
 }
 
 double dm_fitter_label(dm_fitter *f, const double *centroids, int32_t k, const float *x, const double *w, int64_t m,

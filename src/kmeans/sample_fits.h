@@ -8,10 +8,12 @@
  *   sample   all customers of n <= DM_SAMPLE_ALL, else DM_SAMPLE_ROWS of them, those with the smallest keys of (seed, row):
  *            without replacement, each set equally likely; in row order. Where they have more than DM_SAMPLE_VALUES values
  *            (over 64 features for all, over 128 for a sample) the sample is as much smaller.
- *   fit      dm_recluster of one trial: greedy k-means++, local search by swaps, Lloyd (kmeans.h), of about
- *            DM_SAMPLE_BUDGET multiply-adds at most
+ *   fit      seeded from DM_SEED_POINTS of the points (32 k if that is more; all, where there are no more), equally spaced
+ *            in cumulative weight, by one trial of dm_recluster: greedy k-means++, local search by swaps, Lloyd (kmeans.h), of
+ *            about DM_SEED_BUDGET multiply-adds; then at most DM_FIT_PASSES Lloyd passes over all points, until not more than
+ *            one in 10,000 changes its segment. 32,768 customers x 32 features, 8 segments: about 0.05 s
  *
- * Memory of a rank: the sample (4 m d bytes) and, per thread, a fit's points (24 m d bytes).
+ * Memory of a rank: the sample (4 m d bytes) and, per thread, a fit's points (as much again).
  */
 #ifndef DM_KMEANS_SAMPLE_FITS_H
 #define DM_KMEANS_SAMPLE_FITS_H
@@ -22,7 +24,9 @@
 #define DM_SAMPLE_ALL 65536
 #define DM_SAMPLE_ROWS 32768
 #define DM_SAMPLE_VALUES (INT64_C(1) << 22)
-#define DM_SAMPLE_BUDGET 1.6e9
+#define DM_SEED_POINTS 4096
+#define DM_SEED_BUDGET 2e8
+#define DM_FIT_PASSES 50
 
 /** The sample, the same on all ranks. */
 typedef struct dm_fit_sample {
@@ -37,6 +41,8 @@ typedef struct dm_fit_sample {
 int64_t dm_fit_sample_size(int64_t n, int32_t d);
 /** Draw and gather. Collective; streamed rows cost a pass. */
 demarc_status dm_fit_sample_draw(dm_fit_sample *s, dm_rows *rows, uint64_t seed);
+/** The same, but of `most` customers at most. */
+demarc_status dm_fit_sample_draw_most(dm_fit_sample *s, dm_rows *rows, uint64_t seed, int64_t most);
 void dm_fit_sample_clear(dm_fit_sample *s);
 
 /** One thread's means to fit. */
@@ -46,8 +52,13 @@ typedef struct dm_fitter {
     int32_t d, most_k;
     uint64_t seed;
     int64_t most;    /* points */
-    double *y, *pw;  /* [most, d], [most] points of positive weight */
+    float *point;    /* [most, d] of positive weight, */
+    double *pw;      /* [most] and their weights */
+    int32_t *label;  /* [most] */
     double *squared; /* [most] */
+    int64_t seeds;
+    double *y, *yw;       /* [seeds, d], [seeds] points that seed */
+    double *sum, *weight; /* [most_k, d], [most_k] */
     dm_centers centers;
     dm_tile tile;
 } dm_fitter;
