@@ -482,6 +482,36 @@ DEMARC_API void demarc_report_options_default(demarc_report_options *o);
  * @retval DEMARC_ERR_IMPOSSIBLE  built without the page
  */
 DEMARC_API demarc_status demarc_report(demarc_context *ctx, const demarc_report_options *o, char **json);
+/* ------------------------------------------------------------------------------------------------ diagnosis */
+
+typedef struct demarc_stability_options {
+    const char *data;
+    demarc_paths paths;
+    const char *model;  /**< model.h5 */
+    int32_t replicates; /**< >= 2 */
+    int32_t polish;     /**< passes of Lloyd over all customers; -1 = 0 where the sample is everybody, else 2 */
+    double level;       /**< of the percentile intervals, (0, 1) */
+    int32_t across_lo, across_hi; /**< numbers of segments to compare with; 0, 0 = none */
+    const char *probabilities;    /**< file of membership probabilities to write, or NULL */
+    const char *out;              /**< file to write the document to, or NULL */
+    uint64_t seed;
+    bool force, dry_run;
+} demarc_stability_options;
+
+DEMARC_API void demarc_stability_options_default(demarc_stability_options *o);
+/**
+ * How stable the segments of a model are: Poisson-bootstrap replicates keyed by customer id are fitted anew and held against
+ * the model (Hennig 2007; Dolnicar & Leisch 2017). Features are matched as by demarc_assign.
+ *
+ * Collective. The same bytes for every number of ranks and threads, kernel variant, memory limit and order of rows. Stops
+ * on demarc_stop_request() within one pass.
+ *
+ * @param[out] json  Rank 0: one JSON document (see src/report/schema), malloc'd, the caller frees; NULL elsewhere and for a
+ *                   dry run.
+ * @retval DEMARC_ERR_IMPOSSIBLE  a replicate with fewer customers than segments
+ * @retval DEMARC_STOPPED         nothing is left behind
+ */
+DEMARC_API demarc_status demarc_stability(demarc_context *ctx, const demarc_stability_options *o, char **json);
 
 /* ------------------------------------------------------------------------------------------------ generate, import */
 

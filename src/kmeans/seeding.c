@@ -246,7 +246,8 @@ static demarc_status recluster_cells(seeder *s, int32_t k, double *centroids)
     if (dm_comm_rank(km->comm) == 0) {
         const dm_recluster_options o = {
             km->kernel, km->threads,          km->sample == NULL ? RECLUSTER_MOST : RECLUSTER_LEAST,
-            km->seed,   (uint64_t)s->restart, NULL};
+            km->seed,   (uint64_t)s->restart, NULL,
+            0};
         st = dm_recluster(&o, y, w, m, km->d, k, centroids);
     }
     DM_TRY_ALL(km->comm, st);
@@ -319,7 +320,7 @@ static demarc_status seed_parallel(seeder *s, int32_t k, double *centroids)
     DM_TRY(dm_coreset(km, s->restart, wanted > CORESET_ROWS ? wanted : CORESET_ROWS, &y, &w, &m));
     if (distinct_points(y, m, km->d, k) < k) DM_TRY(too_few((int32_t)m, k)); /* then all rows are asked */
     dm_recluster_options o = {
-        km->kernel, km->threads, RECLUSTER_MOST, km->seed, (uint64_t)s->restart + (UINT64_C(1) << 32), NULL};
+        km->kernel, km->threads, RECLUSTER_MOST, km->seed, (uint64_t)s->restart + (UINT64_C(1) << 32), NULL, 0};
     if (dm_recluster_wants_start(&o, m, km->d, k)) {
         DM_TRY(rounds(s, k, centroids));
         o.start = centroids;

@@ -11,7 +11,7 @@ except ImportError:
 
 from demarc_testing import SOURCE, Case, main
 
-SCHEMAS = ("diagnostics", "manifest", "info", "sweep")
+SCHEMAS = ("diagnostics", "manifest", "info", "sweep", "stability")
 
 
 def schema(name):
@@ -115,6 +115,18 @@ class Schemas(Case):
         names = [p["name"] for p in manifest["phases"]]
         self.assertLessEqual(set(names), {"read", "scan", "seed", "minibatch", "polish", "assign", "write"})
         self.assertEqual(len(names), len(set(names)))
+
+    def test_stability(self):
+        data = self.generate()
+        out, _, _ = self.fit(data, "3")
+        for across in ((), ("--across", "1:3")):
+            p = self.ok("stability", data, "--model", out / "model.h5", "--replicates", 4, "--json", *across)
+            document = strict_json(p.stdout)
+            if across:
+                self.check("stability", document)
+            else:
+                self.assertIsNone(document["across"])
+            self.assertEqual(sum(s["size"] for s in document["segments"]), 5000)
 
     def test_fit_of_one_segment(self):
         _, diagnostics, _ = self.fit(self.generate(), "1")
