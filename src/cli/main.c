@@ -16,8 +16,9 @@
 #include "cli/usage.h"
 #include "cli/values.h"
 
-static const cli_command *const commands[] = {
-    &cli_generate, &cli_import, &cli_info, &cli_fit, &cli_assign, &cli_export, &cli_boundary, &cli_stability, &cli_compare, &cli_report, &cli_verify, NULL};
+static const cli_command *const commands[] = {&cli_generate, &cli_import, &cli_info,     &cli_fit,
+                                              &cli_assign,   &cli_export, &cli_boundary, &cli_stability,
+                                              &cli_compare,  &cli_report, &cli_verify,   NULL};
 enum { COMMANDS = sizeof commands / sizeof *commands - 1 };
 
 /*
@@ -93,8 +94,8 @@ static demarc_status run_help(int argc, char **argv)
 static demarc_status run(int argc, char **argv)
 {
     if (argc < 2) {
-        return demarc_mpi_agree(dm_fail(DEMARC_ERR_USAGE,
-                                        "missing command: demarc: give one of those that demarc --help lists"));
+        return demarc_mpi_agree(
+            dm_fail(DEMARC_ERR_USAGE, "missing command: demarc: give one of those that demarc --help lists"));
     }
     if (is_word(argv[1], "--help", "-h") || strcmp(argv[1], "help") == 0) return run_help(argc, argv);
     if (strcmp(argv[1], "--version") == 0) {

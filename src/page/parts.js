@@ -55,7 +55,7 @@ function examplesOf(j) {
   const list = doc.examples[j] || [];
   if (list.length === 0) return null;
   return [h("h4", null, "Typical customers"), h("ul", { class: "small" }, list.map((e) => h("li", null, h("span", { class: "id" }, e.id),
-    e.values && e.values.length ? h("span", { class: "quiet" }, ` ${e.values.slice(0, 3).map((v) => `${v.name} ${say.number(v.value)}`).join(", ")}`) : null)))];
+    e.values && e.values.length ? h("span", { class: "quiet" }, ` ${e.values.slice(0, 2).map((v) => `${v.name} ${say.brief(v.value)}`).join(", ")}`) : null)))];
 }
 
 function card(s) {
@@ -68,8 +68,8 @@ function card(s) {
     h("h4", null, "What sets it apart"),
     top.length === 0 ? h("p", { class: "small" }, "Little: it is close to the average of all customers.") :
       h("ul", null, top.map((f) => h("li", null, `${f.name}: ${difference(f.difference)}`,
-        h("span", { class: "quiet small" }, ` (mean ${say.number(f.mean)}, all customers ${say.number(mean[f.name])})`)))),
-    s.outcomes.length === 0 ? null : [h("h4", null, "Value (mean outcome)"), pairs(s.outcomes.map((o) => [o.name, datum(o.mean, "number")]), "pairs")],
+        h("span", { class: "quiet small" }, ` (mean ${say.brief(f.mean)}, all customers ${say.brief(mean[f.name])})`)))),
+    s.outcomes.length === 0 ? null : [h("h4", null, "Value (mean outcome)"), pairs(s.outcomes.map((o) => [o.name, datum(o.mean, "brief")]), "pairs")],
     reachOf(s),
     h("h4", null, "How sharp its boundary is"),
     h("p", { class: "small" }, s.nearest_segment === null ? "There is no other segment." :

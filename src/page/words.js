@@ -23,6 +23,7 @@ demarc.places = new Map((demarc.document.compare?.segments ?? []).filter((s) => 
 
 const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const four = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const three = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const known = (v) => typeof v === "number" && Number.isFinite(v);
 
 const say = {
@@ -35,6 +36,8 @@ const say = {
   },
   signed: (v) => (known(v) && v > 0 ? "+" : "") + say.number(v),
   share: (v) => (known(v) ? (100 * v).toLocaleString("en", { maximumFractionDigits: 1 }).replace("-", "−") + "%" : "–"),
+  /* In running text and cards. */
+  brief: (v) => (known(v) && Math.abs(v) >= 1e-4 && Math.abs(v) < 1000 ? three.format(v).replace("-", "−") : say.number(v)),
   rough: (v) => (known(v) ? v.toFixed(2).replace("-", "−") : "–"),
   p: (v) => (known(v) ? (v < 0.0001 ? "< 0.0001" : v.toFixed(4)) : "–"),
   interval: (low, high) => (known(low) && known(high) ? `${say.number(low)} to ${say.number(high)}` : "not known"),

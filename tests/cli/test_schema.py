@@ -11,7 +11,7 @@ except ImportError:
 
 from demarc_testing import SOURCE, Case, main
 
-SCHEMAS = ("diagnostics", "manifest", "info", "sweep", "stability")
+SCHEMAS = ("diagnostics", "manifest", "info", "sweep", "stability", "report")
 
 
 def schema(name):
