@@ -98,10 +98,10 @@ const cli_command cli_report = {
     .summary = "one self-contained HTML page about a run, for everyone who decides",
     .arguments = "RUN --out FILE.html",
     .argument = argument_names,
-    .notes = "RUN is the directory of a fit. The page needs no network: it opens from disk and prints. It shows the\n"
-             "segments, what sets them apart, a map of customers, the tests that were made, and where it all comes\n"
-             "from; a table stands behind each chart. The three customers nearest to each centroid are shown by id.\n"
-             "The map's axes are the first two principal components; it shows at most 3,000 customers.\n",
+    .notes = "RUN is the directory of a fit. The page needs no network: it opens from disk and prints. It shows\n"
+             "the segments, what sets them apart, a map of customers, the tests that were made, and where it all\n"
+             "comes from; a table stands behind each chart. The three customers nearest to each centroid are shown\n"
+             "by id. The map's axes are the first two principal components; it shows at most 3,000 customers.\n",
     .example = "  demarc generate customers.h5 --customers 20000 --outcomes\n"
                "  demarc fit customers.h5 --segments 4 --out run1\n"
                "  demarc boundary sweep customers.h5 --model run1/model.h5 --json > sweep.json\n"

@@ -14,7 +14,7 @@ function flows(d, e) {
   const m = d.migration, nodes = [], links = [];
   const add = (name, label, place) => nodes.push({ name, text: label, place });
   m.counts.forEach((row, a) => add(`o${a}`, e.old(a), e.oldPlace(a)));
-  m.entered.forEach((_, b) => add(`n${b}`, e.now(b), e.nowPlace(b)));
+  m.entered.map((_, b) => b).sort((a, b) => e.nowPlace(a) - e.nowPlace(b)).forEach((b) => add(`n${b}`, e.now(b), e.nowPlace(b)));
   if (m.entered.some((v) => v > 0)) add("entered", "New customers", null);
   if (m.left.some((v) => v > 0)) add("left", "Gone", null);
   const link = (source, target, value, place) => value > 0 && links.push({ source, target, value, place });

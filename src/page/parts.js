@@ -24,7 +24,7 @@ function showSummary() {
   body.append(h("p", { class: "lead" },
     found.k === 1 ? "There is one segment: all customers. " :
       `The segments are ${criterion(s)}: they account for ${say.share(found.explained_share)} of the differences between customers. `,
-    stable === null || found.k === 1 ? null : `${stable} of ${found.k} come back when the customers are drawn anew. `,
+    stable === null || found.k === 1 ? null : `${stable} of ${found.k} ${stable === 1 ? "comes" : "come"} back when the customers are drawn anew. `,
     advice !== null && !noStructure() ? `${capital(advice.sentence)}${/[.!]$/.test(advice.sentence) ? "" : "."} ` : null));
   const largest = bySize[0], smallest = bySize[bySize.length - 1];
   const tile = (title, value, note) => h("div", null, h("dt", null, title), h("dd", null, value), h("dd", null, note));
@@ -43,6 +43,8 @@ function difference(v) {
   const size = Math.abs(v), side = v > 0 ? "higher" : "lower";
   return size >= 1.5 ? `far ${side}` : size >= 0.8 ? `much ${side}` : size >= 0.5 ? side : size >= 0.2 ? `slightly ${side}` : "about the same";
 }
+/** In running text a mean that is zero but for rounding is zero; tables have it as it is. */
+const typicalValue = (name, v) => say.brief(known(v) && Math.abs(v) < 1e-6 * found.overall.sd[name] ? 0 : v);
 const apart = (s) => s.features.filter((f) => known(f.difference) && Math.abs(f.difference) >= 0.2);
 
 function reachOf(s) {
@@ -55,7 +57,7 @@ function examplesOf(j) {
   const list = doc.examples[j] || [];
   if (list.length === 0) return null;
   return [h("h4", null, "Typical customers"), h("ul", { class: "small" }, list.map((e) => h("li", null, h("span", { class: "id" }, e.id),
-    e.values && e.values.length ? h("span", { class: "quiet" }, ` ${e.values.slice(0, 2).map((v) => `${v.name} ${say.brief(v.value)}`).join(", ")}`) : null)))];
+    e.values && e.values.length ? h("span", { class: "quiet" }, ` ${e.values.slice(0, 2).map((v) => `${v.name} ${typicalValue(v.name, v.value)}`).join(", ")}`) : null)))];
 }
 
 function card(s) {
@@ -68,7 +70,7 @@ function card(s) {
     h("h4", null, "What sets it apart"),
     top.length === 0 ? h("p", { class: "small" }, "Little: it is close to the average of all customers.") :
       h("ul", null, top.map((f) => h("li", null, `${f.name}: ${difference(f.difference)}`,
-        h("span", { class: "quiet small" }, ` (mean ${say.brief(f.mean)}, all customers ${say.brief(mean[f.name])})`)))),
+        h("span", { class: "quiet small" }, ` (mean ${typicalValue(f.name, f.mean)}, all customers ${typicalValue(f.name, mean[f.name])})`)))),
     s.outcomes.length === 0 ? null : [h("h4", null, "Value (mean outcome)"), pairs(s.outcomes.map((o) => [o.name, datum(o.mean, "brief")]), "pairs")],
     reachOf(s),
     h("h4", null, "How sharp its boundary is"),
@@ -96,7 +98,7 @@ function segmentsPart() {
   return part("segments", "The segments",
     reading(found.k <= most ? "Who they are, in the words of your own columns." : `The ${most} largest of ${found.k}; the table has them all.`,
       found.weighted ? " Customers carry weights; means are weighted." : null),
-    h("div", { class: "cards" }, first.map(card)),
+    h("div", { class: first.length % 4 === 0 ? "cards four" : "cards" }, first.map(card)),
     behind("All segments", columns, found.segments));
 }
 
@@ -222,7 +224,7 @@ function mapPart() {
       { type: "scatter", z: 2, name: titleOf(j), symbol: symbol(placeOf(j)), symbolSize: points.flat().length > 1000 ? 5 : 7, data: points[j], itemStyle: { color: colour(placeOf(j)), opacity: 0.65 }, silent: true },
     ]).flat();
     const label = (j) => ({ value: at(j), symbol: symbol(placeOf(j)), itemStyle: { color: colour(placeOf(j)), borderColor: variable("--paper"), borderWidth: 2, opacity: 1 },
-      label: { show: true, formatter: short(width < 560 ? String(j) : nameOf(j), 26), position: "top", color: variable("--ink"), fontSize: 12.5, fontWeight: 600, backgroundColor: variable("--veil"), padding: [2, 4], borderRadius: 3 } });
+      label: { show: true, formatter: short(width < 560 ? String(j) : nameOf(j), 34), position: "top", color: variable("--ink"), fontSize: 12.5, fontWeight: 600, backgroundColor: variable("--veil"), padding: [2, 4], borderRadius: 3 } });
     return {
       grid: { left: 30, right: 10, top: 10, bottom: 30 },
       tooltip: { ...base().tooltip, trigger: "item", formatter: (p) => titleOf([...shown][p.dataIndex]) },
