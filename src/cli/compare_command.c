@@ -85,20 +85,19 @@ const cli_command cli_compare = {
     .summary = "two runs: which segment is which, who moved and why, what drifted",
     .arguments = "OLD NEW",
     .argument = argument_names,
-    .notes =
-        "OLD and NEW are results directories of fits with the same features; customers are joined by id. Segments\n"
-        "are matched on the customers in both runs, so names and colours stay; one without a partner was born or\n"
-        "died. A customer who moved is counted at the first of three steps that takes him out of his segment: his\n"
-        "new values, then the new scaling, then the new centroids; so the three sum to all moves. Drift compares\n"
-        "all customers of each run, and those of each matched segment, feature by feature: \"none shown\" where the\n"
-        "change may be chance, else small, moderate or large (psi below .1, below .25, above).\n"
-        "Outcomes in both files are held against what the segment brought before: as expected (equivalent),\n"
-        "shifted (different) or undecided; segments equal in every outcome are to be merged, shifted ones to be\n"
-        "redefined. That is observational: nobody was randomised to a segment.\n",
-    .example = "  demarc generate old.h5 --customers 20000 --segments 4 --outcomes --seed 1\n"
-               "  demarc generate new.h5 --customers 20000 --segments 4 --outcomes --seed 2\n"
-               "  demarc fit old.h5 --segments 4 --out run1\n"
-               "  demarc fit new.h5 --segments 4 --out run2\n"
+    .notes = "OLD and NEW are results directories of fits with the same features; customers are joined by id.\n"
+             "Segments are matched on the customers in both runs, so names and colours stay; one without a\n"
+             "partner was born or died. A customer who moved is counted at the first of three steps that takes\n"
+             "him out of his segment: his new values, then the new scaling, then the new centroids; so the three\n"
+             "sum to all moves. Drift compares all customers of each run, and those of each matched segment,\n"
+             "feature by feature: \"none shown\" where the change may be chance, else small, moderate or large\n"
+             "(psi below .1, below .25, above).\n"
+             "Outcomes in both files are held against what the segment brought before: as expected (equivalent),\n"
+             "shifted (different) or undecided; segments equal in every outcome are to be merged, shifted ones\n"
+             "to be redefined. That is observational: nobody was randomised to a segment.\n",
+    .example = "  demarc generate customers.h5 --customers 20000 --segments 4 --outcomes\n"
+               "  demarc fit customers.h5 --segments 4 --out run1\n"
+               "  demarc fit customers.h5 --segments 5 --scale robust --out run2\n"
                "  demarc compare run1 run2 --out comparison.json\n",
     .run = run,
 };

@@ -11,7 +11,7 @@ except ImportError:
 
 from demarc_testing import SOURCE, Case, main
 
-SCHEMAS = ("diagnostics", "manifest", "info", "sweep", "stability", "report")
+SCHEMAS = ("diagnostics", "manifest", "info", "sweep", "stability", "report", "compare")
 
 
 def schema(name):
@@ -161,6 +161,15 @@ class Schemas(Case):
         self.assertEqual(found["objective"], diagnostics["objective"])
         self.assertEqual([s["size"] for s in found["segments"]], [s["size"] for s in diagnostics["segments"]])
         self.assertEqual([s["status"] for s in found["shifts"]], ["ok", "ok", "impossible"] * 3)
+
+    def test_compare(self):
+        data = self.generate()
+        out, _, _ = self.fit(data, "3")
+        other, _, _ = self.fit(data, "4")
+        found = strict_json(self.ok("compare", out, other, "--json").stdout)
+        self.check("compare", found)
+        self.assertEqual(sorted(s["status"] for s in found["segments"]), ["born", "matched", "matched", "matched"])
+        self.assertGreater(len(found["calibration"]["advice"]), 0)
 
     def test_info_of_boundary_tests(self):
         import h5py
