@@ -13,7 +13,7 @@ import numpy as np
 from demarc_testing import DEMARC, Case, main
 
 PMML = "{http://www.dmg.org/PMML-4_4}"
-HOSTILE_IDS = ['plain', 'a,b', 'say "hi"', 'line\nbreak', 'cr\r\nlf', 'Étoile 日本', ' lead', 'trail ', '', "'", '=1+1',
+HOSTILE_IDS = ['plain', 'a,b', 'say "hi"', 'line\nbreak', 'cr\r\nlf', 'lone\rcr', 'Étoile 日本', ' lead', 'trail ', '', "'", '=1+1',
                '-2', '@x', '007', '"', '""', ',', '1e5', 'NULL', '\t']
 
 
