@@ -134,18 +134,18 @@ function intervals(title, label, rows, more) {
 }
 const rowColour = (r) => (r.place === undefined ? variable("--accent") : colour(r.place));
 
-/** A line over ordered x. points: {x, y, low, high, chosen}; `log`: y on a logarithmic scale */
+/** A line over ordered x. points: {x, y, low, high, chosen: a word or undefined}; `log`: y on a logarithmic scale */
 function curve(title, label, points, more) {
   const { xName, yName, log, height } = more || {};
   return chart(title, label, () => ({
-    grid: { left: 64, right: 18, top: yName ? 28 : 12, bottom: xName ? 44 : 28 },
+    grid: { left: 64, right: 18, top: yName ? 28 : 22, bottom: xName ? 44 : 28 },
     tooltip: { ...base().tooltip, trigger: "item", formatter: (p) => `${xName || ""} ${points[p.dataIndex].x}\n${say.number(points[p.dataIndex].y)}` },
     xAxis: { ...wordAxis(points.map((p) => String(p.x)), 60, { interval: "auto", hideOverlap: true }), name: xName, nameLocation: "middle", nameGap: 28, nameTextStyle: quietText() },
     yAxis: valueAxis({ type: log ? "log" : "value", name: yName, nameTextStyle: quietText({ align: "left", padding: [0, 0, 0, -56] }), splitNumber: 4 }),
     series: [
       {
         type: "line", data: points.map((p) => ({ value: p.y, symbol: p.chosen ? "diamond" : "circle", symbolSize: p.chosen ? 15 : points.length > 60 ? 3 : 7,
-          label: p.chosen ? { show: true, formatter: "chosen", position: "top", color: variable("--ink"), fontSize: 12, distance: 8 } : undefined })),
+          label: p.chosen ? { show: true, formatter: p.chosen, position: "top", color: variable("--ink"), fontSize: 12, distance: 8 } : undefined })),
         lineStyle: { color: variable("--accent"), width: 2 }, itemStyle: { color: variable("--accent") }, connectNulls: false, clip: false,
       },
       {

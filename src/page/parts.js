@@ -18,14 +18,15 @@ function showSummary() {
   const plain = `${n} customers in ${k}`;
   const advice = recommendation();
   document.getElementById("headline").textContent = noStructure() ? capital(advice.sentence) : plain;
+  document.getElementById("headline").classList.toggle("long", document.getElementById("headline").textContent.length > 60);
   const stable = doc.stability ? doc.stability.segments.filter((x) => known(x.jaccard.mean) && x.jaccard.mean >= 0.75).length : null;
   const body = document.getElementById("summary");
-  if (noStructure()) body.append(h("p", { class: "alert" }, `${plain} were made all the same. Read them as a convenient division, not as groups that are there.`));
+  if (noStructure()) body.append(h("p", { class: "alert" }, `${k} of ${n} customers ${found.k === 1 ? "was" : "were"} made all the same: read them as a convenient division, not as groups that are there.`));
   body.append(h("p", { class: "lead" },
     found.k === 1 ? "There is one segment: all customers. " :
       `The segments are ${criterion(s)}: they account for ${say.share(found.explained_share)} of the differences between customers. `,
     stable === null || found.k === 1 ? null : `${stable} of ${found.k} ${stable === 1 ? "comes" : "come"} back when the customers are drawn anew. `,
-    advice !== null && !noStructure() ? `${capital(advice.sentence)}${/[.!]$/.test(advice.sentence) ? "" : "."} ` : null));
+    advice === null || noStructure() ? null : advice.k === found.k ? "Of the numbers of segments that were compared this one is advised. " : `${capital(say.plural(advice.k, "segment"))} would be advised. `));
   const largest = bySize[0], smallest = bySize[bySize.length - 1];
   const tile = (title, value, note) => h("div", null, h("dt", null, title), h("dd", null, value), h("dd", null, note));
   body.append(h("dl", { class: "tiles" },

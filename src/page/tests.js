@@ -26,9 +26,10 @@ function selectPart() {
   if (!per || per.length === 0) return null;
   const advice = recommendation(), chosen = doc.select ? null : per.find((r) => r.chosen);
   const text = advice ? capital(advice.sentence) : chosen ? `${chosen.k} segments were kept of ${per[0].k} to ${per[per.length - 1].k} that were tried.` : `${per[0].k} to ${per[per.length - 1].k} segments were tried.`;
+  const picked = doc.select ? "advised" : "chosen";
   const used = criteria.filter((c) => per.some((r) => known(r[c.key])));
   const figures = used.map((c) => curve([c.name, c.better], `${c.name} for ${per[0].k} to ${per[per.length - 1].k} segments; ${c.better}.`,
-    per.map((r) => ({ x: r.k, y: r[c.key], chosen: r.chosen, ...band(r[c.key], r[c.se]) })),
+    per.map((r) => ({ x: r.k, y: r[c.key], chosen: r.chosen ? picked : undefined, ...band(r[c.key], r[c.se]) })),
     { xName: "segments", height: 210 }));
   const has = (key) => per.some((r) => r[key] !== undefined);
   const column = (title, key, kind) => (has(key) ? [{ title, kind, of: (r) => r[key] }] : []);
@@ -41,7 +42,7 @@ function selectPart() {
       ...column("Simplified silhouette", "simplified_silhouette", "number"), ...column("Smallest segment", "smallest_share", "share"), ...column("Lowest reach", "reachable_share", "share"),
       ...column("Gap", "gap", "number"), ...column("± se", "gap_se", "number"), ...column("Prediction strength", "prediction_strength", "number"),
       ...column("± se", "prediction_strength_se", "number"), ...column("Stability", "stability", "number"), ...column("Least stable segment", "stability_lowest", "number"),
-      { title: "", kind: "text", of: (r) => (r.chosen ? "chosen" : r.failed ? r.failed : (r.reasons || []).join("; ")) }], per),
+      { title: "", kind: "text", of: (r) => (r.chosen ? picked : r.failed ? r.failed : (r.reasons || []).join("; ")) }], per),
     advice && advice.rule ? h("p", { class: "quiet small" }, `Rule: ${advice.rule}`) : null);
 }
 
