@@ -40,6 +40,7 @@ dm_page_tail:
         SCRIPT(DM_PAGE_SCRIPT_4)
         SCRIPT(DM_PAGE_SCRIPT_5)
         SCRIPT(DM_PAGE_SCRIPT_6)
+        SCRIPT(DM_PAGE_SCRIPT_7)
         .ascii "</body>\n</html>\n"
 dm_page_tail_end:
 

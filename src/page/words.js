@@ -13,11 +13,21 @@ const demarc = {
     light: ["#4477aa", "#cc3311", "#999933", "#332288", "#aa3377", "#ee6677", "#225555", "#666633"],
     dark: ["#77aadd", "#ee6677", "#bbcc33", "#aa4499", "#cc79a7", "#ffaabb", "#99ddff", "#ddcc77"],
   },
-  symbols: ["circle", "rect", "triangle", "diamond", "path://M0,0L10,0L5,10Z", "path://M3,0L7,0L7,3L10,3L10,7L7,7L7,10L3,10L3,7L0,7L0,3L3,3Z",
-    "path://M5,0L10,4L8,10L2,10L0,4Z", "path://M0,0L4,0L5,3L6,0L10,0L7,5L10,10L6,10L5,7L4,10L0,10L3,5Z"],
+  symbols: [
+    "circle",
+    "rect",
+    "triangle",
+    "diamond",
+    "path://M0,0L10,0L5,10Z",
+    "path://M3,0L7,0L7,3L10,3L10,7L7,7L7,10L3,10L3,7L0,7L0,3L3,3Z",
+    "path://M5,0L10,4L8,10L2,10L0,4Z",
+    "path://M0,0L4,0L5,3L6,0L10,0L7,5L10,10L6,10L5,7L4,10L0,10L3,5Z",
+  ],
 };
 
-demarc.places = new Map((demarc.document.compare?.segments ?? []).filter((s) => s.new !== null).map((s) => [s.new, s.colour]));
+demarc.places = new Map(
+  (demarc.document.compare?.segments ?? []).filter((s) => s.new !== null).map((s) => [s.new, s.colour]),
+);
 
 /* ---------------------------------------------------------------------------------------------------- numbers */
 
@@ -37,7 +47,8 @@ const say = {
   signed: (v) => (known(v) && v > 0 ? "+" : "") + say.number(v),
   share: (v) => (known(v) ? (100 * v).toLocaleString("en", { maximumFractionDigits: 1 }).replace("-", "−") + "%" : "–"),
   /* In running text and cards. */
-  brief: (v) => (known(v) && Math.abs(v) >= 1e-4 && Math.abs(v) < 1000 ? three.format(v).replace("-", "−") : say.number(v)),
+  brief: (v) =>
+    known(v) && Math.abs(v) >= 1e-4 && Math.abs(v) < 1000 ? three.format(v).replace("-", "−") : say.number(v),
   rough: (v) => (known(v) ? v.toFixed(2).replace("-", "−") : "–"),
   p: (v) => (known(v) ? (v < 0.0001 ? "< 0.0001" : v.toFixed(4)) : "–"),
   interval: (low, high) => (known(low) && known(high) ? `${say.number(low)} to ${say.number(high)}` : "not known"),
@@ -80,15 +91,36 @@ function table(caption, columns, rows) {
   const numeric = (c) => (c.kind === "text" || c.kind === "node" ? null : "number");
   const fill = () => {
     if (body.childElementCount === rows.length) return;
-    body.replaceChildren(...rows.map((row) => h("tr", null, columns.map((c, i) => {
-      const v = c.of(row);
-      const content = c.kind === "text" ? (v ?? "–") : c.kind === "node" ? v : datum(v, c.kind);
-      return h(i === 0 ? "th" : "td", i === 0 ? { scope: "row" } : { class: numeric(c) }, content);
-    }))));
+    body.replaceChildren(
+      ...rows.map((row) =>
+        h(
+          "tr",
+          null,
+          columns.map((c, i) => {
+            const v = c.of(row);
+            const content = c.kind === "text" ? (v ?? "–") : c.kind === "node" ? v : datum(v, c.kind);
+            return h(i === 0 ? "th" : "td", i === 0 ? { scope: "row" } : { class: numeric(c) }, content);
+          }),
+        ),
+      ),
+    );
   };
   if (rows.length * columns.length <= 4000) fill();
-  const e = h("table", null, h("caption", null, caption),
-    h("thead", null, h("tr", null, columns.map((c) => h("th", { scope: "col", class: numeric(c) }, c.title)))), body);
+  const e = h(
+    "table",
+    null,
+    h("caption", null, caption),
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        columns.map((c) => h("th", { scope: "col", class: numeric(c) }, c.title)),
+      ),
+    ),
+    body,
+  );
   e.fill = fill;
   return e;
 }
@@ -96,18 +128,32 @@ function table(caption, columns, rows) {
 /** The table behind a chart. */
 function behind(caption, columns, rows, open) {
   const t = table(caption, columns, rows);
-  const d = h("details", open ? { open: "" } : null, h("summary", null, `Table: ${caption}`),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, t));
+  const d = h(
+    "details",
+    open ? { open: "" } : null,
+    h("summary", null, `Table: ${caption}`),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, t),
+  );
   d.addEventListener("toggle", () => d.open && t.fill());
   return d;
 }
 
 /** A section with a heading; an empty one is left out by the caller. */
 function part(id, title, ...children) {
-  return h("section", { class: "part", id, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, title), children);
+  return h(
+    "section",
+    { class: "part", id, "aria-labelledby": `${id}-title` },
+    h("h2", { id: `${id}-title` }, title),
+    children,
+  );
 }
 const reading = (...text) => h("p", { class: "reading" }, text);
-const pairs = (list, name) => h("dl", { class: name }, list.map(([k, v]) => [h("dt", null, k), h("dd", null, v)]));
+const pairs = (list, name) =>
+  h(
+    "dl",
+    { class: name },
+    list.map(([k, v]) => [h("dt", null, k), h("dd", null, v)]),
+  );
 
 /* ---------------------------------------------------------------------------------------------------- segments */
 
@@ -125,14 +171,23 @@ const quoted = (j) => `“${nameOf(j)}”`;
 const titleOf = (j) => (nameOf(j) === `Segment ${j}` ? nameOf(j) : `${nameOf(j)} (${j})`);
 
 const outlines = {
-  circle: "M8,2A6,6 0 1 1 7.99,2Z", rect: "M3,3H13V13H3Z", triangle: "M8,2L14,13H2Z", diamond: "M8,1L15,8L8,15L1,8Z",
+  circle: "M8,2A6,6 0 1 1 7.99,2Z",
+  rect: "M3,3H13V13H3Z",
+  triangle: "M8,2L14,13H2Z",
+  diamond: "M8,1L15,8L8,15L1,8Z",
 };
 /** The symbol of a segment as a small drawing, beside its name. */
 function symbolOf(place) {
   const path = outlines[symbol(place)];
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const shape = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  for (const [k, v] of Object.entries({ width: 16, height: 16, viewBox: path ? "0 0 16 16" : "-3 -3 16 16", "aria-hidden": "true" })) svg.setAttribute(k, v);
+  for (const [k, v] of Object.entries({
+    width: 16,
+    height: 16,
+    viewBox: path ? "0 0 16 16" : "-3 -3 16 16",
+    "aria-hidden": "true",
+  }))
+    svg.setAttribute(k, v);
   shape.setAttribute("d", path || symbol(place).replace("path://", ""));
   shape.dataset.place = place;
   shape.setAttribute("fill", colour(place));

@@ -369,7 +369,7 @@ class Others(PageCase):
               scripts: document.scripts.length, text: document.getElementById("main").textContent }""")
         self.assertNotIn("owned", e["title"].replace("customers.h5", ""))
         self.assertEqual(e["made"], 0)
-        self.assertEqual(e["scripts"], 8)  # the document, ECharts, six of ours
+        self.assertEqual(e["scripts"], 9)  # the document, ECharts, seven of ours
         for text in (HOSTILE, "<img src=x onerror=alert(1)>", "<b>bold</b>", f"</script>{HOSTILE}"):
             self.assertIn(text, e["text"])
         self.assertFalse([p for p in self.browser.run(PLOTS) if p["bad"]])

@@ -71,7 +71,6 @@ static void products(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(chain), cmocka_unit_test(diagonal),
-                                       cmocka_unit_test(products)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(chain), cmocka_unit_test(diagonal), cmocka_unit_test(products)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
