@@ -167,6 +167,13 @@ typedef struct dmk_table {
                  const dmk_sums *s);
 
     /**
+     * Sums of rows on a grid, each counted count[r] times: sum[label[r] * ld + f] += count[r] grid[r * ld + f] for f < ld,
+     * weight[label[r]] += count[r] (times unit[r], unless unit is NULL). ld is a multiple of 16; no sum leaves int32.
+     */
+    void (*add_counts)(const int32_t *grid, const int32_t *unit, const uint8_t *count, const int32_t *label,
+                       int64_t rows, int64_t ld, int32_t *sum, int32_t *weight);
+
+    /**
      * Sums of deviations and of their squares, rows in order: with u = x[r, f] - center[label[r] * d + f],
      * first[label[r] * d + f] += w[r] u and second[label[r] * d + f] += (w[r] u) u. w == NULL means 1.
      */

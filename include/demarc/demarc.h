@@ -420,6 +420,30 @@ DEMARC_API void demarc_analyze_options_default(demarc_analyze_options *o);
 /** Effect of switching per boundary, where it crosses zero, and what to do. */
 DEMARC_API demarc_status demarc_boundary_analyze(demarc_context *ctx, const demarc_analyze_options *o, char **json);
 
+/* ------------------------------------------------------------------------------------------------ compare */
+
+typedef struct demarc_compare_options {
+    const char *old_run, *new_run;   /**< results directories of two fits */
+    const char *old_data, *new_data; /**< customer files; NULL = as their manifests say */
+    double alpha;                    /**< level of all tests of a family together; intervals have 1 - alpha each */
+    int32_t bins;                    /**< of the population stability index, at the quantiles of the old values */
+    double equivalence;              /**< margin of "as expected", standard deviations of the outcome */
+    const char *out;                 /**< JSON file to write; NULL = none */
+    bool force, dry_run;             /**< dry_run: check, log the plan; *json is NULL */
+} demarc_compare_options;
+
+DEMARC_API void demarc_compare_options_default(demarc_compare_options *o);
+/**
+ * Two runs over the same or different customers, joined by id: which segment is which, who moved and whether the customer,
+ * the scaling or the model changed, how features drifted, whether segments bring what they brought. Collective.
+ *
+ * @param[out] json  Rank 0: one document (src/report/schema/compare.schema.json), malloc'd, the caller frees; NULL elsewhere.
+ * @retval DEMARC_ERR_DATA        runs of other features or widths, ids of different kinds, a damaged run, a file that is not
+ *                                the one that was fitted
+ * @retval DEMARC_ERR_IMPOSSIBLE  no customer is in both runs
+ */
+DEMARC_API demarc_status demarc_compare(demarc_context *ctx, const demarc_compare_options *o, char **json);
+
 /* ------------------------------------------------------------------------------------------------ info */
 
 typedef struct demarc_info_options {
@@ -433,6 +457,61 @@ DEMARC_API void demarc_info_options_default(demarc_info_options *o);
  * @param[out] json  Rank 0: one JSON document (see src/report/schema), malloc'd, the caller frees; NULL elsewhere.
  */
 DEMARC_API demarc_status demarc_info(demarc_context *ctx, const demarc_info_options *o, char **json);
+
+/* ------------------------------------------------------------------------------------------------ report */
+
+typedef struct demarc_report_options {
+    const char *run;       /**< results directory of a fit */
+    const char *out;       /**< HTML file to create */
+    const char *boundary;  /**< FILE,...: answers of boundary sweep, replay, plan and analyze (--json); NULL = none */
+    const char *select;    /**< answer of select; NULL = none */
+    const char *stability; /**< answer of stability; NULL = none */
+    const char *compare;   /**< answer of compare whose NEW is this run; NULL = none */
+    const char *names;     /**< SEGMENT=NAME,...: in the place of the run's; NULL = the run's */
+    const char *data;      /**< customer file of the run; NULL = as the manifest names it */
+    bool no_map;           /**< leave out what needs the customer file: the map, the values of example customers */
+    bool force, dry_run;
+} demarc_report_options;
+
+DEMARC_API void demarc_report_options_default(demarc_report_options *o);
+/**
+ * Write one self-contained HTML page about a run. Collective; the page's bytes do not depend on the layout.
+ * @param[out] json  Rank 0: what was written (schema/report.schema.json), malloc'd, the caller frees; NULL elsewhere and
+ *                   with dry_run.
+ * @retval DEMARC_ERR_DATA        a file is missing, damaged or about another run
+ * @retval DEMARC_ERR_IMPOSSIBLE  built without the page
+ */
+DEMARC_API demarc_status demarc_report(demarc_context *ctx, const demarc_report_options *o, char **json);
+/* ------------------------------------------------------------------------------------------------ diagnosis */
+
+typedef struct demarc_stability_options {
+    const char *data;
+    demarc_paths paths;
+    const char *model;  /**< model.h5 */
+    int32_t replicates; /**< >= 2 */
+    int32_t polish;     /**< passes of Lloyd over all customers; -1 = 0 where the sample is everybody, else 2 */
+    double level;       /**< of the percentile intervals, (0, 1) */
+    int32_t across_lo, across_hi; /**< numbers of segments to compare with; 0, 0 = none */
+    const char *probabilities;    /**< file of membership probabilities to write, or NULL */
+    const char *out;              /**< file to write the document to, or NULL */
+    uint64_t seed;
+    bool force, dry_run;
+} demarc_stability_options;
+
+DEMARC_API void demarc_stability_options_default(demarc_stability_options *o);
+/**
+ * How stable the segments of a model are: Poisson-bootstrap replicates keyed by customer id are fitted anew and held against
+ * the model (Hennig 2007; Dolnicar & Leisch 2017). Features are matched as by demarc_assign.
+ *
+ * Collective. The same bytes for every number of ranks and threads, kernel variant, memory limit and order of rows. Stops
+ * on demarc_stop_request() within one pass.
+ *
+ * @param[out] json  Rank 0: one JSON document (see src/report/schema), malloc'd, the caller frees; NULL elsewhere and for a
+ *                   dry run.
+ * @retval DEMARC_ERR_IMPOSSIBLE  a replicate with fewer customers than segments
+ * @retval DEMARC_STOPPED         nothing is left behind
+ */
+DEMARC_API demarc_status demarc_stability(demarc_context *ctx, const demarc_stability_options *o, char **json);
 
 /* ------------------------------------------------------------------------------------------------ generate, import */
 

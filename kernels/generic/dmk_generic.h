@@ -252,6 +252,22 @@ static void move(const float *restrict x, const float *restrict w, const int32_t
 }
 #endif
 
+/* Pieces of 16, so that the compiler has no rest to think of. */
+static void add_counts(const int32_t *restrict grid, const int32_t *restrict unit, const uint8_t *restrict count,
+                       const int32_t *restrict label, int64_t rows, int64_t ld, int32_t *restrict sum,
+                       int32_t *restrict weight)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        const int32_t c = count[r];
+        const int32_t *restrict g = grid + r * ld;
+        int32_t *restrict s = sum + label[r] * ld;
+        for (int64_t f = 0; f < ld; f += 16) {
+            for (int64_t i = 0; i < 16; i++) s[f + i] += c * g[f + i];
+        }
+        weight[label[r]] += unit == NULL ? c : c * unit[r];
+    }
+}
+
 static void add_deviations(const float *restrict x, const float *restrict w, const int32_t *restrict label,
                            int64_t rows, int64_t d, const double *restrict center, double *restrict first,
                            double *restrict second)
@@ -529,6 +545,7 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
 #else
     .move = move,
 #endif
+    .add_counts = add_counts,
     .add_deviations = add_deviations,
     .scale_rows = scale_rows,
     .scale_rows_f32 = scale_rows_f32,

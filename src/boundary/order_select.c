@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/ordered_bits.h"
 #include "boundary/radix_select.h"
 #include "store/id_hash.h"
 #include "store/id_layout.h"
@@ -56,22 +57,8 @@ typedef struct finder {
     dm_radix *radix;
 } finder;
 
-/* Order-preserving image of a number; both zeros are one. */
-static uint64_t image_of(double key)
-{
-    const double v = key + 0.0;
-    uint64_t bits = 0;
-    memcpy(&bits, &v, sizeof bits);
-    return bits >> 63 ? ~bits : bits | (UINT64_C(1) << 63);
-}
-
-static double key_of(uint64_t image)
-{
-    const uint64_t bits = image >> 63 ? image & ~(UINT64_C(1) << 63) : ~image;
-    double v = 0.0;
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
+/* Both zeros are one. */
+static uint64_t image_of(double key) { return dm_ordered_bits(key + 0.0); }
 
 /* Eight bytes of a text from `at` on as a number that orders as they do; nothing counts as zeros. */
 static uint64_t text_word(const uint8_t *text, size_t length, size_t at)
@@ -152,8 +139,8 @@ static demarc_status take_keys(dm_order *o, const dm_radix_target *target)
                            "order: query %d asks for %lld rows of group %d: ask for no more than it has", (int)q,
                            (long long)query->count, (int)query->group);
         }
-        query->last = query->count > 0 ? key_of(last->word[0]) : -(double)INFINITY;
-        query->next = next->beyond ? (double)INFINITY : key_of(next->word[0]);
+        query->last = query->count > 0 ? dm_ordered_value(last->word[0]) : -(double)INFINITY;
+        query->next = next->beyond ? (double)INFINITY : dm_ordered_value(next->word[0]);
         query->tied = query->count > 0 ? last->equal - (last->rank + 1) : 0;
         o->last[q] = query->count > 0 ? last->word[0] : 0;
     }

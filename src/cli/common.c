@@ -1,5 +1,6 @@
 #include "cli/common.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,4 +109,20 @@ void cli_path_join(char *dst, size_t size, const char *folder, const char *name)
     bool slash = length > 0 && folder[length - 1] == '/';
     snprintf(raw, sizeof raw, "%s%s%s", folder, slash ? "" : "/", name);
     dm_text_escape(dst, size, raw);
+}
+
+void cli_stop_signals(bool on)
+{
+    static const int wanted[] = {SIGTERM, SIGINT, SIGUSR1};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        struct sigaction now, set = {.sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+        if (sigaction(wanted[i], NULL, &now) != 0 || now.sa_handler == SIG_IGN) continue;
+        sigemptyset(&set.sa_mask);
+        if (on) {
+            set.sa_handler = demarc_stop_request;
+        } else {
+            set.sa_handler = SIG_DFL;
+        }
+        (void)sigaction(wanted[i], &set, NULL);
+    }
 }

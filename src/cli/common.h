@@ -26,6 +26,12 @@ void cli_paths_add(cli_line *line, demarc_paths *paths);
  */
 demarc_status cli_common_start(cli_common *c, cli_line *line, int argc, char *const *argv, demarc_context **ctx);
 
+/**
+ * While on, the first SIGTERM, SIGINT or SIGUSR1 asks the command to stop (demarc_stop_request); the same signal again does
+ * what it always did. One that was ignored when the program started (a job in the background) stays so.
+ */
+void cli_stop_signals(bool on);
+
 /** True on the rank that prints results. */
 bool cli_prints(const demarc_context *ctx);
 /** Print the JSON of a short command's result and free it. Local. */

@@ -1,6 +1,5 @@
 /* demarc fit DATA.h5 --segments K or LO:HI --out DIR */
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "cli/common.h"
@@ -186,26 +185,6 @@ static demarc_status print_result(const demarc_fit_options *o, const demarc_fit_
     return st == DEMARC_OK ? print_summary(o, r) : st;
 }
 
-/*
- * The first SIGTERM, SIGINT or SIGUSR1 asks the fit to save and stop; the same signal again does what it always did. One
- * that was ignored when the program started (a job in the background) stays so.
- */
-static void handle_signals(bool on)
-{
-    static const int wanted[] = {SIGTERM, SIGINT, SIGUSR1};
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        struct sigaction now, set = {.sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
-        if (sigaction(wanted[i], NULL, &now) != 0 || now.sa_handler == SIG_IGN) continue;
-        sigemptyset(&set.sa_mask);
-        if (on) {
-            set.sa_handler = demarc_stop_request;
-        } else {
-            set.sa_handler = SIG_DFL;
-        }
-        (void)sigaction(wanted[i], &set, NULL);
-    }
-}
-
 static demarc_status run(const cli_command *command, int argc, char *const *argv)
 {
     demarc_status st = DEMARC_OK;
@@ -227,9 +206,9 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
     if (text == NULL) st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: command line: free some memory");
     DM_TRY(demarc_mpi_agree(st));
     o.command_line = text;
-    if (!o.dry_run) handle_signals(true);
+    if (!o.dry_run) cli_stop_signals(true);
     st = demarc_fit(ctx, &o, &r);
-    if (!o.dry_run) handle_signals(false);
+    if (!o.dry_run) cli_stop_signals(false);
     DM_TRY(st);
     if (cli_prints(ctx)) st = print_result(&o, &r, common.json);
 cleanup:

@@ -154,6 +154,7 @@ typedef struct dm_recluster_options {
     double budget; /* multiply-adds for all trials together; one trial is always made */
     uint64_t seed, stream;
     const double *start; /* [k, d] where the second trial starts, NULL = all by k-means++ */
+    int32_t most_trials; /* 0 = as many as the budget allows */
 } dm_recluster_options;
 
 /**

@@ -360,7 +360,8 @@ static int32_t plan(problem *p)
     p->passes = (int32_t)fmin(MOST_PASSES, fmax(2.0, budget / full));
     const double once = full * (p->proposals + 1.0) + fmin(10.0, p->passes) * full;
     p->swaps = (int32_t)fmin(20.0 * p->k, fmax(0.0, (budget / 4.0 - once) / (3.0 * look)));
-    return (int32_t)fmin(MOST_TRIALS, fmax(1.0, budget / (once + 3.0 * p->swaps * look)));
+    const int32_t most = p->o->most_trials > 0 && p->o->most_trials < MOST_TRIALS ? p->o->most_trials : MOST_TRIALS;
+    return (int32_t)fmin(most, fmax(1.0, budget / (once + 3.0 * p->swaps * look)));
 }
 
 bool dm_recluster_wants_start(const dm_recluster_options *o, int64_t m, int32_t d, int32_t k)

@@ -247,7 +247,8 @@ static demarc_status recluster_cells(seeder *s, int32_t k, double *centroids)
     if (dm_comm_rank(km->comm) == 0) {
         const dm_recluster_options o = {
             km->kernel, km->threads,          km->sample == NULL ? RECLUSTER_MOST : RECLUSTER_LEAST,
-            km->seed,   (uint64_t)s->restart, NULL};
+            km->seed,   (uint64_t)s->restart, NULL,
+            0};
         st = dm_recluster(&o, y, w, m, km->d, k, centroids);
     }
     DM_TRY_ALL(km->comm, st);
@@ -317,7 +318,7 @@ static demarc_status seed_parallel(seeder *s, int32_t k, double *centroids)
     int64_t m = 0;
     if (km->sample == NULL) return rounds(s, k, centroids);
     dm_recluster_options o = {
-        km->kernel, km->threads, RECLUSTER_MOST, km->seed, (uint64_t)s->restart + (UINT64_C(1) << 32), NULL};
+        km->kernel, km->threads, RECLUSTER_MOST, km->seed, (uint64_t)s->restart + (UINT64_C(1) << 32), NULL, 0};
     const bool many = !dm_recluster_wants_start(&o, (int64_t)k * CORESET_PER_SEGMENT, km->d, k);
     const int64_t wanted = (int64_t)k * (many ? CORESET_MANY : CORESET_PER_SEGMENT);
     DM_TRY(dm_coreset(km, s->restart, wanted > CORESET_ROWS ? wanted : CORESET_ROWS, &y, &w, &m));

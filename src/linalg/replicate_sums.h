@@ -75,6 +75,13 @@ double dm_replicates_sum(const dm_replicates *r, int32_t cell, int32_t value, in
 /** Weight of one row in one replicate, as the tiles use it: for tests and for replicates by hand. Local. */
 int32_t dm_replicate_weight(uint64_t seed, int32_t replicate, int64_t row);
 
+/**
+ * out[r * ld + i] = weight of row[r] in replicate first + i, for i < groups * DMK_COUNTS: many rows at a time. `row` may be any
+ * 64-bit key of a row. @param[in] first  a multiple of DMK_COUNTS. Local.
+ */
+void dm_replicate_weights(const dmk_table *kernel, uint64_t seed, int32_t first, const int64_t *row, int64_t rows,
+                          int64_t groups, float *out, int64_t ld);
+
 /** Multiplications and additions done in sgemm so far by this rank, and seconds of threads spent in it and in drawing. */
 void dm_replicates_work(const dm_replicates *r, double *flops, double *sgemm_seconds, double *draw_seconds);
 

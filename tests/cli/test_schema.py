@@ -11,7 +11,7 @@ except ImportError:
 
 from demarc_testing import SOURCE, Case, main
 
-SCHEMAS = ("diagnostics", "manifest", "info", "sweep", "analyze")
+SCHEMAS = ("diagnostics", "manifest", "info", "sweep", "stability", "report", "compare", "analyze")
 
 
 def schema(name):
@@ -116,6 +116,18 @@ class Schemas(Case):
         self.assertLessEqual(set(names), {"read", "scan", "seed", "minibatch", "polish", "assign", "write"})
         self.assertEqual(len(names), len(set(names)))
 
+    def test_stability(self):
+        data = self.generate()
+        out, _, _ = self.fit(data, "3")
+        for across in ((), ("--across", "1:3")):
+            p = self.ok("stability", data, "--model", out / "model.h5", "--replicates", 4, "--json", *across)
+            document = strict_json(p.stdout)
+            if across:
+                self.check("stability", document)
+            else:
+                self.assertIsNone(document["across"])
+            self.assertEqual(sum(s["size"] for s in document["segments"]), 5000)
+
     def test_fit_of_one_segment(self):
         _, diagnostics, _ = self.fit(self.generate(), "1")
         self.assertIsNone(diagnostics["segments"][0]["nearest_segment"])
@@ -149,6 +161,15 @@ class Schemas(Case):
         self.assertEqual(found["objective"], diagnostics["objective"])
         self.assertEqual([s["size"] for s in found["segments"]], [s["size"] for s in diagnostics["segments"]])
         self.assertEqual([s["status"] for s in found["shifts"]], ["ok", "ok", "impossible"] * 3)
+
+    def test_compare(self):
+        data = self.generate()
+        out, _, _ = self.fit(data, "3")
+        other, _, _ = self.fit(data, "4")
+        found = strict_json(self.ok("compare", out, other, "--json").stdout)
+        self.check("compare", found)
+        self.assertEqual(sorted(s["status"] for s in found["segments"]), ["born", "matched", "matched", "matched"])
+        self.assertGreater(len(found["calibration"]["advice"]), 0)
 
     def test_info_of_boundary_tests(self):
         import h5py

@@ -85,7 +85,7 @@ enum { M = 9, D = 3, K = 4 };
 static demarc_status recluster(uint64_t seed, uint64_t stream, const double *y, const double *w, int64_t m, int32_t d,
                                int32_t k, double *c)
 {
-    const dm_recluster_options o = {dmk_variant(dmk_variant_find("auto")), 2, 4e8, seed, stream, NULL};
+    const dm_recluster_options o = {dmk_variant(dmk_variant_find("auto")), 2, 4e8, seed, stream, NULL, 0};
     return dm_recluster(&o, y, w, m, d, k, c);
 }
 
