@@ -198,7 +198,14 @@ cleanup:
 
 /* ------------------------------------------------------------------------------------------------ drift */
 
-static demarc_status print_features(dm_json_node *features)
+/* Is there more than chance in it? */
+static bool shown(const dm_json_node *feature, double alpha)
+{
+    return number(feature, "psi_p_adjusted") <= alpha || number(feature, "ks_p_adjusted") <= alpha;
+}
+
+/* All features, or those alone that drifted. */
+static demarc_status print_features(dm_json_node *features, double alpha, bool all)
 {
     static const char *const heading[] = {"feature",    "old mean", "new mean",    "psi",   "p adjusted", "ks",
                                           "p adjusted", "distance", "distance/sd", "drift", NULL};
@@ -206,7 +213,12 @@ static demarc_status print_features(dm_json_node *features)
     cli_table t;
     DM_TRY(begin(&t, "lrrrrrrrrl", heading));
     dm_json_cursor c = {0};
+    int64_t left = 0;
     while (dm_json_next(features, &c)) {
+        if (!all && !shown(c.value, alpha)) {
+            left++;
+            continue;
+        }
         DM_TRY(cli_table_cell(&t, string(c.value, "feature")));
         DM_TRY(add_real(&t, number(c.value, "old_mean"), "%.6g"));
         DM_TRY(add_real(&t, number(c.value, "new_mean"), "%.6g"));
@@ -218,7 +230,8 @@ static demarc_status print_features(dm_json_node *features)
         DM_TRY(add_real(&t, number(c.value, "wasserstein_sd"), "%.3f"));
         DM_TRY(cli_table_cell(&t, string(c.value, "word")));
     }
-    DM_TRY(cli_table_print(&t));
+    if (left < dm_json_count(features)) DM_TRY(cli_table_print(&t));
+    if (left > 0) printf("  none shown: %lld of %lld features\n", (long long)left, (long long)dm_json_count(features));
 cleanup:
     cli_table_clear(&t);
     return st;
@@ -228,12 +241,13 @@ static demarc_status print_drift(const compare_doc *d)
 {
     demarc_status st = DEMARC_OK;
     const dm_json_node *drift = at(d->root, "drift");
+    const double alpha = number(drift, "alpha");
     puts("\ndrift of the features, all customers of each run");
-    DM_TRY(print_features(at(drift, "features")));
+    DM_TRY(print_features(at(drift, "features"), alpha, true));
     dm_json_cursor c = {0};
     while (dm_json_next(at(drift, "segments"), &c)) {
         printf("\ndrift within segment %lld, %s\n", (long long)integer(c.value, "segment"), string(c.value, "name"));
-        DM_TRY(print_features(at(c.value, "features")));
+        DM_TRY(print_features(at(c.value, "features"), alpha, false));
     }
     printf(
         "  psi: population stability index, %lld quantile bins of the old values; ks: Kolmogorov-Smirnov; distance:\n"

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 
 #define WINDOW_BLOCKS 64
-#define WINDOW_BYTES (INT64_C(16) << 20) /* of features and outcomes, where a block is not more */
+#define WINDOW_BYTES (INT64_C(16) << 20) /* of features and outcomes, where a block is not more; less under a limit */
 
 demarc_status dm_windows(const dm_compared *c, int side, unsigned want, dm_window_fn fn, void *context)
 {
@@ -17,7 +17,8 @@ demarc_status dm_windows(const dm_compared *c, int side, unsigned want, dm_windo
                    .outcomes = (want & DM_WINDOW_OUTCOMES) != 0 ? schema->outcome.count : 0};
     double *x = NULL, *y = NULL;
     float *w = NULL;
-    const int64_t fit = WINDOW_BYTES / (8 * DM_BLOCK_ROWS * (int64_t)(v.features + v.outcomes + 1));
+    const int64_t part = c->memory_limit / 8, bytes = c->memory_limit > 0 && part < WINDOW_BYTES ? part : WINDOW_BYTES;
+    const int64_t fit = bytes / (8 * DM_BLOCK_ROWS * (int64_t)(v.features + v.outcomes + 1));
     const int64_t step = DM_BLOCK_ROWS * (fit < 1 ? 1 : fit < WINDOW_BLOCKS ? fit : WINDOW_BLOCKS);
     if (v.features > 0) DM_TRY(dm_alloc(x, step * v.features, "features"));
     if (v.outcomes > 0) DM_TRY(dm_alloc(y, step * v.outcomes, "outcomes"));
