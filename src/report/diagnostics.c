@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/memory.h"
-#include "report/json_tools.h"
+#include "report/select_json.h"
 
 #define WORDS_FEATURES 3 /* features named in words */
 #define WORDS_LEAST 0.2  /* smallest |difference| worth a word, in standard deviations (Cohen's "small" effect) */
@@ -182,25 +182,6 @@ static json_t *passes(const dm_trace *t)
     return dm_json_finish(list, bad);
 }
 
-static json_t *per_k(const dm_trace *t)
-{
-    json_t *list = json_array();
-    int bad = list == NULL;
-    for (int32_t i = 0; i < t->ks && !bad; i++) {
-        const dm_k_record *r = &t->tried[i];
-        json_t *o = json_object();
-        bad |= put_integer(o, "k", r->k);
-        bad |= put_real(o, "objective", r->objective);
-        bad |= put_real(o, "calinski_harabasz", r->calinski_harabasz);
-        bad |= put_real(o, "davies_bouldin", r->davies_bouldin);
-        bad |= put_real(o, "simplified_silhouette", r->silhouette);
-        bad |= put_real(o, "smallest_share", r->smallest_share);
-        bad |= json_object_set_new(o, "chosen", json_boolean(r->chosen));
-        bad |= json_array_append_new(list, o);
-    }
-    return dm_json_finish(list, bad);
-}
-
 /* {name: v[i], ...}; dm_json_names() made the names distinct. */
 static json_t *by_name(const json_t *names, const double *v, int32_t count)
 {
@@ -325,7 +306,8 @@ static json_t *document(const dm_diagnostics *g, const dm_trace *t, int32_t *ord
     bad |= json_object_set_new(o, "near_boundary_rule", boundary_rule(g->near_boundary_rule));
     bad |= json_object_set(o, "features", names->feature);
     bad |= json_object_set_new(o, "passes", passes(t));
-    bad |= json_object_set_new(o, "per_k", per_k(t));
+    bad |= json_object_set_new(o, "per_k", dm_select_json_per_k(t->tried, t->ks, &t->recommendation));
+    bad |= json_object_set_new(o, "recommendation", dm_select_json_recommendation(&t->recommendation, t->tried, t->ks));
     bad |= json_object_set_new(o, "overall", overall(g, names));
     bad |= json_object_set_new(o, "segments", segments(g, order, names));
     return dm_json_finish(o, bad);
