@@ -170,6 +170,9 @@ typedef struct demarc_fit_options {
     double tolerance;         /**< stop when the squared centroid shift <= tolerance x mean feature variance */
     int32_t polish;           /**< Lloyd passes after mini-batch; -1 = until converged */
     double min_segment_share; /**< smallest share of customers a segment may hold; 0 = none */
+    /** SEGMENT=NAME,...: names of segments, at most 80 bytes of UTF-8 each, all different; a comma in a name is written
+     *  twice. NULL or the others: named by what sets them apart. Results and digests do not depend on it. */
+    const char *names;
     double checkpoint_every;  /**< seconds between checkpoints, >= 0; 0 = only when asked to stop */
     bool resume;              /**< go on from the checkpoint of an interrupted run, if there is one */
     const char *command_line; /**< recorded in the manifest; may be NULL */
@@ -182,6 +185,7 @@ typedef struct demarc_segment_row {
     int64_t size;
     double share, objective, mean_margin, near_boundary;
     int32_t nearest; /**< nearest other segment, -1 if k == 1 */
+    char name[84];   /**< given or automatic */
     char top[160];   /**< the features that set it apart most, in words */
 } demarc_segment_row;
 
@@ -266,6 +270,7 @@ typedef struct demarc_assign_result {
     double objective;
     char digest[40]; /**< as in a fit: of labels, distances, centroids and objective */
     int64_t *size;   /**< [k], owned by the result */
+    char **name;     /**< [k] names of the segments, owned by the result */
 } demarc_assign_result;
 
 DEMARC_API void demarc_assign_options_default(demarc_assign_options *o);

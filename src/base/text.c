@@ -43,6 +43,15 @@ void dm_text_escape(char *dst, size_t dst_size, const char *src)
     dst[out] = 0;
 }
 
+bool dm_text_plain(const char *s)
+{
+    for (size_t length; *s != 0; s += length) {
+        length = utf8_length((const unsigned char *)s);
+        if (length == 0) return false;
+    }
+    return true;
+}
+
 const char *dm_text_bytes(char buf[32], double bytes)
 {
     static const char *const unit[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};

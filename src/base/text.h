@@ -7,6 +7,12 @@
 /** Copy `src` with control characters and invalid UTF-8 as \xNN; always NUL-terminated, cut to fit. */
 void dm_text_escape(char *dst, size_t dst_size, const char *src);
 
+/** Most bytes of a segment's name. */
+#define DM_SEGMENT_NAME_BYTES 80
+
+/** Is it valid UTF-8 without control characters? */
+bool dm_text_plain(const char *s);
+
 /** "1.3 GB" (powers of 1000) into buf; returns buf. */
 const char *dm_text_bytes(char buf[32], double bytes);
 

@@ -27,14 +27,14 @@ typedef struct dm_k_record {
 
 /** What speaks against a number of segments. */
 typedef enum dm_concern {
-    DM_CONCERN_FAILED = 1,       /* cannot be fitted */
-    DM_CONCERN_ONE = 2,          /* one segment is no segmentation */
-    DM_CONCERN_SMALL = 4,        /* a segment is too small */
-    DM_CONCERN_UNREACHABLE = 8,  /* a segment cannot be reached on any channel */
-    DM_CONCERN_UNREPEATED = 16,  /* prediction strength */
-    DM_CONCERN_UNSTABLE = 32,    /* bootstrap */
-    DM_CONCERN_NO_GAP = 64,      /* explains no more than it would without structure */
-    DM_CONCERN_WORSE = 128       /* another is better separated */
+    DM_CONCERN_FAILED = 1,      /* cannot be fitted */
+    DM_CONCERN_ONE = 2,         /* one segment is no segmentation */
+    DM_CONCERN_SMALL = 4,       /* a segment is too small */
+    DM_CONCERN_UNREACHABLE = 8, /* a segment cannot be reached on any channel */
+    DM_CONCERN_UNREPEATED = 16, /* prediction strength */
+    DM_CONCERN_UNSTABLE = 32,   /* bootstrap */
+    DM_CONCERN_NO_GAP = 64,     /* explains no more than it would without structure */
+    DM_CONCERN_WORSE = 128      /* another is better separated */
 } dm_concern;
 
 /** How many segments to have. Texts are made of it by report/select_report.h. */

@@ -20,6 +20,7 @@ static demarc_status print_json(const demarc_assign_options *o, const demarc_ass
         dm_small_json_f64(j, "objective", r->objective);
         dm_small_json_text(j, "digest", r->digest);
         dm_small_json_i64_list(j, "size", r->size, r->k);
+        dm_small_json_text_list(j, "name", r->name, r->k);
     }
     return cli_json_print(&j);
 }
@@ -27,13 +28,14 @@ static demarc_status print_json(const demarc_assign_options *o, const demarc_ass
 static demarc_status print_sizes(const demarc_assign_result *r)
 {
     demarc_status st = DEMARC_OK;
-    static const char *const heading[] = {"segment", "customers", "share"};
+    static const char *const heading[] = {"segment", "name", "customers", "share"};
     cli_table t;
-    cli_table_begin(&t, "rrr");
-    for (int c = 0; c < 3; c++) DM_TRY(cli_table_heading(&t, heading[c]));
+    cli_table_begin(&t, "rlrr");
+    for (int c = 0; c < 4; c++) DM_TRY(cli_table_heading(&t, heading[c]));
     for (int32_t s = 0; s < r->k; s++) {
         char count[32];
         DM_TRY(cli_table_cellf(&t, "%d", s));
+        DM_TRY(cli_table_cell(&t, r->name[s]));
         DM_TRY(cli_table_cell(&t, cli_grouped(count, r->size[s])));
         DM_TRY(cli_table_cellf(&t, "%.1f%%", r->n > 0 ? 100.0 * (double)r->size[s] / (double)r->n : 0.0));
     }

@@ -22,7 +22,7 @@ void cli_common_add(cli_common *c, cli_line *line)
     demarc_runtime *rt = &c->runtime;
     const cli_option table[] = {
         CLI_OPTION(COMMON, "help", NULL, CLI_HELP, NULL, "show this text"),
-        CLI_OPTION(COMMON, "config", "FILE", CLI_TEXT, &c->config, "read options from FILE, a name = value a line"),
+        CLI_OPTION(COMMON, "config", "FILE", CLI_TEXT, &c->config, "read options (name = value) from FILE"),
         CLI_OPTION(COMMON, "threads", "N", CLI_INT32, &rt->threads,
                    "threads per rank (default: a fair share of the cores)", .min = 1, .max = 4096),
         CLI_OPTION(COMMON, "memory-limit", "SIZE", CLI_SIZE, &rt->memory_limit,
@@ -52,7 +52,7 @@ void cli_output_add(cli_line *line, const char *group, bool *force, bool *dry_ru
 {
     const cli_option table[] = {
         CLI_OPTION(group, "force", NULL, CLI_FLAG, force, "replace the output if it exists"),
-        CLI_OPTION(group, "dry-run", NULL, CLI_FLAG, dry_run, "check the input, show the plan, write nothing"),
+        CLI_OPTION(group, "dry-run", NULL, CLI_FLAG, dry_run, "check, show the plan, write nothing"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
 }

@@ -4,69 +4,31 @@
 #include <stdlib.h>
 
 #include "cli/common.h"
+#include "cli/fit_options.h"
 #include "cli/table.h"
 #include "cli/values.h"
 
 #define SEGMENTS "Segments"
-#define FEATURES "Features"
-#define SEARCH "Search"
 #define OUTPUT "Output"
-
-/* In the order of the enums of the public API. */
-static const char *const scale_words[] = {"zscore", "robust", "minmax", "none", NULL};
-static const char *const missing_words[] = {"error", "mean", NULL};
-static const char *const store_words[] = {"auto", "f16", "f32", NULL};
-static const char *const algorithm_words[] = {"minibatch", "lloyd", NULL};
 
 static void add_options(cli_line *line, demarc_fit_options *o)
 {
     const cli_option table[] = {
-        CLI_OPTION(SEGMENTS, "segments", "K|LO:HI", CLI_RANGE, &o->k_lo,
-                   "number of segments, or a range to choose from", .target_high = &o->k_hi, .min = 1, .max = 1e6,
-                   .required = true),
+        CLI_OPTION(SEGMENTS, "segments", "K|LO:HI", CLI_RANGE, &o->k_lo, "how many, or a range to choose from",
+                   .target_high = &o->k_hi, .min = 1, .max = 1e6, .required = true),
         CLI_OPTION(SEGMENTS, "min-segment-share", "P", CLI_REAL, &o->min_segment_share,
                    "smallest share of the customers in a segment; 0 = any", .min = 0, .max = 1, .below_max = true,
                    .show_default = true),
-        CLI_OPTION(FEATURES, "scale", "HOW", CLI_CHOICE, &o->scale,
-                   "zscore, robust (median and quartiles), minmax or none", .word = scale_words, .show_default = true),
-        CLI_OPTION(FEATURES, "log1p", "NAMES", CLI_TEXT, &o->log1p,
-                   "features to take log(1 + x) of, separated by commas"),
-        CLI_OPTION(FEATURES, "feature-weights", "LIST", CLI_TEXT, &o->feature_weights,
-                   "NAME=W,...: multiply scaled features by W (default: all 1)"),
-        CLI_OPTION(FEATURES, "missing", "HOW", CLI_CHOICE, &o->missing,
-                   "missing values: error, or mean to fill them in", .word = missing_words, .show_default = true),
-        CLI_OPTION(
-            FEATURES, "store", "HOW", CLI_CHOICE, &o->store,
-            "features in memory: f16 (a float16 file as it is), f32, or auto: f16 where the file is float16; only "
-            "memory and speed depend on it",
-            .word = store_words, .show_default = true),
-        CLI_OPTION(
-            SEARCH, "init", "HOW", CLI_TEXT, &o->init,
-            "first centroids: kmeans||, kmeans++, random, or an HDF5 file with /centroids [k, d] in original units "
-            "(default kmeans||)"),
-        CLI_OPTION(SEARCH, "restarts", "N", CLI_INT32, &o->restarts, "searches; the best is kept", .min = 1, .max = 1e4,
-                   .show_default = true),
-        CLI_OPTION(SEARCH, "algorithm", "NAME", CLI_CHOICE, &o->algorithm, "minibatch (then polished) or lloyd",
-                   .word = algorithm_words, .show_default = true),
-        CLI_OPTION(SEARCH, "batch-size", "N", CLI_INT64, &o->batch_size,
-                   "rows of the first mini-batch (each holds the one before and as many again); 0 = automatic",
-                   .min = 0, .max = 1e12, .show_default = true),
-        CLI_OPTION(SEARCH, "max-epochs", "N", CLI_INT32, &o->max_epochs,
-                   "mini-batches go over at most N times as many rows as there are customers", .min = 1, .max = 1e6,
-                   .show_default = true),
-        CLI_OPTION(SEARCH, "polish", "N", CLI_INT32, &o->polish,
-                   "full passes after the mini-batches; -1 = until converged", .min = -1, .max = 1e6,
-                   .show_default = true),
-        CLI_OPTION(SEARCH, "max-iterations", "N", CLI_INT32, &o->max_iterations, "full passes at most", .min = 1,
-                   .max = 1e6, .show_default = true),
-        CLI_OPTION(SEARCH, "tolerance", "X", CLI_REAL, &o->tolerance,
-                   "stop when the squared centroid shift is at most X times the mean feature variance", .min = 0,
-                   .max = INFINITY, .show_default = true),
-        CLI_OPTION(SEARCH, "seed", "N", CLI_UINT64, &o->seed, "the same seed gives the same result",
-                   .show_default = true),
+        CLI_OPTION(SEGMENTS, "names", "LIST", CLI_TEXT, &o->names,
+                   "SEGMENT=NAME,...: names of segments (default: by what sets them apart)"),
+    };
+    const cli_option output[] = {
         CLI_OPTION(OUTPUT, "out", "DIR", CLI_TEXT, &o->out, "results directory to create", .required = true),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_fit_features_add(line, o);
+    cli_fit_search_add(line, o);
+    cli_line_add(line, output, sizeof output / sizeof *output);
     const cli_option interruption[] = {
         CLI_OPTION(OUTPUT, "checkpoint-every", "SECONDS", CLI_REAL, &o->checkpoint_every,
                    "how often to save; 0 = on a signal only", .min = 0, .max = INFINITY, .show_default = true),
@@ -83,6 +45,7 @@ static demarc_status add_segment(cli_table *t, const demarc_fit_result *r, int32
     const demarc_segment_row *row = &r->segment[s];
     char count[32];
     DM_TRY(cli_table_cellf(t, "%d", s));
+    DM_TRY(cli_table_cell(t, row->name));
     DM_TRY(cli_table_cell(t, cli_grouped(count, row->size)));
     DM_TRY(cli_table_cellf(t, "%.1f%%", 100.0 * row->share));
     DM_TRY(cli_table_cellf(t, "%.1f%%", r->objective > 0.0 ? 100.0 * row->objective / r->objective : 0.0));
@@ -102,10 +65,11 @@ cleanup:
 static demarc_status print_segments(const demarc_fit_result *r)
 {
     demarc_status st = DEMARC_OK;
-    static const char *const heading[] = {"segment",     "customers",     "share",   "objective",
-                                          "mean margin", "near boundary", "nearest", "what sets it apart"};
+    static const char *const heading[] = {"segment",       "name",      "customers",
+                                          "share",         "objective", "mean margin",
+                                          "near boundary", "nearest",   "what sets it apart"};
     cli_table t;
-    cli_table_begin(&t, "rrrrrrrl");
+    cli_table_begin(&t, "rlrrrrrrl");
     for (size_t c = 0; c < sizeof heading / sizeof *heading; c++) DM_TRY(cli_table_heading(&t, heading[c]));
     for (int32_t s = 0; s < r->k; s++) DM_TRY(add_segment(&t, r, s));
     DM_TRY(cli_table_print(&t));

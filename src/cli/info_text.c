@@ -96,8 +96,8 @@ static bool has_centroids(const dm_json_node *object)
 static bool is_hidden(const dm_json_node *object, const char *key)
 {
     if (strcmp(key, "format_version") == 0) return true;
-    return has_centroids(object) &&
-           (strcmp(key, "features") == 0 || strcmp(key, "sizes") == 0 || strcmp(key, "centroids") == 0);
+    return has_centroids(object) && (strcmp(key, "features") == 0 || strcmp(key, "names") == 0 ||
+                                     strcmp(key, "sizes") == 0 || strcmp(key, "centroids") == 0);
 }
 
 static demarc_status add_fact(cli_table *t, const char *key, dm_json_node *value)
@@ -199,7 +199,7 @@ cleanup:
     return st;
 }
 
-/* Centroids in original units: a row a feature, a column a segment, the sizes on top. */
+/* Centroids in original units: a row a feature, a column a segment, names and sizes on top. */
 static demarc_status print_centroids(const dm_json_node *model)
 {
     demarc_status st = DEMARC_OK;
@@ -219,6 +219,7 @@ static demarc_status print_centroids(const dm_json_node *model)
         snprintf(text, sizeof text, "%lld", (long long)s);
         DM_TRY(cli_table_heading(&t, text));
     }
+    DM_TRY(add_segment_row(&t, "name", dm_json_member(model, "names"), -1));
     DM_TRY(add_segment_row(&t, "customers", dm_json_member(model, "sizes"), -1));
     dm_json_cursor feature = {0};
     while (dm_json_next(features, &feature)) {

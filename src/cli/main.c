@@ -16,9 +16,9 @@
 #include "cli/usage.h"
 #include "cli/values.h"
 
-enum { COMMANDS = 7 };
-static const cli_command *const commands[COMMANDS + 1] = {&cli_generate, &cli_import,   &cli_info,   &cli_fit,
-                                                          &cli_assign,   &cli_boundary, &cli_verify, NULL};
+enum { COMMANDS = 8 };
+static const cli_command *const commands[COMMANDS + 1] = {
+    &cli_generate, &cli_import, &cli_info, &cli_select, &cli_fit, &cli_assign, &cli_boundary, &cli_verify, NULL};
 
 /*
  * OpenBLAS picks its kernels when it is loaded, by a list of CPUs that is older than many CPUs: on one it does not know
@@ -94,7 +94,7 @@ static demarc_status run(int argc, char **argv)
 {
     if (argc < 2) {
         return demarc_mpi_agree(dm_fail(DEMARC_ERR_USAGE,
-                                        "missing command: demarc: give generate, import, info, fit, assign, "
+                                        "missing command: demarc: give generate, import, info, select, fit, assign, "
                                         "boundary or verify (see demarc --help)"));
     }
     if (is_word(argv[1], "--help", "-h") || strcmp(argv[1], "help") == 0) return run_help(argc, argv);

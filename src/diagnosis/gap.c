@@ -73,8 +73,7 @@ static demarc_status find_box(gap_work *g)
         for (int64_t i = 0; i < s->m; i++) {
             double score = 0.0;
             if (!(work->weight[i] > 0.0)) continue;
-            for (int32_t f = 0; f < d; f++)
-                score += axes[(int64_t)a * d + f] * ((double)s->x[i * d + f] - mean[f]);
+            for (int32_t f = 0; f < d; f++) score += axes[(int64_t)a * d + f] * ((double)s->x[i * d + f] - mean[f]);
             low = fmin(low, score);
             high = fmax(high, score);
         }
@@ -96,8 +95,7 @@ static demarc_status log_within(const gap_work *g, dm_fitter *f, const float *x,
     const dm_sample_work *work = g->work;
     double *c = g->centroids[f->thread];
     demarc_status st = dm_fitter_fit(f, x, work->weight, work->sample->m, k, stream, c);
-    if (st == DEMARC_OK)
-        *log_w = log(dm_fitter_label(f, c, k, x, work->weight, work->sample->m, g->label[f->thread]));
+    if (st == DEMARC_OK) *log_w = log(dm_fitter_label(f, c, k, x, work->weight, work->sample->m, g->label[f->thread]));
     return st;
 }
 

@@ -21,7 +21,7 @@ typedef struct scratch {
     struct keyed {
         uint64_t key;
         int64_t at;
-    } *order; /* [m] */
+    } * order; /* [m] */
 } scratch;
 
 typedef struct resampling {
@@ -52,8 +52,7 @@ static void resampling_destroy(resampling *r)
 {
     for (int t = 0; t < r->work->threads && r->part != NULL; t++) {
         scratch *s = &r->part[t];
-        void *const owned[] = {s->x,    s->w,     s->own,     s->other, s->c[0],
-                               s->c[1], s->cell, s->count, s->jaccard, s->order};
+        void *const owned[] = {s->x, s->w, s->own, s->other, s->c[0], s->c[1], s->cell, s->count, s->jaccard, s->order};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) dm_free(owned[i]);
     }
     dm_free(r->part);
@@ -64,8 +63,7 @@ static demarc_status resampling_create(resampling *r, const dm_sample_work *work
     demarc_status st = DEMARC_OK;
     *r = (resampling){.work = work, .k = k};
     DM_TRY(dm_alloc_zero(r->part, work->threads, "resampling"));
-    for (int t = 0; t < work->threads; t++)
-        DM_TRY(scratch_create(&r->part[t], work->sample->m, work->sample->d, k));
+    for (int t = 0; t < work->threads; t++) DM_TRY(scratch_create(&r->part[t], work->sample->m, work->sample->d, k));
 cleanup:
     return st;
 }
@@ -175,8 +173,7 @@ static demarc_status one_replicate(void *context, dm_fitter *f, int64_t task, do
     const int32_t k = r->k;
     for (int64_t i = 0; i < sample->m; i++)
         s->w[i] = work->weight[i] * dm_replicate_weight(work->seed, (int32_t)task, sample->row[i]);
-    DM_TRY(dm_fitter_fit(f, sample->x, s->w, sample->m, k, dm_fit_stream(DM_FIT_BOOTSTRAP, (int32_t)task, k),
-                         s->c[0]));
+    DM_TRY(dm_fitter_fit(f, sample->x, s->w, sample->m, k, dm_fit_stream(DM_FIT_BOOTSTRAP, (int32_t)task, k), s->c[0]));
     (void)dm_fitter_label(f, r->centroids, k, sample->x, s->w, sample->m, s->own);
     (void)dm_fitter_label(f, s->c[0], k, sample->x, s->w, sample->m, s->other);
     memset(s->count, 0, (size_t)k * (size_t)k * sizeof *s->count);

@@ -39,8 +39,8 @@ cleanup:
 }
 
 /* Would another sample give the same k segments? */
-static demarc_status add_resampling(const dm_sample_work *work, const dm_sample_criteria_options *o, dm_k_record *record,
-                                    const double *centroids)
+static demarc_status add_resampling(const dm_sample_work *work, const dm_sample_criteria_options *o,
+                                    dm_k_record *record, const double *centroids)
 {
     demarc_status st = DEMARC_OK;
     double *jaccard = NULL;

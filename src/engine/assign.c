@@ -13,6 +13,8 @@ void demarc_assign_options_default(demarc_assign_options *o) { *o = (demarc_assi
 
 void demarc_assign_result_clear(demarc_assign_result *r)
 {
+    dm_strings names = {r->name, r->name == NULL ? 0 : r->k};
+    dm_strings_clear(&names);
     dm_free(r->size);
     *r = (demarc_assign_result){0};
 }
@@ -55,6 +57,8 @@ demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o,
     DM_TRY(dm_output_commit(&output, ctx->comm));
     if (r != NULL) {
         *r = result;
+        r->name = l.model.segment.item; /* taken over */
+        l.model.segment = (dm_strings){0};
         result.size = NULL;
     }
 cleanup:

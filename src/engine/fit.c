@@ -8,6 +8,7 @@
 #include "engine/fit_run.h"
 #include "engine/guard_rails.h"
 #include "linalg/distance.h"
+#include "report/segment_names.h"
 
 #define ID_CHECK_BYTES (INT64_C(64) << 20) /* memory for the check of ids, or an eighth of the shard if that is more */
 
@@ -149,6 +150,7 @@ void dm_fit_run_clear(dm_fit_run *run)
     dm_output_abandon(&run->output, run->ctx->comm);
     dm_diagnostics_clear(&run->g);
     dm_model_destroy(&run->model);
+    dm_strings_clear(&run->names);
     dm_fit_state_clear(&run->state);
     if (run->have_km) dm_kmeans_destroy(&run->km);
     dm_free(run->given);
@@ -209,8 +211,8 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
     if (result != NULL) *result = (demarc_fit_result){0};
     dm_clock_utc(run.started_utc);
     DM_TRY_ALL(ctx->comm, dm_fit_check_options(o));
-    if (o->out == NULL && !o->dry_run)
-        DM_TRY(dm_fail(DEMARC_ERR_USAGE, "no output: --out: name a results directory"));
+    if (o->out == NULL && !o->dry_run) DM_TRY(dm_fail(DEMARC_ERR_USAGE, "no output: --out: name a results directory"));
+    DM_TRY_ALL(ctx->comm, dm_segment_names_parse(o->names, o->k_hi, &run.names));
     DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->data));
     if (dm_fit_init_of(o->init) == DM_INIT_GIVEN) DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->init));
     DM_TRY(dm_fit_prepare(&run, &finished));

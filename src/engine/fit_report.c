@@ -10,6 +10,7 @@
 #include "engine/fit_run.h"
 #include "engine/text_file.h"
 #include "linalg/distance.h"
+#include "report/segment_names.h"
 
 static const char *const phase_name[DM_FIT_TIMES] = {"read", "scan", "seed", "minibatch", "polish", "assign", "write"};
 
@@ -113,6 +114,23 @@ static demarc_status make_manifest(dm_fit_run *run, const dm_phase_record *phase
     return dm_manifest_json(&m, text);
 }
 
+/* Of --names LO:HI, those of segments that the best k has not got are told of and left out. Local. */
+static demarc_status name_segments(dm_fit_run *run)
+{
+    demarc_status st = DEMARC_OK;
+    dm_diagnostics *g = &run->g;
+    for (int32_t j = g->k; j < run->names.count; j++) {
+        if (run->names.item[j][0] == 0) continue;
+        dm_log_warn(&run->ctx->log, "%d segments were chosen: --names of segment %d, '%s', is not used", (int)g->k,
+                    (int)j, run->names.item[j]);
+    }
+    DM_TRY(dm_segment_names_make(g, &run->names));
+    for (int32_t j = 0; j < g->k; j++) DM_TRY(dm_strings_add(&run->model.segment, g->name.item[j]));
+    run->model.segments_told = true;
+cleanup:
+    return st;
+}
+
 demarc_status dm_fit_write_reports(dm_fit_run *run, char **diagnostics)
 {
     demarc_status st = DEMARC_OK;
@@ -135,6 +153,7 @@ demarc_status dm_fit_write_reports(dm_fit_run *run, char **diagnostics)
     DM_TRY_ALL(comm, dm_alloc(run->peak, dm_comm_size(comm), "peak memory"));
     dm_comm_gather_f64(comm, (double)dm_memory_peak(), run->peak);
     for (int i = 0; i < DM_FIT_TIMES; i++) phase[i] = (dm_phase_record){phase_name[i], run->seconds[i], run->bytes[i]};
+    DM_TRY_ALL(comm, name_segments(run));
     DM_TRY_ALL(comm, dm_output_path(&run->output, "model.h5", &path));
     DM_TRY(dm_model_write(comm, &run->model, path));
     st = DEMARC_OK;
@@ -175,6 +194,7 @@ demarc_status dm_fit_fill_result(const dm_diagnostics *g, int32_t iterations, de
         row->mean_margin = g->mean_margin[j];
         row->near_boundary = g->near_boundary[j];
         row->nearest = g->nearest[j];
+        snprintf(row->name, sizeof row->name, "%s", g->name.item[j]);
         dm_diagnostics_words(g, j, row->top, sizeof row->top);
     }
     r->diagnostics_json = *diagnostics;

@@ -57,6 +57,7 @@ typedef struct dm_fit_run {
     dm_fit_state state;
     dm_model model; /* of state.chosen */
     dm_diagnostics g;
+    dm_strings names; /* --names */
     dm_assignments_writer writer;
     /* what an earlier run left */
     dm_checkpoint checkpoint;

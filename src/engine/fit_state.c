@@ -115,19 +115,11 @@ static void pack_position(dm_packer *p, const dm_position *at)
 enum { RECORD_REALS = 13 };
 static void record_reals(dm_k_record *r, double *real[RECORD_REALS])
 {
-    double *const list[RECORD_REALS] = {&r->objective,
-                                        &r->calinski_harabasz,
-                                        &r->davies_bouldin,
-                                        &r->silhouette,
-                                        &r->smallest_share,
-                                        &r->explained_share,
-                                        &r->reachable_share,
-                                        &r->gap,
-                                        &r->gap_se,
-                                        &r->prediction_strength,
-                                        &r->prediction_strength_se,
-                                        &r->stability,
-                                        &r->stability_lowest};
+    double *const list[RECORD_REALS] = {
+        &r->objective,       &r->calinski_harabasz,   &r->davies_bouldin,         &r->silhouette,
+        &r->smallest_share,  &r->explained_share,     &r->reachable_share,        &r->gap,
+        &r->gap_se,          &r->prediction_strength, &r->prediction_strength_se, &r->stability,
+        &r->stability_lowest};
     memcpy(real, list, sizeof list);
 }
 

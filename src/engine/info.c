@@ -123,6 +123,7 @@ static demarc_status model_view_open(demarc_context *ctx, model_view *v, const c
                               .seed = v->m.seed,
                               .iterations = v->m.iterations,
                               .created_utc = v->m.created_utc,
+                              .name = &v->m.segment,
                               .size = v->m.size,
                               .centroid = v->original};
 cleanup:

@@ -1,7 +1,7 @@
 /* demarc_generate and demarc_import: makers of customer files. */
 #include "engine/context.h"
-#include "ingest/csv_import.h"
-#include "ingest/generate.h"
+#include "exchange/csv_import.h"
+#include "exchange/generate.h"
 
 void demarc_generate_options_default(demarc_generate_options *o)
 {

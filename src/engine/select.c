@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "engine/fit_run.h"
 #include "engine/guard_rails.h"
 #include "report/select_report.h"
@@ -39,7 +40,8 @@ static demarc_status make_json(const dm_fit_run *run, char **json)
                                 .ks = run->state.ks,
                                 .record = run->state.tried,
                                 .recommendation = run->state.recommendation};
-    for (int32_t i = 0; i < run->state.ks; i++) run->state.tried[i].chosen = run->state.tried[i].k == r.recommendation.k;
+    for (int32_t i = 0; i < run->state.ks; i++)
+        run->state.tried[i].chosen = run->state.tried[i].k == r.recommendation.k;
     return dm_select_report_json(&r, json);
 }
 
@@ -53,7 +55,8 @@ demarc_status demarc_select(demarc_context *ctx, const demarc_select_options *o,
     demarc_fit_options fit = o->fit;
     fit.min_segment_share = 0.0;
     fit.dry_run = o->dry_run;
-    dm_fit_run run = {.ctx = ctx, .o = &fit, .select = true, .choice = dm_fit_choice_default(&o->fit), .start = dm_clock()};
+    dm_fit_run run = {
+        .ctx = ctx, .o = &fit, .select = true, .choice = dm_fit_choice_default(&o->fit), .start = dm_clock()};
     run.choice.replicates = o->replicates;
     run.choice.gap_draws = o->gap_draws;
     run.choice.halvings = o->halvings;

@@ -9,10 +9,8 @@
 #include <sys/stat.h>
 
 #include "base/memory.h"
+#include "report/segment_names.h"
 #include "report/select_json.h"
-
-#define WORDS_FEATURES 3 /* features named in words */
-#define WORDS_LEAST 0.2  /* smallest |difference| worth a word, in standard deviations (Cohen's "small" effect) */
 
 void dm_diagnostics_clear(dm_diagnostics *g)
 {
@@ -24,6 +22,7 @@ void dm_diagnostics_clear(dm_diagnostics *g)
                            g->near_boundary,
                            g->segment_silhouette,
                            g->nearest,
+                           g->name_given,
                            g->centroid_gap,
                            g->mean,
                            g->sd,
@@ -35,103 +34,8 @@ void dm_diagnostics_clear(dm_diagnostics *g)
                            g->reach,
                            g->reach_any};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) dm_free(owned[i]);
+    dm_strings_clear(&g->name);
     *g = (dm_diagnostics){0};
-}
-
-/* ------------------------------------------------------------------------------------------------ words */
-
-/* Larger |difference| first, undefined ones last, ties by index: a total order, so qsort's own order does not show. */
-static int compare_features(const void *a, const void *b, void *row)
-{
-    int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
-    const double *difference = row;
-    double x = fabs(difference[i]), y = fabs(difference[j]);
-    if (isnan(x)) x = -1.0;
-    if (isnan(y)) y = -1.0;
-    if (x != y) return x > y ? -1 : 1;
-    return (i > j) - (i < j);
-}
-
-void dm_diagnostics_order(const dm_diagnostics *g, int32_t j, int32_t *order)
-{
-    for (int32_t f = 0; f < g->d; f++) order[f] = f;
-    qsort_r(order, (size_t)g->d, sizeof *order, compare_features, g->difference + (int64_t)j * g->d);
-}
-
-/* The first features of order(j) without sorting all d of them. */
-static int top_features(const dm_diagnostics *g, int32_t j, int32_t top[WORDS_FEATURES])
-{
-    double *row = g->difference + (int64_t)j * g->d;
-    int count = 0;
-    for (int32_t f = 0; f < g->d; f++) {
-        if (!isfinite(row[f]) || fabs(row[f]) < WORDS_LEAST) continue;
-        int at = count;
-        while (at > 0 && compare_features(&f, &top[at - 1], row) < 0) at--;
-        if (at == WORDS_FEATURES) continue;
-        if (count < WORDS_FEATURES) count++;
-        for (int i = count - 1; i > at; i--) top[i] = top[i - 1];
-        top[at] = f;
-    }
-    return count;
-}
-
-/* Bytes of `name` that fit into `limit` without splitting a UTF-8 sequence. */
-static size_t whole_characters(const char *name, size_t limit)
-{
-    size_t length = strlen(name);
-    if (length <= limit) return length;
-    while (limit > 0 && ((unsigned char)name[limit] & 0xc0) == 0x80) limit--;
-    return limit;
-}
-
-/* Longest name that may be kept when `count` names share `room` bytes: short names leave theirs to the long ones. */
-static size_t name_limit(const size_t *length, int count, size_t room)
-{
-    for (size_t limit = room;; limit--) {
-        size_t sum = 0;
-        for (int i = 0; i < count; i++) sum += length[i] < limit ? length[i] : limit;
-        if (sum <= room) return limit;
-    }
-}
-
-struct phrase {
-    char name[256], tail[32]; /* escaped; " (+1.8 sd)" */
-    const char *head;         /* "high " */
-};
-
-/* Put the phrases into buf with names cut to fit; false if even their fixed parts leave less than a letter a name. */
-static bool join_phrases(const struct phrase *p, int count, char *buf, size_t buf_size)
-{
-    size_t fixed = 0, length[WORDS_FEATURES];
-    for (int i = 0; i < count; i++) {
-        fixed += strlen(p[i].head) + strlen(p[i].tail) + (i > 0 ? 2 : 0);
-        length[i] = strlen(p[i].name);
-    }
-    if (fixed + 4 * (size_t)count >= buf_size) return false; /* 4: the longest UTF-8 sequence */
-    size_t limit = name_limit(length, count, buf_size - 1 - fixed), used = 0;
-    for (int i = 0; i < count; i++) {
-        bool cut = length[i] > limit, dots = cut && limit > 6;
-        size_t keep = whole_characters(p[i].name, dots ? limit - 3 : limit);
-        used += (size_t)snprintf(buf + used, buf_size - used, "%s%s%.*s%s%s", i > 0 ? ", " : "", p[i].head, (int)keep,
-                                 p[i].name, dots ? "..." : "", p[i].tail);
-    }
-    return true;
-}
-
-void dm_diagnostics_words(const dm_diagnostics *g, int32_t j, char *buf, size_t buf_size)
-{
-    int32_t top[WORDS_FEATURES];
-    struct phrase phrase[WORDS_FEATURES];
-    int count = top_features(g, j, top);
-    for (int i = 0; i < count; i++) {
-        double x = g->difference[(int64_t)j * g->d + top[i]];
-        phrase[i].head = x > 0.0 ? "high " : "low ";
-        snprintf(phrase[i].tail, sizeof phrase[i].tail, fabs(x) < 1000.0 ? " (%+.1f sd)" : " (%+.1e sd)", x);
-        dm_text_escape(phrase[i].name, sizeof phrase[i].name, g->feature->item[top[i]]);
-    }
-    int fits = count;
-    while (fits > 0 && !join_phrases(phrase, fits, buf, buf_size)) fits--;
-    if (fits == 0 && buf_size > 0) snprintf(buf, buf_size, "%s", count == 0 ? "close to the average customer" : "");
 }
 
 /* ------------------------------------------------------------------------------------------------ JSON */
@@ -258,6 +162,8 @@ static json_t *segment(const dm_diagnostics *g, int32_t j, int32_t *order, const
     dm_diagnostics_order(g, j, order);
     dm_diagnostics_words(g, j, words, sizeof words);
     int bad = put_integer(o, "segment", j);
+    bad |= json_object_set_new(o, "name", dm_json_text(g->name.item[j]));
+    bad |= json_object_set_new(o, "named", json_string(g->name_given[j] ? "given" : "automatic"));
     bad |= put_integer(o, "size", g->size[j]);
     bad |= put_real(o, "share", share((double)g->size[j], (double)g->n));
     bad |= put_real(o, "weight", g->weight[j]);

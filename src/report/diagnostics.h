@@ -23,6 +23,8 @@ typedef struct dm_diagnostics {
     bool weighted;
     char digest[40];
     /* per segment [k] */
+    dm_strings name;     /* of dm_segment_names_make() */
+    uint8_t *name_given; /* 1 = by the user, 0 = automatic */
     int64_t *size;
     double *weight, *within, *mean_distance, *mean_margin, *near_boundary, *segment_silhouette;
     int32_t *nearest;     /* nearest other centroid; -1 if k == 1 */
@@ -39,12 +41,6 @@ typedef struct dm_diagnostics {
 } dm_diagnostics;
 
 void dm_diagnostics_clear(dm_diagnostics *g);
-
-/** Indices of the features that set segment j apart, largest |difference| first, into order[d]. */
-void dm_diagnostics_order(const dm_diagnostics *g, int32_t j, int32_t *order);
-
-/** "high frequency (+1.8 sd), low recency (-0.9 sd)": the top features of segment j in words. */
-void dm_diagnostics_words(const dm_diagnostics *g, int32_t j, char *buf, size_t buf_size);
 
 /**
  * diagnostics.json. @param[out] text  malloc'd, NUL-terminated, ends in a newline; freed by free().

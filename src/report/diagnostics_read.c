@@ -29,6 +29,7 @@ static demarc_status create(dm_diagnostics *g)
     DM_TRY(dm_alloc(g->mean_margin, g->k, "diagnostics"));
     DM_TRY(dm_alloc(g->near_boundary, g->k, "diagnostics"));
     DM_TRY(dm_alloc(g->nearest, g->k, "diagnostics"));
+    DM_TRY(dm_alloc(g->name_given, g->k, "diagnostics"));
     DM_TRY(dm_alloc(g->difference, (int64_t)g->k * g->d, "diagnostics"));
 cleanup:
     return st;
@@ -51,12 +52,24 @@ cleanup:
     return st;
 }
 
+/* Diagnostics from before segments had names: "segment J". */
+static demarc_status read_name(const json_t *s, dm_diagnostics *g, int32_t j)
+{
+    const char *name = json_string_value(json_object_get(s, "name"));
+    const char *named = json_string_value(json_object_get(s, "named"));
+    char made[32];
+    snprintf(made, sizeof made, "segment %d", (int)j);
+    g->name_given[j] = name != NULL && named != NULL && strcmp(named, "given") == 0;
+    return dm_strings_add(&g->name, name != NULL ? name : made);
+}
+
 static demarc_status read_segment(const json_t *s, const char *path, const json_t *place, dm_diagnostics *g, int32_t j)
 {
     demarc_status st = DEMARC_OK;
     const json_t *nearest = json_object_get(s, "nearest_segment"), *features = json_object_get(s, "features");
     double *difference = g->difference + (int64_t)j * g->d;
     DM_TRY(integer_of(s, path, "size", 0, g->n, &g->size[j]));
+    DM_TRY(read_name(s, g, j));
     g->within[j] = real_of(s, "objective");
     g->mean_margin[j] = real_of(s, "mean_margin");
     g->near_boundary[j] = real_of(s, "near_boundary_share");

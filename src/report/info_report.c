@@ -112,6 +112,7 @@ static json_t *model(const dm_info_model *m)
     bad |= put(o, "seed", dm_json_u64(m->seed));
     bad |= put_integer(o, "iterations", m->iterations);
     bad |= put_text(o, "created_utc", m->created_utc);
+    bad |= put(o, "names", dm_json_names(m->name));
     bad |= put(o, "sizes", dm_json_integers(m->size, m->k));
     bad |= put(o, "centroids", centroids(m));
     return dm_json_finish(o, bad);

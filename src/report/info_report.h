@@ -54,6 +54,7 @@ typedef struct dm_info_model {
     uint64_t seed;
     int32_t iterations;
     const char *created_utc;
+    const dm_strings *name; /* [k] of the segments */
     const int64_t *size;    /* [k] customers */
     const double *centroid; /* [k, d], original units */
 } dm_info_model;

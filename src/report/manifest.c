@@ -63,6 +63,7 @@ static json_t *options(const dm_manifest *m)
     bad |= put_real(o, "tolerance", f->tolerance);
     bad |= put_integer(o, "polish", f->polish);
     bad |= put_real(o, "min-segment-share", f->min_segment_share);
+    bad |= put_text(o, "names", f->names);
     bad |= put_real(o, "checkpoint-every", f->checkpoint_every);
     bad |= put(o, "resume", json_boolean(f->resume));
     return dm_json_finish(o, bad);

@@ -46,6 +46,14 @@ void dm_small_json_u64(dm_small_json *j, const char *name, uint64_t value) { set
 void dm_small_json_f64(dm_small_json *j, const char *name, double value) { set(j, name, dm_json_real(value)); }
 void dm_small_json_bool(dm_small_json *j, const char *name, bool value) { set(j, name, json_boolean(value)); }
 
+void dm_small_json_text_list(dm_small_json *j, const char *name, char *const *value, int64_t count)
+{
+    json_t *list = json_array();
+    int bad = list == NULL;
+    for (int64_t i = 0; i < count && !bad; i++) bad |= json_array_append_new(list, dm_json_text(value[i]));
+    set(j, name, dm_json_finish(list, bad));
+}
+
 void dm_small_json_i64_list(dm_small_json *j, const char *name, const int64_t *value, int64_t count)
 {
     set(j, name, dm_json_integers(value, count));

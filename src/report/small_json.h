@@ -22,6 +22,7 @@ void dm_small_json_u64(dm_small_json *j, const char *name, uint64_t value);
 /** Round-trips; NaN and infinities become null. */
 void dm_small_json_f64(dm_small_json *j, const char *name, double value);
 void dm_small_json_bool(dm_small_json *j, const char *name, bool value);
+void dm_small_json_text_list(dm_small_json *j, const char *name, char *const *value, int64_t count);
 void dm_small_json_i64_list(dm_small_json *j, const char *name, const int64_t *value, int64_t count);
 /**
  * @param[out] text  malloc'd, ends in a newline; the caller frees. NULL after an error.

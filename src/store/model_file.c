@@ -70,6 +70,7 @@ cleanup:
 void dm_model_destroy(dm_model *m)
 {
     dm_strings_clear(&m->feature);
+    dm_strings_clear(&m->segment);
     dm_transform_destroy(&m->transform);
     dm_free(m->centroids);
     dm_free(m->offsets);
@@ -110,6 +111,9 @@ static demarc_status write_objects(dm_writer *w, const dm_model *m, const double
     DM_TRY(dm_writer_strings(w, "/feature_names", m->d, (const char *const *)m->feature.item));
     const int64_t named = m->named;
     DM_TRY(dm_writer_attribute_i64(w, "/feature_names", "from_input", 1, &named));
+    if (m->segments_told) {
+        DM_TRY(dm_writer_strings(w, "/segment_name", m->k, (const char *const *)m->segment.item));
+    }
     DM_TRY(write_transform(w, m));
     DM_TRY(dm_writer_attribute_i64(w, "/", "format_version", 1, &version));
     DM_TRY(dm_writer_attribute_f64(w, "/", "objective", 1, &m->objective));
@@ -267,6 +271,33 @@ cleanup:
     return st;
 }
 
+/* Names of the segments; files from before they had names get "segment J". */
+static demarc_status read_segment_names(hid_t file, dm_model *m, const char *path)
+{
+    demarc_status st = DEMARC_OK;
+    DM_TRY(dm_hdf5_exists(file, path, "/segment_name", &m->segments_told));
+    if (m->segments_told) DM_TRY(dm_hdf5_dataset_texts(file, path, "/segment_name", &m->segment));
+    for (int32_t j = 0; j < m->k && !m->segments_told; j++) {
+        char name[32];
+        snprintf(name, sizeof name, "segment %d", (int)j);
+        DM_TRY(dm_strings_add(&m->segment, name));
+    }
+    if (m->segment.count != m->k) {
+        DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged model: %s has %d segments and %d names for them: " REMEDY, path,
+                       (int)m->k, (int)m->segment.count));
+    }
+    for (int32_t j = 0; j < m->k; j++) {
+        const char *name = m->segment.item[j];
+        if (name[0] != 0 && strlen(name) <= DM_SEGMENT_NAME_BYTES && dm_text_plain(name)) continue;
+        DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                       "damaged model: %s /segment_name of segment %d is empty, longer than %d bytes or no plain "
+                       "text: " REMEDY,
+                       path, (int)j, DM_SEGMENT_NAME_BYTES));
+    }
+cleanup:
+    return st;
+}
+
 static demarc_status read_local(dm_model *m, const char *path, demarc_status contradiction)
 {
     demarc_status st = DEMARC_OK;
@@ -301,6 +332,7 @@ static demarc_status read_local(dm_model *m, const char *path, demarc_status con
     m->feature = feature;
     feature = (dm_strings){0};
     m->named = named != 0;
+    DM_TRY(read_segment_names(file, m, path));
     DM_TRY(read_transform(file, m, path));
     DM_TRY(check_copies(file, m, path, contradiction));
     DM_TRY(read_numbers(file, path, "/offsets", m->k, 1, m->offsets));
@@ -332,7 +364,7 @@ cleanup:
 }
 
 /* Names travel as one block of NUL-terminated strings. */
-static demarc_status share_names(dm_comm *comm, dm_strings *s, int32_t count)
+static demarc_status share_names(dm_comm *comm, dm_strings *s, int32_t count, const char *what)
 {
     demarc_status st = DEMARC_OK;
     int64_t bytes = 0;
@@ -340,7 +372,7 @@ static demarc_status share_names(dm_comm *comm, dm_strings *s, int32_t count)
     const bool root = dm_comm_rank(comm) == 0;
     for (int32_t i = 0; root && i < count; i++) bytes += (int64_t)strlen(s->item[i]) + 1;
     dm_comm_bcast(comm, &bytes, sizeof bytes, 0);
-    DM_TRY_ALL(comm, dm_alloc(block, bytes, "feature names"));
+    DM_TRY_ALL(comm, dm_alloc(block, bytes, what));
     char *at = block;
     for (int32_t i = 0; root && i < count; i++) at = stpcpy(at, s->item[i]) + 1;
     dm_comm_bcast(comm, block, bytes, 0);
@@ -367,7 +399,9 @@ demarc_status dm_model_read(dm_comm *comm, dm_model *m, const char *path, demarc
     if (!root) st = dm_model_create(m, shape[0], shape[1]);
     DM_TRY_ALL(comm, st);
     const int64_t k = m->k, d = m->d;
-    DM_TRY(share_names(comm, &m->feature, m->d));
+    DM_TRY(share_names(comm, &m->feature, m->d, "feature names"));
+    DM_TRY(share_names(comm, &m->segment, m->k, "names of segments"));
+    dm_comm_bcast(comm, &m->segments_told, sizeof m->segments_told, 0);
     dm_comm_bcast(comm, &m->named, sizeof m->named, 0);
     dm_comm_bcast(comm, &m->transform.scale, sizeof m->transform.scale, 0);
     dm_comm_bcast(comm, &m->transform.impute, sizeof m->transform.impute, 0);

@@ -37,6 +37,8 @@ typedef struct dm_model {
     int32_t k, d;
     dm_strings feature; /* [d] */
     bool named;         /* false: names were made up, match by position */
+    dm_strings segment; /* [k] names of the segments; a model read from a file always has them */
+    bool segments_told; /* false: the file has none ("segment J" stands for them), and none are written */
     dm_transform transform;
     double *centroids; /* [k, d] working space */
     double *offsets;   /* [k] scaled units squared */

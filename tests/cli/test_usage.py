@@ -300,8 +300,8 @@ class Output(Case):
         data, out = self.tmp / "in.h5", self.tmp / "run"
         self.assertIn("3,000 customers", self.ok("generate", data, "--customers", "3K", "--segments", 3).stdout)
         text = self.ok("fit", data, "--segments", 3, "--out", out, ranks=2).stdout
-        self.assertRegex(text, r"(?m)^segment +customers +share +objective +mean margin +near boundary +nearest")
-        self.assertEqual(len(re.findall(r"(?m)^ +[0-2] +[\d,]+ +[\d.]+%", text)), 3)
+        self.assertRegex(text, r"(?m)^segment +name +customers +share +objective +mean margin +near boundary +nearest")
+        self.assertEqual(len(re.findall(r"(?m)^ +[0-2]  \w.* +[\d,]+ +[\d.]+%", text)), 3)
         for name in ("model.h5", "assignments.h5", "diagnostics.json", "manifest.json"):
             self.assertIn(str(out / name), text)
         self.assertNotIn("\x1b", text)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "fuzz_support.h"
-#include "ingest/csv_import.h"
+#include "exchange/csv_import.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "ingest/csv_number.h"
-#include "ingest/csv_reader.h"
-#include "ingest/import_columns.h"
-#include "ingest/import_levels.h"
+#include "exchange/csv_number.h"
+#include "exchange/csv_reader.h"
+#include "exchange/import_columns.h"
+#include "exchange/import_levels.h"
 
 /* ------------------------------------------------------------------------------------------------ reader */
 

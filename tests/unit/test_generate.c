@@ -8,9 +8,9 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "ingest/generate.h"
-#include "ingest/portable_math.h"
-#include "ingest/synthetic_rows.h"
+#include "exchange/generate.h"
+#include "exchange/portable_math.h"
+#include "exchange/synthetic_rows.h"
 
 static demarc_generate_options options(int32_t d, int32_t k, double separation)
 {

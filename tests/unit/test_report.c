@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "report/diagnostics.h"
 #include "report/info_report.h"
+#include "report/segment_names.h"
 
 /* ------------------------------------------------------------------------------------------------ samples */
 
@@ -78,6 +79,8 @@ static dm_diagnostics sample_diagnostics(void)
     g.outcome_count = COPY(int64_t, K * M, INT64_C(5000000000), 3, 0, 4);
     g.reach = COPY(double, K *C, 0.5, 0.25, 1.0, 0.0);
     g.reach_any = COPY(double, K, 0.6, 1.0);
+    char *names[K] = {"", "N\xc3\xb6rdlich, \"B\""};
+    assert_int_equal(dm_segment_names_make(&g, &(dm_strings){names, K}), DEMARC_OK);
     return g;
 }
 
@@ -210,6 +213,7 @@ static const dm_info_model model = {.path = "run/model.h5",
                                     .seed = 7,
                                     .iterations = 12,
                                     .created_utc = "2026-01-31T12:34:56Z",
+                                    .name = &(const dm_strings){(char *[]){"A", "B"}, K},
                                     .size = sizes,
                                     .centroid = extreme};
 static const dm_info_assignments assignments = {
@@ -426,7 +430,7 @@ static void test_manifest_round_trip(void **state)
                   "started_utc finished_utc seconds phases peak_memory_bytes_per_rank messages ");
     check_keys(at(o, "options"), "data out force dry-run segments seed scale missing store log1p feature-weights init "
                                  "restarts algorithm batch-size max-epochs max-iterations tolerance polish "
-                                 "min-segment-share checkpoint-every resume ");
+                                 "min-segment-share names checkpoint-every resume ");
     check_text(o, "identity.data_digest", "da7a");
     check_integer(o, "resumes", 2);
     check_text(o, "options.segments", "2:9");

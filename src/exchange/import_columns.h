@@ -4,12 +4,12 @@
  * A column in use becomes one slot (two when it is a feature and an outcome at once) of a packed row: doubles first,
  * then int32 level codes, then flag bytes; the text of the id follows outside the packed row.
  */
-#ifndef DM_INGEST_IMPORT_COLUMNS_H
-#define DM_INGEST_IMPORT_COLUMNS_H
+#ifndef DM_EXCHANGE_IMPORT_COLUMNS_H
+#define DM_EXCHANGE_IMPORT_COLUMNS_H
 
 #include "base/text.h"
-#include "ingest/csv_reader.h"
-#include "ingest/import_levels.h"
+#include "exchange/csv_reader.h"
+#include "exchange/import_levels.h"
 
 typedef enum dm_slot_kind {
     DM_SLOT_NUMBER,    /* feature; double */

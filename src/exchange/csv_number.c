@@ -1,4 +1,4 @@
-#include "ingest/csv_number.h"
+#include "exchange/csv_number.h"
 
 #include <locale.h>
 #include <math.h>

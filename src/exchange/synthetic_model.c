@@ -1,11 +1,11 @@
-#include "ingest/synthetic_model.h"
+#include "exchange/synthetic_model.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "ingest/portable_math.h"
+#include "exchange/portable_math.h"
 
 /* How a latent value y in units of the column's total sd becomes a feature. */
 typedef enum map_kind {

@@ -5,8 +5,8 @@
  * end a record; a quote anywhere else is an error. Fields are not trimmed. A UTF-8 byte order mark and blank lines are
  * skipped; every record must have as many fields as the first one (the header).
  */
-#ifndef DM_INGEST_CSV_READER_H
-#define DM_INGEST_CSV_READER_H
+#ifndef DM_EXCHANGE_CSV_READER_H
+#define DM_EXCHANGE_CSV_READER_H
 
 #include "base/status.h"
 

@@ -1,4 +1,4 @@
-#include "ingest/import_levels.h"
+#include "exchange/import_levels.h"
 
 #include <search.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "ingest/import_spool.h"
+#include "exchange/import_spool.h"
 
 #include <errno.h>
 #include <fcntl.h>

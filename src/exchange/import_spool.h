@@ -3,8 +3,8 @@
  *
  * A file beside the output that has no name: the system drops it with the process. Local, rank 0.
  */
-#ifndef DM_INGEST_IMPORT_SPOOL_H
-#define DM_INGEST_IMPORT_SPOOL_H
+#ifndef DM_EXCHANGE_IMPORT_SPOOL_H
+#define DM_EXCHANGE_IMPORT_SPOOL_H
 
 #include "base/status.h"
 

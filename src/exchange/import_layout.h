@@ -2,10 +2,10 @@
  * From the packed rows to the columns of a customer file: names, arm codes, one-hot columns. Local, rank 0; but the
  * shape is plain data that rank 0 shares with the others.
  */
-#ifndef DM_INGEST_IMPORT_LAYOUT_H
-#define DM_INGEST_IMPORT_LAYOUT_H
+#ifndef DM_EXCHANGE_IMPORT_LAYOUT_H
+#define DM_EXCHANGE_IMPORT_LAYOUT_H
 
-#include "ingest/import_rows.h"
+#include "exchange/import_rows.h"
 
 /** What is in the customer file. Plain data. */
 typedef struct dm_import_shape {

@@ -27,8 +27,8 @@
  * recency_days). So the effect of arm a changes sign at x_e = threshold_a and nowhere else. Conversion follows from a
  * visit, spend from a conversion, with chances that do not depend on the arm: their effects change sign there too.
  */
-#ifndef DM_INGEST_SYNTHETIC_MODEL_H
-#define DM_INGEST_SYNTHETIC_MODEL_H
+#ifndef DM_EXCHANGE_SYNTHETIC_MODEL_H
+#define DM_EXCHANGE_SYNTHETIC_MODEL_H
 
 #include "base/counter_rng.h"
 #include "base/status.h"

@@ -22,8 +22,8 @@
  * --separation X: distance between neighbouring segment centres in latent space, in units of the within-segment sd
  * along the line that joins them: two neighbours overlap like two unit normals X apart.
  */
-#ifndef DM_INGEST_GENERATE_H
-#define DM_INGEST_GENERATE_H
+#ifndef DM_EXCHANGE_GENERATE_H
+#define DM_EXCHANGE_GENERATE_H
 
 #include "base/log.h"
 #include "comm/comm.h"

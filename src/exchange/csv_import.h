@@ -6,8 +6,8 @@
  * them. So memory holds levels and one block of rows only, and the disk of the output must have room for about twice
  * the output.
  */
-#ifndef DM_INGEST_CSV_IMPORT_H
-#define DM_INGEST_CSV_IMPORT_H
+#ifndef DM_EXCHANGE_CSV_IMPORT_H
+#define DM_EXCHANGE_CSV_IMPORT_H
 
 #include "base/log.h"
 #include "comm/comm.h"

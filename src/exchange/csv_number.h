@@ -1,6 +1,6 @@
 /* What the text of a CSV field means as a number, a missing value or an id. Local, independent of the locale. */
-#ifndef DM_INGEST_CSV_NUMBER_H
-#define DM_INGEST_CSV_NUMBER_H
+#ifndef DM_EXCHANGE_CSV_NUMBER_H
+#define DM_EXCHANGE_CSV_NUMBER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* The distinct values of a text column of a CSV, coded 0, 1, ... as they appear. Local. */
-#ifndef DM_INGEST_IMPORT_LEVELS_H
-#define DM_INGEST_IMPORT_LEVELS_H
+#ifndef DM_EXCHANGE_IMPORT_LEVELS_H
+#define DM_EXCHANGE_IMPORT_LEVELS_H
 
 #include "base/status.h"
 

@@ -1,4 +1,4 @@
-#include "ingest/generate.h"
+#include "exchange/generate.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "base/row_blocks.h"
 #include "base/text.h"
-#include "ingest/synthetic_rows.h"
+#include "exchange/synthetic_rows.h"
 #include "store/output.h"
 #include "store/writer.h"
 

@@ -1,10 +1,10 @@
-#include "ingest/import_columns.h"
+#include "exchange/import_columns.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "ingest/csv_number.h"
+#include "exchange/csv_number.h"
 
 /* A column's options as a set of bits. */
 enum role {

@@ -1,4 +1,4 @@
-#include "ingest/import_rows.h"
+#include "exchange/import_rows.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "ingest/csv_number.h"
+#include "exchange/csv_number.h"
 
 #define SHOWN 40 /* bytes of a bad value that an error line repeats */
 

@@ -1,9 +1,9 @@
-#include "ingest/synthetic_rows.h"
+#include "exchange/synthetic_rows.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "ingest/portable_math.h"
+#include "exchange/portable_math.h"
 
 /* Columns whose noise is drawn at once: words first, then one loop that the compiler vectorises. */
 #define NOISE_COLUMNS 128

@@ -6,8 +6,8 @@
  * rounding), branch-free, so loops over them vectorise and every IEEE machine gets the same bits. They are for
  * synthetic data: no NaN, no infinity, bounded arguments.
  */
-#ifndef DM_INGEST_PORTABLE_MATH_H
-#define DM_INGEST_PORTABLE_MATH_H
+#ifndef DM_EXCHANGE_PORTABLE_MATH_H
+#define DM_EXCHANGE_PORTABLE_MATH_H
 
 #include <math.h>
 #include <stdint.h>

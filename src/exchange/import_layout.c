@@ -1,11 +1,11 @@
-#include "ingest/import_layout.h"
+#include "exchange/import_layout.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "ingest/csv_number.h"
+#include "exchange/csv_number.h"
 
 #define BLOCK_BYTES (INT64_C(8) << 20)
 #define BLOCK_ROWS_MAX 65536

@@ -1,10 +1,10 @@
-#include "ingest/csv_import.h"
+#include "exchange/csv_import.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
 #include "comm/watchdog.h"
-#include "ingest/import_layout.h"
+#include "exchange/import_layout.h"
 #include "store/output.h"
 #include "store/writer.h"
 

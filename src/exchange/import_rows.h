@@ -1,10 +1,10 @@
 /* CSV records to packed rows in one pass: values are checked, levels collected, rows spooled. Local, rank 0. */
-#ifndef DM_INGEST_IMPORT_ROWS_H
-#define DM_INGEST_IMPORT_ROWS_H
+#ifndef DM_EXCHANGE_IMPORT_ROWS_H
+#define DM_EXCHANGE_IMPORT_ROWS_H
 
 #include "base/log.h"
-#include "ingest/import_columns.h"
-#include "ingest/import_spool.h"
+#include "exchange/import_columns.h"
+#include "exchange/import_spool.h"
 
 /** Bytes of an id's text. */
 #define DM_IMPORT_ID_MAX 1024

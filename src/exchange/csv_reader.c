@@ -2,7 +2,7 @@
  * libcsv is fed line by line, so that the physical line is known whenever it calls back. It reports every unquoted CR
  * and LF (CSV_REPALL_NL); a record starts on the line after the last of them, whatever its quoted fields contain.
  */
-#include "ingest/csv_reader.h"
+#include "exchange/csv_reader.h"
 
 #include <csv.h>
 #include <errno.h>

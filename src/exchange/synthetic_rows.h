@@ -2,10 +2,10 @@
  * Rows of the synthetic population: each depends only on (seed, options, row), never on the layout or the number of
  * customers, so a longer file begins with the rows of a shorter one.
  */
-#ifndef DM_INGEST_SYNTHETIC_ROWS_H
-#define DM_INGEST_SYNTHETIC_ROWS_H
+#ifndef DM_EXCHANGE_SYNTHETIC_ROWS_H
+#define DM_EXCHANGE_SYNTHETIC_ROWS_H
 
-#include "ingest/synthetic_model.h"
+#include "exchange/synthetic_model.h"
 
 /** Ids are a bijection of [0, 2^44), so there can be no more customers than this. */
 #define DM_SYNTHETIC_MAX_CUSTOMERS (INT64_C(1) << 44)
