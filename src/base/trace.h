@@ -25,6 +25,15 @@ typedef struct dm_k_record {
     unsigned concerns; /* dm_concern flags: why not, or what speaks against it */
 } dm_k_record;
 
+/** Limits of the recommendation (src/diagnosis/recommend.h says why). */
+#define DM_REPEATABLE 0.8         /* prediction strength */
+#define DM_CLEARLY_REPEATABLE 0.9 /* the same, where four to eight segments are not to be preferred */
+#define DM_STABLE 0.75            /* mean Jaccard over segments */
+#define DM_STABLE_LOWEST 0.6      /* of the lowest segment */
+#define DM_REACHABLE 0.1          /* share of a segment that some channel must reach */
+#define DM_WANTED_LEAST 4
+#define DM_WANTED_MOST 8
+
 /** What speaks against a number of segments. */
 typedef enum dm_concern {
     DM_CONCERN_FAILED = 1,      /* cannot be fitted */
@@ -39,11 +48,11 @@ typedef enum dm_concern {
 
 /** How many segments to have. Texts are made of it by report/select_report.h. */
 typedef struct dm_recommendation {
-    bool made;      /* false: a fit of one k */
-    int32_t k;      /* 0 = none */
-    bool structure; /* false: nothing speaks for segments */
-    bool preferred; /* within four to eight, and chosen for that among others as good */
-    int32_t best;   /* k of the highest silhouette among the eligible ones (of all, without structure); 0 = none */
+    bool made;                  /* false: a fit of one k */
+    int32_t k;                  /* 0 = none */
+    bool structure;             /* false: nothing speaks for segments */
+    bool preferred;             /* it is within four to eight, and taken for that before one that is more repeatable */
+    int32_t best;               /* k of the highest simplified silhouette of all that could be fitted; 0 = none */
     double gap_one, gap_one_se; /* gap statistic of one segment */
     double min_share;           /* smallest segment wanted, share of the customers */
     int64_t sampled, customers; /* customers in the sample, of */

@@ -4,6 +4,7 @@
 #include "diagnosis/sample_criteria.h"
 #include "engine/fit_run.h"
 #include "kmeans/sample_fits.h"
+#include "report/select_report.h"
 
 /* A fit's quick look; demarc_select looks closer. */
 #define FIT_REPLICATES 20
@@ -51,6 +52,14 @@ demarc_status dm_fit_choose(dm_fit_run *run)
                                                 .halvings = run->choice.halvings};
     DM_TRY(dm_sample_criteria(&options, s->ks, s->tried, centroids, r));
     dm_fit_recommend(run);
+    char sentence[600];
+    dm_recommendation_sentence(r, s->tried, s->ks, sentence, sizeof sentence);
+    if (r->k == 0 && !run->select) {
+        dm_log_warn(&run->ctx->log, "%s; %d segments, of the highest simplified silhouette, are made all the same",
+                    sentence, (int)r->best);
+    } else {
+        dm_log_line(&run->ctx->log, "%s", sentence);
+    }
     const int32_t k = r->k > 0 ? r->k : r->best;
     for (int32_t i = 0; i < s->ks; i++) {
         if (s->tried[i].k == k) s->best = i;
