@@ -231,6 +231,30 @@ DEMARC_API void demarc_stop_request(int signal_number);
  */
 DEMARC_API demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demarc_fit_result *result);
 
+/* ------------------------------------------------------------------------------------------------ select */
+
+typedef struct demarc_select_options {
+    /** How every k of fit.k_lo to fit.k_hi is searched, as in a fit; fit.min_segment_share only counts in the recommendation
+     *  (0: 0.01); out, force, dry_run, resume and the checkpoints of it do not count. */
+    demarc_fit_options fit;
+    int32_t replicates; /**< Poisson-bootstrap replicates of each k, over a sample; 0 = no stability */
+    int32_t gap_draws;  /**< reference draws of the gap statistic, 0 = no gap, else >= 2 */
+    int32_t halvings;   /**< of the prediction strength; 0 = none */
+    const char *out;    /**< file for the document; NULL = none */
+    bool force, dry_run;
+} demarc_select_options;
+
+DEMARC_API void demarc_select_options_default(demarc_select_options *o);
+/**
+ * How many segments: fits every k, measures it over all customers and, by replicates, over a sample of them, and recommends
+ * one, or none where nothing speaks for segments.
+ *
+ * Collective. The document does not depend on the layout.
+ * @param[out] json  rank 0: malloc'd, the caller frees; NULL elsewhere and with dry_run
+ * Errors as demarc_fit; DEMARC_ERR_IMPOSSIBLE where no k at all can be fitted.
+ */
+DEMARC_API demarc_status demarc_select(demarc_context *ctx, const demarc_select_options *o, char **json);
+
 /* ------------------------------------------------------------------------------------------------ assign, verify */
 
 typedef struct demarc_assign_options {

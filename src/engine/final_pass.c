@@ -92,7 +92,8 @@ static void final_block(void *context, int thread, int64_t begin, int64_t rows, 
     dm_digest_add(&p->digest, block + 1, out.runner_up, bytes);
     dm_digest_add(&p->digest, block + 2, out.distance, bytes);
     dm_digest_add(&p->digest, block + 3, out.margin, bytes);
-    if (run->profile != NULL) dm_profile_add_features(run->profile, thread, out.segment, rows, x, w);
+    if (run->profile != NULL && !run->o->reach_only)
+        dm_profile_add_features(run->profile, thread, out.segment, rows, x, w);
 }
 
 /* ---- comparing with what is stored ---- */

@@ -24,6 +24,7 @@ typedef struct dm_final_options {
     dm_assignments_writer *writer; /* NULL = do not write; discarded after an error */
     dm_assignments *compare;       /* NULL = nothing to compare with */
     const dm_scan *scan;           /* for the profile's bounds; NULL = no feature, outcome and reach profile */
+    bool reach_only;               /* of the profile, features stay undefined */
     /* Called between two windows of rows by all ranks; not DEMARC_OK ends the pass. NULL = not called. */
     demarc_status (*edge)(void *context, const dm_final_run *at);
     void *edge_context;

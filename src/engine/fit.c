@@ -22,10 +22,9 @@ void demarc_fit_options_default(demarc_fit_options *o)
                               .checkpoint_every = 60.0};
 }
 
-static demarc_status check_options(const demarc_fit_options *o)
+demarc_status dm_fit_check_options(const demarc_fit_options *o)
 {
-    if (o->data == NULL) return dm_fail(DEMARC_ERR_USAGE, "no input: fit: name a customer file");
-    if (o->out == NULL && !o->dry_run) return dm_fail(DEMARC_ERR_USAGE, "no output: --out: name a results directory");
+    if (o->data == NULL) return dm_fail(DEMARC_ERR_USAGE, "no input: name a customer file");
     if (o->k_lo < 1 || o->k_hi < o->k_lo || o->k_hi > 1000000) {
         return dm_fail(DEMARC_ERR_USAGE,
                        "bad number of segments %d:%d: --segments: use K or LO:HI with 1 <= LO <= HI <= 1000000",
@@ -145,7 +144,7 @@ void demarc_fit_result_clear(demarc_fit_result *r)
     *r = (demarc_fit_result){0};
 }
 
-static void run_clear(dm_fit_run *run)
+void dm_fit_run_clear(dm_fit_run *run)
 {
     dm_assignments_discard(&run->writer);
     dm_output_abandon(&run->output, run->ctx->comm);
@@ -170,16 +169,15 @@ static demarc_status begin_output(dm_fit_run *run)
     return dm_output_begin(&run->output, run->ctx->comm, run->o->out, DM_OUTPUT_DIRECTORY, run->o->force);
 }
 
-/* Everything up to the search: input, what an earlier run left, rows. */
-static demarc_status prepare(dm_fit_run *run, bool *finished)
+demarc_status dm_fit_prepare(dm_fit_run *run, bool *finished)
 {
     demarc_status st = DEMARC_OK;
     demarc_context *ctx = run->ctx;
     const demarc_fit_options *o = run->o;
-    DM_TRY(
-        dm_checkpoint_begin(&run->checkpoint, ctx->comm, &ctx->log, o->dry_run ? NULL : o->out, o->checkpoint_every));
-    if (!o->dry_run) DM_TRY(dm_fit_look_back(run));
-    if (!o->dry_run && !run->maybe_finished) DM_TRY(begin_output(run));
+    const bool writes = !o->dry_run && !run->select;
+    DM_TRY(dm_checkpoint_begin(&run->checkpoint, ctx->comm, &ctx->log, writes ? o->out : NULL, o->checkpoint_every));
+    if (writes) DM_TRY(dm_fit_look_back(run));
+    if (writes && !run->maybe_finished) DM_TRY(begin_output(run));
     if (dm_blas_core_advice() != NULL) {
         dm_log_warn(&ctx->log, "OpenBLAS runs on core type %s, this CPU could use %s: set OPENBLAS_CORETYPE=%s",
                     dm_blas_core(), dm_blas_core_advice(), dm_blas_core_advice());
@@ -207,16 +205,17 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
 {
     dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
-    dm_fit_run run = {.ctx = ctx, .o = o, .start = dm_clock()};
+    dm_fit_run run = {.ctx = ctx, .o = o, .choice = dm_fit_choice_default(o), .start = dm_clock()};
     char *diagnostics = NULL;
     bool finished = false;
     if (result != NULL) *result = (demarc_fit_result){0};
     dm_clock_utc(run.started_utc);
-    DM_TRY_ALL(ctx->comm, check_options(o));
+    DM_TRY_ALL(ctx->comm, dm_fit_check_options(o));
+    if (o->out == NULL && !o->dry_run) DM_TRY(dm_fail(DEMARC_ERR_USAGE, "no output: --out: name a results directory"));
     DM_TRY_ALL(ctx->comm, dm_segment_names_parse(o->names, o->k_hi, &run.names));
     DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->data));
     if (dm_fit_init_of(o->init) == DM_INIT_GIVEN) DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->init));
-    DM_TRY(prepare(&run, &finished));
+    DM_TRY(dm_fit_prepare(&run, &finished));
     if (finished) {
         DM_TRY(dm_fit_rename(&run));
         if (result != NULL) st = dm_fit_read_finished(&run, result);
@@ -235,7 +234,7 @@ cleanup:
     if (st == DEMARC_ERR_IMPOSSIBLE) dm_fit_forget(&run);
     if (st == DEMARC_STOPPED && run.leave) dm_output_leave(&run.output);
     free(diagnostics);
-    run_clear(&run);
+    dm_fit_run_clear(&run);
     dm_stop_clear();
     return st;
 }

@@ -154,9 +154,11 @@ demarc_status dm_fit_write_reports(dm_fit_run *run, char **diagnostics)
     DM_TRY(dm_model_write(comm, &run->model, path));
     st = DEMARC_OK;
     if (run->state.best >= 0) { /* LO:HI */
+        dm_fit_recommend(run);  /* it may have been resumed from behind the choice */
         run->state.tried[run->state.best].chosen = true;
         trace->ks = run->state.ks;
         trace->tried = run->state.tried;
+        trace->recommendation = run->state.recommendation;
         run->state.tried = NULL;
     }
     if (dm_comm_rank(comm) == 0) {

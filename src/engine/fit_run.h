@@ -3,6 +3,7 @@
  *
  *   fit.c           options, input, order of phases
  *   fit_search.c    the search for segments: one k or LO:HI
+ *   fit_choose.c    which k of LO:HI
  *   fit_resume.c    checkpoints: what is saved, and whether what was saved is of this fit
  *   fit_finished.c  results that are there already
  *   fit_rename.c    new names for the segments of results that are there already
@@ -32,6 +33,13 @@ enum {
     DM_FIT_TIMES
 };
 
+/* How closely a k of LO:HI is looked at before it is chosen. */
+typedef struct dm_choice_options {
+    int32_t replicates, gap_draws, halvings; /* 0 = not computed */
+    int64_t most;                            /* customers in the sample */
+    double min_share;
+} dm_choice_options;
+
 /* All that a fit owns; zero is empty. */
 typedef struct dm_fit_run {
     demarc_context *ctx;
@@ -45,6 +53,8 @@ typedef struct dm_fit_run {
     dm_kmeans km;
     bool have_km;
     double *given; /* --init FILE in working space, [k_lo, d] */
+    bool select;   /* only which k: the search may be of one k, too, and nothing is written */
+    dm_choice_options choice;
     dm_fit_state state;
     dm_model model; /* of state.chosen */
     dm_diagnostics g;
@@ -80,6 +90,23 @@ demarc_status dm_fit_load_init(dm_fit_run *run);
 demarc_status dm_fit_make_model(const dm_fit_run *run, const dm_fitted *f, dm_model *m);
 /** From run->state on until state.chosen holds the segments and the phase is assign. */
 demarc_status dm_fit_search(dm_fit_run *run);
+
+/* ---- fit_choose.c ---- */
+
+/** What a fit of LO:HI does unless told otherwise: a quicker look than demarc_select's. Local. */
+dm_choice_options dm_fit_choice_default(const demarc_fit_options *o);
+/** Complete the records of state.tried over a sample, recommend, and move one of state.kept to state.chosen. */
+demarc_status dm_fit_choose(dm_fit_run *run);
+/** The recommendation alone, which follows from the records and is not in checkpoints. Local. */
+void dm_fit_recommend(dm_fit_run *run);
+
+/* ---- fit.c ---- */
+
+/** Refuse options that no fit can have; `out` may be NULL where nothing is written. Local. */
+demarc_status dm_fit_check_options(const demarc_fit_options *o);
+/** Everything up to the search: input, what an earlier run left (o->out not NULL), rows. */
+demarc_status dm_fit_prepare(dm_fit_run *run, bool *finished);
+void dm_fit_run_clear(dm_fit_run *run);
 
 /* ---- fit_resume.c ---- */
 

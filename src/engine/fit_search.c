@@ -103,6 +103,8 @@ static demarc_status measure(dm_fit_run *run, dm_diagnostics *g)
     const dm_final_options fo = {.rows = run->rows,
                                  .customers = run->customers,
                                  .model = &m,
+                                 .scan = dm_customers_schema(run->customers)->channel.count > 0 ? &run->scan : NULL,
+                                 .reach_only = true,
                                  .edge = final_edge,
                                  .edge_context = &run->checkpoint};
     DM_TRY(dm_final_pass(&fo, g, digest, NULL));
@@ -111,42 +113,69 @@ cleanup:
     return st;
 }
 
-static double smallest_share(const dm_diagnostics *g)
+static dm_k_record empty_record(int32_t k)
 {
-    int64_t least = g->n;
-    for (int32_t j = 0; j < g->k; j++) least = g->size[j] < least ? g->size[j] : least;
-    return (double)least / (double)g->n;
+    const double none = (double)NAN;
+    return (dm_k_record){.k = k,
+                         .objective = none,
+                         .calinski_harabasz = none,
+                         .davies_bouldin = none,
+                         .silhouette = none,
+                         .smallest_share = none,
+                         .explained_share = none,
+                         .reachable_share = none,
+                         .gap = none,
+                         .gap_se = none,
+                         .prediction_strength = none,
+                         .prediction_strength_se = none,
+                         .stability = none,
+                         .stability_lowest = none};
 }
 
-/* The record of a k; the candidate is chosen if it is the best so far. */
+/* The record of a k that could be fitted; its segments are kept until one k is chosen. */
 static void keep_record(dm_fit_run *run, const dm_diagnostics *g)
 {
     dm_fit_state *s = &run->state;
     dm_k_record *r = &s->tried[s->ks];
-    *r = (dm_k_record){s->k, g->objective, g->calinski_harabasz, g->davies_bouldin, g->silhouette, smallest_share(g),
-                       false};
+    int64_t least = g->n;
+    *r = empty_record(s->k);
+    r->objective = g->objective;
+    r->calinski_harabasz = g->calinski_harabasz;
+    r->davies_bouldin = g->davies_bouldin;
+    r->silhouette = g->silhouette;
+    r->explained_share = g->total > 0.0 ? 1.0 - g->objective / g->total : (double)NAN;
+    for (int32_t j = 0; j < g->k; j++) {
+        least = g->size[j] < least ? g->size[j] : least;
+        if (g->channels > 0 && !(g->reach_any[j] >= r->reachable_share)) r->reachable_share = g->reach_any[j];
+    }
+    r->smallest_share = (double)least / (double)g->n;
     dm_log_line(&run->ctx->log, "k %d: objective %.9g, silhouette %.4f, smallest segment %.2f%%", (int)s->k,
                 g->objective, g->silhouette, 100.0 * r->smallest_share);
-    const bool better = s->best < 0 || (isnan(s->tried[s->best].silhouette) && !isnan(g->silhouette)) ||
-                        g->silhouette > s->tried[s->best].silhouette;
-    if (better) {
-        s->best = s->ks;
-        dm_fitted_move(&s->chosen, &s->candidate);
-    }
-    s->ks++;
+    dm_fitted_move(&s->kept[s->ks++], &s->candidate);
+}
+
+static void keep_failure(dm_fit_run *run)
+{
+    dm_fit_state *s = &run->state;
+    dm_k_record *r = &s->tried[s->ks++];
+    *r = empty_record(s->k);
+    snprintf(r->failed, sizeof r->failed, "%s", dm_error_line());
+    if (s->first_failure[0] == 0) snprintf(s->first_failure, sizeof s->first_failure, "%s", dm_error_line());
+    dm_log_line(&run->ctx->log, "k %d: %s", (int)s->k, dm_error_line());
+    dm_position_clear(&run->km.at);
 }
 
 /*
- * LO:HI: every k is fitted; the highest simplified silhouette wins (k = 1 has none and wins only alone), ties to the
- * smaller k; a k whose segments cannot have --min-segment-share, or that has more segments than distinct customers,
- * is passed over.
+ * LO:HI: every k is fitted and measured, then one is chosen (fit_choose.c). A k whose segments cannot have
+ * --min-segment-share, or that has more segments than distinct customers, is passed over.
  */
 static demarc_status search_range(dm_fit_run *run)
 {
     demarc_status st = DEMARC_OK;
     dm_fit_state *s = &run->state;
-    for (; s->k <= run->o->k_hi; s->k++, s->phase = DM_FIT_SEARCH) {
+    for (; s->ks <= run->o->k_hi - run->o->k_lo; s->phase = DM_FIT_SEARCH) {
         dm_diagnostics g = {0};
+        s->k = run->o->k_lo + s->ks;
         if (s->phase == DM_FIT_SEARCH) st = fit_one(run);
         if (st == DEMARC_OK) {
             s->phase = DM_FIT_MEASURE;
@@ -155,16 +184,19 @@ static demarc_status search_range(dm_fit_run *run)
         if (st == DEMARC_OK) {
             keep_record(run, &g);
         } else if (st == DEMARC_ERR_IMPOSSIBLE) {
-            if (s->first_failure[0] == 0) snprintf(s->first_failure, sizeof s->first_failure, "%s", dm_error_line());
-            dm_log_line(&run->ctx->log, "k %d: %s", (int)s->k, dm_error_line());
-            dm_position_clear(&run->km.at);
+            keep_failure(run);
             st = DEMARC_OK;
         }
         dm_fitted_clear(&s->candidate);
         dm_diagnostics_clear(&g);
         DM_TRY(st);
     }
-    if (s->best < 0) DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE, "no k can be fitted: %s", s->first_failure));
+    bool any = false;
+    for (int32_t i = 0; i < s->ks; i++) any |= s->kept[i].k != 0;
+    if (!any) DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE, "no k can be fitted: %s", s->first_failure));
+    s->phase = DM_FIT_CHOOSE;
+    DM_TRY(edge(&run->checkpoint));
+    DM_TRY(dm_fit_choose(run));
 cleanup:
     return st;
 }
@@ -176,7 +208,7 @@ demarc_status dm_fit_search(dm_fit_run *run)
     if (s->phase == DM_FIT_ASSIGN) return DEMARC_OK;
     run->km.edge = edge;
     run->km.edge_context = &run->checkpoint;
-    if (run->o->k_lo == run->o->k_hi) {
+    if (run->o->k_lo == run->o->k_hi && !run->select) {
         DM_TRY(fit_one(run));
         dm_fitted_move(&s->chosen, &s->candidate);
     } else {

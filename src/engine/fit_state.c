@@ -34,16 +34,27 @@ void dm_fitted_move(dm_fitted *to, dm_fitted *from)
 demarc_status dm_fit_state_start(dm_fit_state *s, int32_t lo, int32_t hi)
 {
     *s = (dm_fit_state){.phase = DM_FIT_SEARCH, .k = lo, .best = -1};
-    s->tried = calloc((size_t)(hi - lo) + 1, sizeof *s->tried);
-    return s->tried != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: record of k: free some memory");
+    s->records = hi - lo + 1;
+    s->tried = calloc((size_t)s->records, sizeof *s->tried);
+    s->kept = calloc((size_t)s->records, sizeof *s->kept);
+    return s->tried != NULL && s->kept != NULL
+               ? DEMARC_OK
+               : dm_fail(DEMARC_ERR_MEMORY, "out of memory: record of k: free some memory");
 }
 
 void dm_fit_state_clear(dm_fit_state *s)
 {
     dm_fitted_clear(&s->candidate);
     dm_fitted_clear(&s->chosen);
+    dm_fit_state_drop_kept(s);
+    free(s->kept);
     free(s->tried);
     *s = (dm_fit_state){0};
+}
+
+void dm_fit_state_drop_kept(dm_fit_state *s)
+{
+    for (int32_t i = 0; i < s->records && s->kept != NULL; i++) dm_fitted_clear(&s->kept[i]);
 }
 
 /* ------------------------------------------------------------------------------------------------ pack */
@@ -100,6 +111,28 @@ static void pack_position(dm_packer *p, const dm_position *at)
     pack_trace(p, &at->best_trace);
 }
 
+/* The numbers of a record, in the order in which they are packed. */
+enum { RECORD_REALS = 13 };
+static void record_reals(dm_k_record *r, double *real[RECORD_REALS])
+{
+    double *const list[RECORD_REALS] = {
+        &r->objective,       &r->calinski_harabasz,   &r->davies_bouldin,         &r->silhouette,
+        &r->smallest_share,  &r->explained_share,     &r->reachable_share,        &r->gap,
+        &r->gap_se,          &r->prediction_strength, &r->prediction_strength_se, &r->stability,
+        &r->stability_lowest};
+    memcpy(real, list, sizeof list);
+}
+
+static void pack_record(dm_packer *p, const dm_k_record *record)
+{
+    dm_k_record r = *record;
+    double *real[RECORD_REALS];
+    record_reals(&r, real);
+    dm_pack_i64(p, r.k);
+    for (int i = 0; i < RECORD_REALS; i++) dm_pack_f64(p, *real[i]);
+    dm_pack_text(p, r.failed);
+}
+
 void dm_fit_state_pack(const dm_fit_state *s, const dm_position *at, dm_packer *p)
 {
     const dm_position none = {0};
@@ -107,15 +140,12 @@ void dm_fit_state_pack(const dm_fit_state *s, const dm_position *at, dm_packer *
     dm_pack_i64(p, s->k);
     dm_pack_i64(p, s->ks);
     for (int32_t i = 0; i < s->ks; i++) {
-        const dm_k_record *r = &s->tried[i];
-        dm_pack_i64(p, r->k);
-        dm_pack_f64(p, r->objective);
-        dm_pack_f64(p, r->calinski_harabasz);
-        dm_pack_f64(p, r->davies_bouldin);
-        dm_pack_f64(p, r->silhouette);
-        dm_pack_f64(p, r->smallest_share);
+        pack_record(p, &s->tried[i]);
+        pack_fitted(p, &s->kept[i]);
     }
     dm_pack_i64(p, s->best);
+    dm_pack_f64(p, s->recommendation.gap_one);
+    dm_pack_f64(p, s->recommendation.gap_one_se);
     dm_pack_text(p, s->first_failure);
     pack_fitted(p, &s->chosen);
     pack_fitted(p, &s->candidate);
@@ -183,13 +213,27 @@ static void unpack_position(dm_unpacker *u, dm_position *at, int32_t k, int32_t 
     unpack_trace(u, &at->best_trace);
 }
 
+static void unpack_record(dm_unpacker *u, dm_k_record *r, int32_t k)
+{
+    double *real[RECORD_REALS];
+    record_reals(r, real);
+    r->k = unpack_i32(u, k, k);
+    for (int i = 0; i < RECORD_REALS; i++) *real[i] = dm_unpack_f64(u);
+    char *failed = dm_unpack_text(u);
+    if (failed != NULL) snprintf(r->failed, sizeof r->failed, "%s", failed);
+    free(failed);
+}
+
 /* Do the parts belong together? */
 static bool is_consistent(const dm_fit_state *s, const dm_position *at, int32_t lo, int32_t hi)
 {
+    const bool range = lo < hi, chosen = s->chosen.k != 0;
     if (at->k != 0 && (at->best_restart < 0) != (at->restart == 0)) return false;
-    if (lo == hi) return s->phase != DM_FIT_MEASURE && (s->phase == DM_FIT_ASSIGN) == (s->chosen.k != 0) && s->ks == 0;
-    if ((s->best >= 0) != (s->chosen.k != 0) || (s->best >= 0 && s->tried[s->best].k != s->chosen.k)) return false;
-    return s->phase == DM_FIT_ASSIGN ? s->chosen.k != 0 : (s->phase == DM_FIT_MEASURE) == (s->candidate.k == s->k);
+    if ((s->phase == DM_FIT_ASSIGN) != chosen || (s->phase == DM_FIT_MEASURE) != (s->candidate.k != 0)) return false;
+    if (!range && s->ks == 0) return s->phase == DM_FIT_SEARCH || s->phase == DM_FIT_ASSIGN;
+    if ((s->best >= 0) != chosen || (chosen && s->tried[s->best].k != s->chosen.k)) return false;
+    if (s->phase == DM_FIT_MEASURE && s->candidate.k != s->k) return false;
+    return s->ks == (s->phase == DM_FIT_CHOOSE || s->phase == DM_FIT_ASSIGN ? hi - lo + 1 : s->k - lo);
 }
 
 demarc_status dm_fit_state_unpack(dm_fit_state *s, dm_position *at, dm_unpacker *u, int32_t lo, int32_t hi, int32_t d)
@@ -200,15 +244,13 @@ demarc_status dm_fit_state_unpack(dm_fit_state *s, dm_position *at, dm_unpacker 
     s->k = unpack_i32(u, lo, hi);
     s->ks = unpack_i32(u, 0, hi - lo + 1);
     for (int32_t i = 0; i < s->ks && !u->bad; i++) {
-        dm_k_record *r = &s->tried[i];
-        r->k = unpack_i32(u, lo, hi);
-        r->objective = dm_unpack_f64(u);
-        r->calinski_harabasz = dm_unpack_f64(u);
-        r->davies_bouldin = dm_unpack_f64(u);
-        r->silhouette = dm_unpack_f64(u);
-        r->smallest_share = dm_unpack_f64(u);
+        unpack_record(u, &s->tried[i], lo + i);
+        unpack_fitted(u, &s->kept[i], lo, hi, d);
+        if (s->kept[i].k != 0 && s->kept[i].k != lo + i) u->bad = true;
     }
     s->best = unpack_i32(u, -1, s->ks - 1);
+    s->recommendation.gap_one = dm_unpack_f64(u);
+    s->recommendation.gap_one_se = dm_unpack_f64(u);
     char *failure = dm_unpack_text(u);
     if (failure != NULL) snprintf(s->first_failure, sizeof s->first_failure, "%s", failure);
     free(failure);

@@ -4,6 +4,7 @@
  *
  *   search    k segments are being fitted: the position (kmeans/position.h) says how far
  *   measure   LO:HI only: they are fitted, `candidate`, and their criteria are being measured
+ *   choose    LO:HI only: all are fitted, `kept`, and a sample is asked which to choose
  *   assign    `chosen` are the segments; customers are being assigned and results written
  */
 #ifndef DM_ENGINE_FIT_STATE_H
@@ -12,7 +13,7 @@
 #include "base/packing.h"
 #include "kmeans/position.h"
 
-typedef enum dm_fit_phase { DM_FIT_SEARCH, DM_FIT_MEASURE, DM_FIT_ASSIGN, DM_FIT_PHASES } dm_fit_phase;
+typedef enum dm_fit_phase { DM_FIT_SEARCH, DM_FIT_MEASURE, DM_FIT_CHOOSE, DM_FIT_ASSIGN, DM_FIT_PHASES } dm_fit_phase;
 
 /** Segments that were fitted. */
 typedef struct dm_fitted {
@@ -28,6 +29,9 @@ typedef struct dm_fit_state {
     /* LO:HI */
     int32_t ks, best;   /* records, and which of them `chosen` has; -1 = none yet */
     dm_k_record *tried; /* [at least ks]; owned */
+    dm_fitted *kept;    /* [at least ks] what they are of, until one is chosen; k == 0: failed */
+    dm_recommendation recommendation;
+    int32_t records; /* room in tried and kept */
     char first_failure[512];
 } dm_fit_state;
 
@@ -40,6 +44,8 @@ void dm_fitted_move(dm_fitted *to, dm_fitted *from);
 /** The beginning of a fit of lo to hi segments. */
 demarc_status dm_fit_state_start(dm_fit_state *s, int32_t lo, int32_t hi);
 void dm_fit_state_clear(dm_fit_state *s);
+/** Forget `kept`: one is chosen. */
+void dm_fit_state_drop_kept(dm_fit_state *s);
 
 /** @param[in] at  read in phase search only */
 void dm_fit_state_pack(const dm_fit_state *s, const dm_position *at, dm_packer *p);

@@ -25,7 +25,7 @@
 #define DM_SAMPLE_ROWS 32768
 #define DM_SAMPLE_VALUES (INT64_C(1) << 22)
 #define DM_SEED_POINTS 4096
-#define DM_SEED_BUDGET 2e8
+#define DM_SEED_BUDGET 6e7
 #define DM_FIT_PASSES 50
 
 /** The sample, the same on all ranks. */

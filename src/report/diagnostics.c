@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 
 #include "base/memory.h"
-#include "report/json_tools.h"
 #include "report/segment_names.h"
+#include "report/select_json.h"
 
 void dm_diagnostics_clear(dm_diagnostics *g)
 {
@@ -81,25 +81,6 @@ static json_t *passes(const dm_trace *t)
         bad |= put_integer(o, "iteration", t->pass[i].iteration);
         bad |= put_real(o, "objective", t->pass[i].objective);
         bad |= put_real(o, "shift", t->pass[i].shift);
-        bad |= json_array_append_new(list, o);
-    }
-    return dm_json_finish(list, bad);
-}
-
-static json_t *per_k(const dm_trace *t)
-{
-    json_t *list = json_array();
-    int bad = list == NULL;
-    for (int32_t i = 0; i < t->ks && !bad; i++) {
-        const dm_k_record *r = &t->tried[i];
-        json_t *o = json_object();
-        bad |= put_integer(o, "k", r->k);
-        bad |= put_real(o, "objective", r->objective);
-        bad |= put_real(o, "calinski_harabasz", r->calinski_harabasz);
-        bad |= put_real(o, "davies_bouldin", r->davies_bouldin);
-        bad |= put_real(o, "simplified_silhouette", r->silhouette);
-        bad |= put_real(o, "smallest_share", r->smallest_share);
-        bad |= json_object_set_new(o, "chosen", json_boolean(r->chosen));
         bad |= json_array_append_new(list, o);
     }
     return dm_json_finish(list, bad);
@@ -231,7 +212,8 @@ static json_t *document(const dm_diagnostics *g, const dm_trace *t, int32_t *ord
     bad |= json_object_set_new(o, "near_boundary_rule", boundary_rule(g->near_boundary_rule));
     bad |= json_object_set(o, "features", names->feature);
     bad |= json_object_set_new(o, "passes", passes(t));
-    bad |= json_object_set_new(o, "per_k", per_k(t));
+    bad |= json_object_set_new(o, "per_k", dm_select_json_per_k(t->tried, t->ks, &t->recommendation));
+    bad |= json_object_set_new(o, "recommendation", dm_select_json_recommendation(&t->recommendation, t->tried, t->ks));
     bad |= json_object_set_new(o, "overall", overall(g, names));
     bad |= json_object_set_new(o, "segments", segments(g, order, names));
     return dm_json_finish(o, bad);

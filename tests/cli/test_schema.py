@@ -11,7 +11,7 @@ except ImportError:
 
 from demarc_testing import SOURCE, Case, main
 
-SCHEMAS = ("diagnostics", "manifest", "info", "sweep", "stability", "report", "compare", "analyze")
+SCHEMAS = ("diagnostics", "manifest", "info", "select", "sweep", "stability", "report", "compare", "analyze")
 
 
 def schema(name):
@@ -139,6 +139,17 @@ class Schemas(Case):
         self.assertEqual([row["k"] for row in diagnostics["per_k"] if row["chosen"]], [diagnostics["k"]])
         self.assertEqual(manifest["options"]["segments"], "2:4")
         self.assertEqual(manifest["options"]["seed"], str(2**64 - 1))
+
+    def test_select(self):
+        data = self.generate()
+        found = strict_json(self.ok("select", data, "--segments", "1:4", "--replicates", 3, "--gap-draws", 3, "--halvings",
+                                    2, "--seed", 2**64 - 1, "--json").stdout)
+        self.check("select", found)
+        self.assertEqual([row["k"] for row in found["per_k"]], [1, 2, 3, 4])
+        self.assertEqual([row["k"] for row in found["per_k"] if row["chosen"]],
+                         [found["recommendation"]["k"]] * (found["recommendation"]["k"] is not None))
+        self.assertEqual(found["sample"]["customers"], 5000)
+        self.assertEqual(found["seed"], str(2**64 - 1))
 
     def test_info(self):
         data = self.generate()

@@ -43,11 +43,33 @@ static void some_state(dm_fit_state *s, dm_position *at, dm_fit_phase phase, dm_
     assert_int_equal(dm_fit_state_start(s, LO, HI), DEMARC_OK);
     s->phase = phase;
     s->k = 4;
-    s->ks = 2;
-    s->best = 1;
+    s->best = phase == DM_FIT_ASSIGN ? 1 : -1;
     snprintf(s->first_failure, sizeof s->first_failure, "too few");
-    for (int i = 0; i < 2; i++) s->tried[i] = (dm_k_record){LO + i, value(i), NAN, value(i + 1), -0.0, 0.25, false};
-    some_fitted(&s->chosen, 3);
+    s->ks = phase == DM_FIT_CHOOSE || phase == DM_FIT_ASSIGN ? HI - LO + 1 : 2;
+    for (int i = 0; i < s->ks; i++) {
+        s->tried[i] = (dm_k_record){.k = LO + i,
+                                    .objective = value(i),
+                                    .calinski_harabasz = NAN,
+                                    .davies_bouldin = value(i + 1),
+                                    .silhouette = -0.0,
+                                    .smallest_share = 0.25,
+                                    .explained_share = value(i + 2),
+                                    .reachable_share = NAN,
+                                    .gap = value(i + 3),
+                                    .gap_se = value(i + 4),
+                                    .prediction_strength = value(i + 5),
+                                    .prediction_strength_se = value(i + 6),
+                                    .stability = value(i + 7),
+                                    .stability_lowest = value(i + 8)};
+        if (i == 0) {
+            snprintf(s->tried[i].failed, sizeof s->tried[i].failed, "too few");
+        } else if (phase != DM_FIT_ASSIGN) {
+            some_fitted(&s->kept[i], LO + i);
+        }
+    }
+    s->recommendation.gap_one = value(3);
+    s->recommendation.gap_one_se = value(4);
+    if (phase == DM_FIT_ASSIGN) some_fitted(&s->chosen, 3);
     if (phase == DM_FIT_MEASURE) some_fitted(&s->candidate, 4);
     if (phase != DM_FIT_SEARCH) return;
     assert_int_equal(dm_position_start(at, 4, D), DEMARC_OK);
@@ -96,11 +118,18 @@ static void same_fitted(const dm_fitted *a, const dm_fitted *b)
     same_trace(&a->trace, &b->trace);
 }
 
+/* Six positions of a search, then the later phases. */
+static dm_fit_phase phase_of(int which)
+{
+    static const dm_fit_phase late[] = {DM_FIT_MEASURE, DM_FIT_CHOOSE, DM_FIT_ASSIGN};
+    return which < 6 ? DM_FIT_SEARCH : late[which - 6];
+}
+
 static void comes_back(void **state)
 {
     (void)state;
-    for (int which = 0; which < 8; which++) {
-        const dm_fit_phase phase = which < 6 ? DM_FIT_SEARCH : which == 6 ? DM_FIT_MEASURE : DM_FIT_ASSIGN;
+    for (int which = 0; which < 9; which++) {
+        const dm_fit_phase phase = phase_of(which);
         dm_fit_state s, t = {0};
         dm_position at = {0}, bt = {0};
         dm_packer p = {0};
@@ -118,7 +147,11 @@ static void comes_back(void **state)
         for (int32_t i = 0; i < s.ks; i++) {
             assert_int_equal(t.tried[i].k, s.tried[i].k);
             assert_memory_equal(&t.tried[i].objective, &s.tried[i].objective, 5 * sizeof(double));
+            assert_memory_equal(&t.tried[i].explained_share, &s.tried[i].explained_share, 8 * sizeof(double));
+            assert_string_equal(t.tried[i].failed, s.tried[i].failed);
+            same_fitted(&t.kept[i], &s.kept[i]);
         }
+        assert_memory_equal(&t.recommendation.gap_one, &s.recommendation.gap_one, 2 * sizeof(double));
         same_fitted(&t.chosen, &s.chosen);
         same_fitted(&t.candidate, &s.candidate);
         assert_int_equal(bt.k, at.k);
@@ -161,8 +194,8 @@ static void try_bytes(const char *bytes, int64_t count, bool must_fail)
 static void nonsense_is_refused(void **state)
 {
     (void)state;
-    for (int which = 0; which < 8; which++) {
-        const dm_fit_phase phase = which < 6 ? DM_FIT_SEARCH : which == 6 ? DM_FIT_MEASURE : DM_FIT_ASSIGN;
+    for (int which = 0; which < 9; which++) {
+        const dm_fit_phase phase = phase_of(which);
         dm_fit_state s;
         dm_position at = {0};
         dm_packer p = {0};

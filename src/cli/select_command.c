@@ -1,0 +1,101 @@
+/* demarc select DATA.h5 --segments LO:HI */
+#include <stdlib.h>
+
+#include "cli/common.h"
+#include "cli/fit_options.h"
+#include "cli/select_text.h"
+
+#define SEGMENTS "Segments"
+#define EVIDENCE "Evidence"
+#define SEARCH "Search"
+#define OUTPUT "Output"
+
+static void add_options(cli_line *line, demarc_select_options *o)
+{
+    const cli_option table[] = {
+        CLI_OPTION(SEGMENTS, "segments", "LO:HI", CLI_RANGE, &o->fit.k_lo, "numbers of segments to compare",
+                   .target_high = &o->fit.k_hi, .min = 1, .max = 1e6, .required = true),
+        CLI_OPTION(SEGMENTS, "min-segment-share", "P", CLI_REAL, &o->fit.min_segment_share,
+                   "smallest share of the customers in a segment that is worth having; 0 = 0.01", .min = 0, .max = 1,
+                   .below_max = true, .show_default = true),
+        CLI_OPTION(EVIDENCE, "replicates", "B", CLI_INT32, &o->replicates,
+                   "Poisson-bootstrap replicates of each number of segments; 0 = no stability", .min = 0, .max = 100000,
+                   .show_default = true),
+        CLI_OPTION(EVIDENCE, "gap-draws", "B", CLI_INT32, &o->gap_draws,
+                   "reference draws of the gap statistic; 0 = no gap", .min = 0, .max = 100000, .show_default = true),
+        CLI_OPTION(EVIDENCE, "halvings", "M", CLI_INT32, &o->halvings,
+                   "random halvings of the prediction strength; 0 = none", .min = 0, .max = 100000,
+                   .show_default = true),
+    };
+    const cli_option output[] = {
+        CLI_OPTION(OUTPUT, "out", "FILE.json", CLI_TEXT, &o->out, "file for the JSON document"),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_fit_features_add(line, &o->fit);
+    cli_fit_search_add(line, &o->fit);
+    cli_line_add(line, output, sizeof output / sizeof *output);
+    cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
+    cli_paths_add(line, &o->fit.paths);
+}
+
+static demarc_status print_dry_run(bool json)
+{
+    dm_small_json *j = NULL;
+    if (!json) {
+        puts("dry run, nothing computed");
+        return DEMARC_OK;
+    }
+    demarc_status st = dm_small_json_begin(&j);
+    if (st != DEMARC_OK) return st;
+    dm_small_json_text(j, "command", "select");
+    dm_small_json_bool(j, "dry_run", true);
+    return cli_json_print(&j);
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_status st = DEMARC_OK;
+    demarc_context *ctx = NULL;
+    cli_common common;
+    cli_line line;
+    demarc_select_options o;
+    char *json = NULL;
+    demarc_select_options_default(&o);
+    cli_common_begin(&common);
+    cli_line_begin(&line, command);
+    add_options(&line, &o);
+    cli_common_add(&common, &line);
+    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
+    if (line.help) goto cleanup;
+    o.fit.data = line.argument[0];
+    DM_TRY(demarc_select(ctx, &o, &json));
+    if (!cli_prints(ctx)) goto cleanup;
+    if (json == NULL) {
+        st = print_dry_run(common.json);
+    } else if (common.json) {
+        fputs(json, stdout);
+    } else {
+        st = cli_select_print(json);
+    }
+cleanup:
+    free(json);
+    demarc_context_destroy(&ctx);
+    cli_line_clear(&line);
+    return st;
+}
+
+static const char *const argument_names[] = {"DATA.h5", NULL};
+
+const cli_command cli_select = {
+    .name = "select",
+    .summary = "how many segments there are",
+    .arguments = "DATA.h5 --segments LO:HI",
+    .argument = argument_names,
+    .notes =
+        "Each number of segments is fitted and measured over all customers. Gap statistic, prediction strength\n"
+        "and bootstrap stability are of a sample: all customers up to 65,536, else 32,768. One number of segments\n"
+        "is recommended, with the rule and the reasons; or none, where nothing speaks for segments.\n",
+    .example = "  demarc generate customers.h5 --customers 5000 --segments 5\n"
+               "  demarc select customers.h5 --segments 2:7\n",
+    .run = run,
+};
