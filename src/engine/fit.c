@@ -159,8 +159,7 @@ static void run_clear(dm_fit_run *run)
     dm_transform_destroy(&run->transform);
     dm_rows_close(&run->rows);
     dm_customers_close(&run->customers);
-    dm_fit_resume_clear(run);
-    dm_checkpoint_end(&run->checkpoint);
+    dm_resume_end(&run->resume);
 }
 
 static demarc_status begin_output(dm_fit_run *run)
@@ -174,8 +173,8 @@ static demarc_status prepare(dm_fit_run *run, bool *finished)
     demarc_status st = DEMARC_OK;
     demarc_context *ctx = run->ctx;
     const demarc_fit_options *o = run->o;
-    DM_TRY(
-        dm_checkpoint_begin(&run->checkpoint, ctx->comm, &ctx->log, o->dry_run ? NULL : o->out, o->checkpoint_every));
+    DM_TRY(dm_checkpoint_begin(&run->resume.checkpoint, ctx->comm, &ctx->log, o->dry_run ? NULL : o->out,
+                               o->checkpoint_every));
     if (!o->dry_run) DM_TRY(dm_fit_look_back(run));
     if (!o->dry_run && !run->maybe_finished) DM_TRY(begin_output(run));
     if (dm_blas_core_advice() != NULL) {
@@ -184,7 +183,7 @@ static demarc_status prepare(dm_fit_run *run, bool *finished)
     }
     DM_TRY(open_input(run));
     log_plan(run, o->dry_run);
-    DM_TRY(dm_checkpoint_edge(&run->checkpoint));
+    DM_TRY(dm_checkpoint_edge(&run->resume.checkpoint));
     DM_TRY(scan_rows(run));
     if (o->dry_run) return DEMARC_OK;
     DM_TRY_ALL(ctx->comm, dm_fit_describe_data(run));
@@ -193,7 +192,7 @@ static demarc_status prepare(dm_fit_run *run, bool *finished)
         if (*finished) return DEMARC_OK;
         DM_TRY(begin_output(run));
     }
-    DM_TRY(dm_checkpoint_edge(&run->checkpoint));
+    DM_TRY(dm_checkpoint_edge(&run->resume.checkpoint));
     DM_TRY(load_rows(run));
     dm_guard_threads(ctx);
     DM_TRY(dm_fit_restore(run));
@@ -205,7 +204,8 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
 {
     dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
-    dm_fit_run run = {.ctx = ctx, .o = o, .start = dm_clock()};
+    dm_fit_run run = {
+        .ctx = ctx, .o = o, .resume = {.what = "fit", .out = o->out, .temporary_of = o->out}, .start = dm_clock()};
     char *diagnostics = NULL;
     bool finished = false;
     if (result != NULL) *result = (demarc_fit_result){0};
@@ -221,14 +221,14 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
         DM_TRY(dm_fit_write_assignments(&run));
         DM_TRY(dm_fit_write_reports(&run, &diagnostics));
         DM_TRY(dm_output_commit(&run.output, ctx->comm));
-        dm_fit_forget(&run);
+        dm_resume_forget(&run.resume);
         dm_guard_host(ctx);
         if (result != NULL) {
             DM_TRY_ALL(ctx->comm, dm_fit_fill_result(&run.g, run.model.iterations, result, &diagnostics));
         }
     }
 cleanup:
-    if (st == DEMARC_ERR_IMPOSSIBLE) dm_fit_forget(&run);
+    if (st == DEMARC_ERR_IMPOSSIBLE) dm_resume_forget(&run.resume);
     if (st == DEMARC_STOPPED && run.leave) dm_output_leave(&run.output);
     free(diagnostics);
     run_clear(&run);

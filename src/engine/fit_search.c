@@ -104,7 +104,7 @@ static demarc_status measure(dm_fit_run *run, dm_diagnostics *g)
                                  .customers = run->customers,
                                  .model = &m,
                                  .edge = final_edge,
-                                 .edge_context = &run->checkpoint};
+                                 .edge_context = &run->resume.checkpoint};
     DM_TRY(dm_final_pass(&fo, g, digest, NULL));
 cleanup:
     dm_model_destroy(&m);
@@ -175,7 +175,7 @@ demarc_status dm_fit_search(dm_fit_run *run)
     dm_fit_state *s = &run->state;
     if (s->phase == DM_FIT_ASSIGN) return DEMARC_OK;
     run->km.edge = edge;
-    run->km.edge_context = &run->checkpoint;
+    run->km.edge_context = &run->resume.checkpoint;
     if (run->o->k_lo == run->o->k_hi) {
         DM_TRY(fit_one(run));
         dm_fitted_move(&s->chosen, &s->candidate);
