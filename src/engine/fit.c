@@ -181,10 +181,12 @@ static demarc_status prepare(dm_fit_run *run, bool *finished)
         dm_log_warn(&ctx->log, "OpenBLAS runs on core type %s, this CPU could use %s: set OPENBLAS_CORETYPE=%s",
                     dm_blas_core(), dm_blas_core_advice(), dm_blas_core_advice());
     }
-    DM_TRY(open_input(run));
+    dm_checkpoint_reading();
+    DM_TRY(dm_checkpoint_read(&run->resume.checkpoint, open_input(run)));
     log_plan(run, o->dry_run);
     DM_TRY(dm_checkpoint_edge(&run->resume.checkpoint));
-    DM_TRY(scan_rows(run));
+    dm_checkpoint_reading();
+    DM_TRY(dm_checkpoint_read(&run->resume.checkpoint, scan_rows(run)));
     if (o->dry_run) return DEMARC_OK;
     DM_TRY_ALL(ctx->comm, dm_fit_describe_data(run));
     if (run->maybe_finished) {
@@ -193,7 +195,8 @@ static demarc_status prepare(dm_fit_run *run, bool *finished)
         DM_TRY(begin_output(run));
     }
     DM_TRY(dm_checkpoint_edge(&run->resume.checkpoint));
-    DM_TRY(load_rows(run));
+    dm_checkpoint_reading();
+    DM_TRY(dm_checkpoint_read(&run->resume.checkpoint, load_rows(run)));
     dm_guard_threads(ctx);
     DM_TRY(dm_fit_restore(run));
 cleanup:
