@@ -204,7 +204,7 @@ typedef struct demarc_fit_result {
 DEMARC_API void demarc_fit_result_clear(demarc_fit_result *r);
 
 /**
- * Ask the fit that is running in this process, or else the next one, to save a checkpoint and stop. Local; safe in a signal
+ * Ask the fit or boundary test that is running in this process, or else the next one, to save a checkpoint and stop. Local; safe in a signal
  * handler, which is what it is for: the library itself handles no signals. All ranks stop when one is asked.
  * @param[in] signal_number  > 0; named in the error line
  */
@@ -343,6 +343,11 @@ DEMARC_API demarc_status demarc_export(demarc_context *ctx, const demarc_export_
  * Errors of all: DEMARC_ERR_USAGE an option is out of range, DEMARC_ERR_EXISTS an output exists and force is false,
  * DEMARC_ERR_DATA a file is unreadable, holds bad values, or does not fit the model (other width, missing features, another
  * model's digest), DEMARC_ERR_IO reading or writing failed; then nothing is left behind.
+ *
+ * Sweep, replay and plan keep checkpoints as a fit does where their options give a place for them, and then heed
+ * demarc_stop_request(): DEMARC_STOPPED, and with `resume` the same call goes on, on any layout, to the same bytes. Then
+ * DEMARC_ERR_USAGE is also a checkpoint of other options or data, DEMARC_ERR_EXISTS one that neither resume nor force
+ * was given for, DEMARC_ERR_DATA one of which no generation is whole. An analysis reads only the customers of an experiment: it is not stopped.
  */
 
 typedef enum demarc_adjust { DEMARC_ADJUST_HOLM, DEMARC_ADJUST_BH } demarc_adjust;
@@ -362,7 +367,11 @@ typedef struct demarc_sweep_options {
     const char *apply;     /**< model.h5 to write with segment apply_segment moved by apply_shift; NULL = none */
     int32_t apply_segment; /**< default -1: with apply it must be given */
     double apply_shift;    /**< > -1, not 0; need not be one of `shifts` */
-    bool force, dry_run;   /**< dry_run: check, log the plan; *json is NULL */
+    const char *
+        checkpoint; /**< checkpoints are kept in .NAME.checkpoint beside this name; NULL = beside `out`, else `apply`, else nowhere */
+    double checkpoint_every; /**< seconds between two, >= 0; 0 = only when asked to stop */
+    bool resume;             /**< go on from the checkpoint of an interrupted run, if there is one */
+    bool force, dry_run;     /**< dry_run: check, log the plan; *json is NULL */
 } demarc_sweep_options;
 
 DEMARC_API void demarc_sweep_options_default(demarc_sweep_options *o);
@@ -393,6 +402,10 @@ typedef struct demarc_replay_options {
     /** model.h5 to write with the one boundary moved that gains most, among the significant gains of the first outcome
      *  asked for; NULL = none. Where nothing gains a warning is logged and nothing is written. */
     const char *apply;
+    const char *
+        checkpoint; /**< checkpoints are kept in .NAME.checkpoint beside this name; NULL = beside `apply`, else nowhere */
+    double checkpoint_every; /**< seconds between two, >= 0; 0 = only when asked to stop */
+    bool resume;             /**< go on from the checkpoint of an interrupted run, if there is one */
     bool force, dry_run;
 } demarc_replay_options;
 
@@ -417,6 +430,8 @@ typedef struct demarc_plan_options {
     double alpha, power;
     int64_t min_cell;
     uint64_t seed;
+    double checkpoint_every; /**< seconds between checkpoints beside `out`, >= 0; 0 = only when asked to stop */
+    bool resume;             /**< go on from the checkpoint of an interrupted run, if there is one */
     bool force,
         dry_run; /**< force also accepts a design that is too small; a dry run makes the design and writes nothing */
 } demarc_plan_options;

@@ -5,19 +5,27 @@
 
 #include "base/memory.h"
 
+static void grow(dm_packer *p, int64_t room)
+{
+    char *grown = realloc(p->bytes, (size_t)room);
+    if (grown == NULL) {
+        p->failed = true;
+        return;
+    }
+    p->bytes = grown;
+    p->room = room;
+}
+
+void dm_packer_room(dm_packer *p, int64_t bytes)
+{
+    if (!p->failed && bytes > p->room - p->count) grow(p, p->count + bytes);
+}
+
 void dm_pack(dm_packer *p, const void *bytes, int64_t count)
 {
     if (p->failed || count == 0) return;
-    if (count > p->room - p->count) {
-        const int64_t room = 2 * (p->count + count);
-        char *grown = realloc(p->bytes, (size_t)room);
-        if (grown == NULL) {
-            p->failed = true;
-            return;
-        }
-        p->bytes = grown;
-        p->room = room;
-    }
+    if (count > p->room - p->count) grow(p, 2 * (p->count + count));
+    if (p->failed) return;
     memcpy(p->bytes + p->count, bytes, (size_t)count);
     p->count += count;
 }

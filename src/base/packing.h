@@ -17,6 +17,8 @@ typedef struct dm_packer {
 } dm_packer;
 
 void dm_pack(dm_packer *p, const void *bytes, int64_t count);
+/** Make room for so many bytes more at once: without it a packer takes up to twice what it holds. */
+void dm_packer_room(dm_packer *p, int64_t bytes);
 void dm_pack_i64(dm_packer *p, int64_t v);
 void dm_pack_f64(dm_packer *p, double v);
 /** Length and bytes; NULL is packed as "". */

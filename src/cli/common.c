@@ -1,6 +1,6 @@
 #include "cli/common.h"
 
-#include <signal.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +61,16 @@ void cli_output_add(cli_line *line, const char *group, bool *force, bool *dry_ru
     cli_line_add(line, table, sizeof table / sizeof *table);
 }
 
+void cli_checkpoint_add(cli_line *line, const char *group, double *every, bool *resume)
+{
+    const cli_option table[] = {
+        CLI_OPTION(group, "checkpoint-every", "SECONDS", CLI_REAL, every, "how often to save; 0 = on a signal only",
+                   .min = 0, .max = (double)INFINITY, .show_default = true),
+        CLI_OPTION(group, "resume", NULL, CLI_FLAG, resume, "go on from a checkpoint, if there is one"),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+}
+
 void cli_paths_add(cli_line *line, demarc_paths *paths)
 {
     const cli_option table[] = {
@@ -109,20 +119,4 @@ void cli_path_join(char *dst, size_t size, const char *folder, const char *name)
     bool slash = length > 0 && folder[length - 1] == '/';
     snprintf(raw, sizeof raw, "%s%s%s", folder, slash ? "" : "/", name);
     dm_text_escape(dst, size, raw);
-}
-
-void cli_stop_signals(bool on)
-{
-    static const int wanted[] = {SIGTERM, SIGINT, SIGUSR1};
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        struct sigaction now, set = {.sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
-        if (sigaction(wanted[i], NULL, &now) != 0 || now.sa_handler == SIG_IGN) continue;
-        sigemptyset(&set.sa_mask);
-        if (on) {
-            set.sa_handler = demarc_stop_request;
-        } else {
-            set.sa_handler = SIG_DFL;
-        }
-        (void)sigaction(wanted[i], &set, NULL);
-    }
 }

@@ -17,6 +17,8 @@ void cli_common_begin(cli_common *c);
 void cli_common_add(cli_common *c, cli_line *line);
 /** Append --force and --dry-run. */
 void cli_output_add(cli_line *line, const char *group, bool *force, bool *dry_run);
+/** Append --checkpoint-every and --resume. */
+void cli_checkpoint_add(cli_line *line, const char *group, double *every, bool *resume);
 /** Append --features, --id, ...: HDF5 paths in the customer file. */
 void cli_paths_add(cli_line *line, demarc_paths *paths);
 
@@ -25,12 +27,6 @@ void cli_paths_add(cli_line *line, demarc_paths *paths);
  * @param[out] ctx  NULL after an error, and after --help (line->help).
  */
 demarc_status cli_common_start(cli_common *c, cli_line *line, int argc, char *const *argv, demarc_context **ctx);
-
-/**
- * While on, the first SIGTERM, SIGINT or SIGUSR1 asks the command to stop (demarc_stop_request); the same signal again does
- * what it always did. One that was ignored when the program started (a job in the background) stays so.
- */
-void cli_stop_signals(bool on);
 
 /** True on the rank that prints results. */
 bool cli_prints(const demarc_context *ctx);

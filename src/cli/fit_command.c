@@ -4,6 +4,7 @@
 
 #include "cli/common.h"
 #include "cli/fit_options.h"
+#include "cli/stop_signals.h"
 #include "cli/table.h"
 #include "cli/values.h"
 
@@ -28,13 +29,8 @@ static void add_options(cli_line *line, demarc_fit_options *o)
     cli_fit_features_add(line, o);
     cli_fit_search_add(line, o);
     cli_line_add(line, output, sizeof output / sizeof *output);
-    const cli_option interruption[] = {
-        CLI_OPTION(OUTPUT, "checkpoint-every", "SECONDS", CLI_REAL, &o->checkpoint_every,
-                   "how often to save; 0 = on a signal only", .min = 0, .max = INFINITY, .show_default = true),
-        CLI_OPTION(OUTPUT, "resume", NULL, CLI_FLAG, &o->resume, "go on from a checkpoint, if there is one"),
-    };
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
-    cli_line_add(line, interruption, sizeof interruption / sizeof *interruption);
+    cli_checkpoint_add(line, OUTPUT, &o->checkpoint_every, &o->resume);
     cli_paths_add(line, &o->paths);
 }
 

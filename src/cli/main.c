@@ -16,9 +16,9 @@
 #include "cli/usage.h"
 #include "cli/values.h"
 
-static const cli_command *const commands[] = {&cli_generate, &cli_import,    &cli_info,    &cli_select,
-                                              &cli_fit,      &cli_assign,    &cli_export,  &cli_boundary,
-                                              &cli_stability, &cli_compare,  &cli_report,  &cli_verify, NULL};
+static const cli_command *const commands[] = {&cli_generate, &cli_import, &cli_info,     &cli_select,    &cli_fit,
+                                              &cli_assign,   &cli_export, &cli_boundary, &cli_stability, &cli_compare,
+                                              &cli_report,   &cli_verify, NULL};
 enum { COMMANDS = sizeof commands / sizeof *commands - 1 };
 
 /*

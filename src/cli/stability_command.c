@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "cli/common.h"
+#include "cli/stop_signals.h"
 #include "cli/stability_text.h"
 
 #define REPLICATES "Replicates"

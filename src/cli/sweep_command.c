@@ -3,6 +3,7 @@
 
 #include "cli/common.h"
 #include "cli/shared_options.h"
+#include "cli/stop_signals.h"
 #include "cli/sweep_text.h"
 
 #define MOVES "Moves"
@@ -30,8 +31,11 @@ static void add_options(cli_line *line, demarc_sweep_options *o)
                    .min = 0, .max = INT32_MAX),
         CLI_OPTION(OUTPUT, "apply-shift", "S", CLI_REAL, &o->apply_shift,
                    "the share that --apply moves it by; need not be one of --shifts", .min = -1, .max = 1e9),
+        CLI_OPTION(OUTPUT, "checkpoint", "NAME", CLI_TEXT, &o->checkpoint,
+                   "keep checkpoints in .NAME.checkpoint (default: beside --out or --apply, else none)"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_checkpoint_add(line, OUTPUT, &o->checkpoint_every, &o->resume);
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
     cli_paths_add(line, &o->paths);
 }
@@ -66,7 +70,11 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
     DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
     if (line.help) goto cleanup;
     o.data = line.argument[0];
-    DM_TRY(demarc_boundary_sweep(ctx, &o, &json));
+    const bool keeps = !o.dry_run && (o.checkpoint != NULL || o.out != NULL || o.apply != NULL);
+    if (keeps) cli_stop_signals(true);
+    st = demarc_boundary_sweep(ctx, &o, &json);
+    if (keeps) cli_stop_signals(false);
+    DM_TRY(st);
     if (!cli_prints(ctx)) goto cleanup;
     if (json == NULL) {
         st = print_dry_run(common.json);
@@ -93,7 +101,11 @@ const cli_command cli_sweep = {
              "Told are who moves, how the objective changes, and for each outcome the means of the movers, of the\n"
              "segment they leave and of the one they join: movers resemble the one or the other, or it is undecided.\n"
              "A file without outcomes gives members and objective only. Customers equally near to the new line go\n"
-             "in the order of their ids. An outcome that the segments are drawn by is labelled exploratory.\n",
+             "in the order of their ids. An outcome that the segments are drawn by is labelled exploratory.\n"
+             "\n"
+             "SIGTERM, SIGINT and SIGUSR1 stop a run that has a place for checkpoints: it saves and exits with 75.\n"
+             "The same command with --resume goes on, on any ranks and threads, to the same bytes. Without such\n"
+             "a place nothing is kept, and a signal ends the run.\n",
     .example = "  demarc generate customers.h5 --customers 20000 --outcomes\n"
                "  demarc fit customers.h5 --segments 4 --out run1\n"
                "  demarc boundary sweep customers.h5 --model run1/model.h5\n"

@@ -63,7 +63,8 @@ demarc_status dm_fit_is_finished(dm_fit_run *run, bool *finished)
     if (dm_comm_rank(comm) == 0) {
         st = compare_finished(run, &same);
         /* A checkpoint beside finished results is of the moment before they got their name, or stale. */
-        if (st == DEMARC_OK && dm_checkpoint_present(run->checkpoint.folder)) st = dm_fit_clear_away(run);
+        if (st == DEMARC_OK && dm_checkpoint_present(run->resume.checkpoint.folder))
+            st = dm_resume_clear_away(&run->resume);
         if (st == DEMARC_OK) dm_output_sweep(run->o->out);
     }
     DM_TRY_ALL(comm, st);

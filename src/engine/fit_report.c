@@ -18,7 +18,7 @@ static demarc_status final_edge(void *context, const dm_final_run *at)
 {
     dm_fit_run *run = context;
     run->final = at;
-    const demarc_status st = dm_checkpoint_edge(&run->checkpoint);
+    const demarc_status st = dm_checkpoint_edge(&run->resume.checkpoint);
     run->final = NULL;
     return st;
 }
@@ -46,7 +46,7 @@ demarc_status dm_fit_write_assignments(dm_fit_run *run)
                                  .scan = &run->scan,
                                  .edge = final_edge,
                                  .edge_context = run,
-                                 .left = run->adopted ? &run->left : NULL};
+                                 .left = run->adopted ? &run->resume.left : NULL};
     DM_TRY(dm_final_pass(&fo, &run->g, run->model.digest, &writing));
     const double passed = dm_clock();
     DM_TRY(dm_assignments_close(&run->writer));
@@ -82,7 +82,7 @@ static demarc_status make_manifest(dm_fit_run *run, const dm_phase_record *phase
                            .input_digest = run->scan.digest,
                            .options_digest = options_digest,
                            .data_digest = data_digest,
-                           .resumes = run->resumes,
+                           .resumes = run->resume.count,
                            .n = run->g.n,
                            .d = run->g.d,
                            .k = run->g.k,

@@ -356,6 +356,27 @@ demarc_status dm_replicates_reduce(dm_replicates *r, dm_comm *comm)
     return DEMARC_OK;
 }
 
+/* The window's sums of one cell and column are packed without the room behind them. */
+void dm_replicates_gather(dm_replicates *r, dm_comm *comm, dm_packer *p)
+{
+    const int64_t rows = (int64_t)r->cells * r->columns, count = r->next - r->first;
+    (void)dm_replicates_reduce(r, comm);
+    if (dm_comm_rank(comm) == 0) {
+        dm_packer_room(p, rows * count * (int64_t)sizeof *r->sum);
+        for (int64_t i = 0; i < rows; i++) dm_pack(p, r->sum + i * r->window, count * (int64_t)sizeof *r->sum);
+    } else {
+        memset(r->sum, 0, (size_t)(rows * r->window) * sizeof *r->sum);
+    }
+}
+
+void dm_replicates_restore(dm_replicates *r, dm_unpacker *u)
+{
+    const int64_t rows = (int64_t)r->cells * r->columns, count = r->next - r->first;
+    for (int64_t i = 0; i < rows; i++) (void)dm_unpack(u, r->sum + i * r->window, count * (int64_t)sizeof *r->sum);
+}
+
+void dm_replicates_skip(dm_replicates *r, int32_t done) { r->next = done; }
+
 double dm_replicates_sum(const dm_replicates *r, int32_t cell, int32_t value, int32_t i)
 {
     const int32_t c = r->column_of[value];

@@ -22,6 +22,7 @@
 #ifndef DM_LINALG_REPLICATE_SUMS_H
 #define DM_LINALG_REPLICATE_SUMS_H
 
+#include "base/packing.h"
 #include "comm/comm.h"
 #include "dmk.h"
 
@@ -69,6 +70,15 @@ bool dm_replicates_next(dm_replicates *r, int32_t *first, int32_t *count);
 void dm_replicates_add(dm_replicates *r, int thread, int64_t row, int32_t cell, const double *y);
 /** Flush the tiles and sum over threads and ranks. Collective. */
 demarc_status dm_replicates_reduce(dm_replicates *r, dm_comm *comm);
+/**
+ * What has been added in the present window so far: from all threads and ranks to rank 0, where it is packed; the others begin
+ * at nothing, and adding goes on. dm_replicates_restore() is its inverse: rank 0, after dm_replicates_next() gave the same
+ * window. Collective; local.
+ */
+void dm_replicates_gather(dm_replicates *r, dm_comm *comm, dm_packer *p);
+void dm_replicates_restore(dm_replicates *r, dm_unpacker *u);
+/** Begin with replicate `done` rather than 0: before the first dm_replicates_next(); a window's end. Local. */
+void dm_replicates_skip(dm_replicates *r, int32_t done);
 /** S of replicate first + i of the present window. Local. */
 double dm_replicates_sum(const dm_replicates *r, int32_t cell, int32_t value, int32_t i);
 
