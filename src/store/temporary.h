@@ -3,7 +3,8 @@
  *
  * A run locks (flock) the temporary directory it works in. The kernel lets go of the lock when the process is gone, however
  * it ended, so a directory of such a name that can be locked is what a dead run left. Where the file system has no
- * locks none can be told dead, and all stay. Local: rank 0's.
+ * locks none can be told dead, and all stay; where they hold on one host only (a mount option of Lustre), a run into the
+ * same output on another host looks dead, and fails for want of its files. Local: rank 0's.
  */
 #ifndef DM_STORE_TEMPORARY_H
 #define DM_STORE_TEMPORARY_H

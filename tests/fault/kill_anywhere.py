@@ -232,7 +232,7 @@ class Run:
         try:
             code = self.process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
-            raise Wrong(f"still running after {limit} s") from None
+            raise Wrong(f"still running after {limit} s\n{self.text()}") from None
         deadline = time.monotonic() + AFTER_KILL
         while any(self.alive(p) for p in self.pids()):
             demand(time.monotonic() < deadline, "a rank is left")
