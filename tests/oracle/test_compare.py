@@ -57,7 +57,7 @@ class RealSnapshots(Compared):
                     "monetary", "--features", "frequency,monetary,recency", "--quiet")
             self.ok("fit", files[half], "--segments", 4 if half == "first" else 6, "--log1p", "frequency,monetary,recency",
                     "--out", self.tmp / half, "--quiet")
-        found = self.compare(self.tmp / "first", self.tmp / "second")
+        found = self.compare(self.tmp / "first", self.tmp / "second", ranks=3)
         self.check_sums(found)
         self.assertEqual(found["customers"]["common"], 1927)
         self.same(found, oracle.compare(self.tmp / "first", self.tmp / "second", files["first"], files["second"]))
