@@ -210,7 +210,8 @@ demarc_status dm_fit_restore(dm_fit_run *run)
         DM_TRY(adopt_results(run));
         log_resumed(run);
     }
-    if (dm_comm_rank(comm) == 0) dm_output_sweep(o->out); /* runs that died before their first checkpoint */
+    /* Runs that died before their first checkpoint; select has no output. */
+    if (dm_comm_rank(comm) == 0 && o->out != NULL) dm_output_sweep(o->out);
     run->resume.checkpoint.pack = pack;
     run->resume.checkpoint.context = run;
     run->resume.checkpoint.ready = true;

@@ -374,6 +374,32 @@ class Others(PageCase):
             self.assertIn(text, e["text"])
         self.assertFalse([p for p in self.browser.run(PLOTS) if p["bad"]])
 
+    def test_answers_of_the_commands_themselves(self):
+        """What select, stability, compare and the boundary tests print today is what the page reads."""
+        data, run, old = customers(self, n=900), self.tmp / "run", self.tmp / "old"
+        self.ok("fit", customers(self, "old.h5", n=800, seed=4), "--segments", 2, "--out", old)
+        self.ok("fit", data, "--segments", "2:4", "--out", run)
+        answers = {"select": ["select", data, "--segments", "1:4", "--replicates", 5, "--gap-draws", 4, "--halvings", 4],
+                   "stability": ["stability", data, "--model", run / "model.h5", "--replicates", 6, "--across", "2:4"],
+                   "compare": ["compare", old, run],
+                   "boundary": ["boundary", "sweep", data, "--model", run / "model.h5", "--replicates", 10]}
+        options = []
+        for name, command in answers.items():
+            (self.tmp / f"{name}.json").write_text(self.ok(*command, "--json", "--quiet").stdout)
+            options += [f"--{name}", self.tmp / f"{name}.json"]
+        page = self.report(run, *options)
+        self.assert_quiet(page)
+        tables = self.browser.run(TABLES)
+        self.assertNotRegex(self.browser.run("return document.body.innerText"), r"undefined|NaN|\[object")
+        self.assertFalse([p for p in self.browser.run(PLOTS) if p["bad"]])
+        document = document_of(page)
+        shown = {t["caption"]: t["rows"] for t in tables}
+        for caption, rows in (("Criteria for each number of segments", document["select"]["per_k"]), ("Stability of each segment", document["stability"]["segments"]),
+                              ("Drift of each feature", document["compare"]["drift"]["features"]), ("Which segment became which", document["compare"]["segments"])):
+            self.assertEqual(len(shown[caption]), len(rows), caption)
+        gap = [float(row[8]["value"]) for row in shown["Criteria for each number of segments"] if row[8]["value"]]
+        self.assertEqual(gap, [r["gap"] for r in document["select"]["per_k"] if r["gap"] is not None])
+
     def test_no_structure_comes_first(self):
         data, run = customers(self), self.tmp / "run"
         self.ok("fit", data, "--segments", 3, "--out", run)
