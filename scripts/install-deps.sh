@@ -35,7 +35,7 @@ imports=
 if [ $tests = yes ]; then
     tools="$tools xz:xz-utils valgrind:valgrind chromium:chromium chromedriver:chromium-driver"
     libraries="$libraries libcmocka-dev python3-h5py python3-sklearn python3-scipy python3-jsonschema
-        python3-selenium"
+        python3-selenium r-cran-cluster r-cran-fpc"
     modules="$modules cmocka"
     imports="h5py sklearn scipy jsonschema selenium"
 fi

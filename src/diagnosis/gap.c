@@ -95,6 +95,10 @@ static demarc_status log_within(const gap_work *g, dm_fitter *f, const float *x,
     const dm_sample_work *work = g->work;
     double *c = g->centroids[f->thread];
     demarc_status st = dm_fitter_fit(f, x, work->weight, work->sample->m, k, stream, c);
+    if (st == DEMARC_ERR_IMPOSSIBLE) { /* fewer customers of positive weight in the sample than segments */
+        *log_w = (double)NAN;
+        return DEMARC_OK;
+    }
     if (st == DEMARC_OK) *log_w = log(dm_fitter_label(f, c, k, x, work->weight, work->sample->m, g->label[f->thread]));
     return st;
 }

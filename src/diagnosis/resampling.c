@@ -68,6 +68,27 @@ cleanup:
     return st;
 }
 
+/* A half or a replicate that has fewer customers than segments says nothing. */
+static demarc_status too_few(demarc_status st, double *out, int32_t count)
+{
+    if (st != DEMARC_ERR_IMPOSSIBLE) return st;
+    for (int32_t i = 0; i < count; i++) out[i] = (double)NAN;
+    return DEMARC_OK;
+}
+
+/* Mean of what is defined of v[0], v[step], ... and how many that are. */
+static double mean_of(const double *v, int64_t count, int64_t step, int64_t *counted)
+{
+    double sum = 0.0;
+    *counted = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (isnan(v[i * step])) continue;
+        sum += v[i * step];
+        ++*counted;
+    }
+    return *counted > 0 ? sum / (double)*counted : (double)NAN;
+}
+
 /* ------------------------------------------------------------------------------------------------ prediction strength */
 
 static int by_key(const void *a, const void *b)
@@ -137,7 +158,7 @@ static demarc_status one_halving(void *context, dm_fitter *f, int64_t task, doub
     }
     out[0] = total / 2.0;
 cleanup:
-    return st;
+    return too_few(st, out, 1);
 }
 
 demarc_status dm_prediction_strength(const dm_sample_work *work, int32_t halvings, int32_t k, double *strength,
@@ -145,16 +166,19 @@ demarc_status dm_prediction_strength(const dm_sample_work *work, int32_t halving
 {
     demarc_status st = DEMARC_OK;
     resampling r;
-    double *found = NULL, mean = 0.0, square = 0.0;
+    double *found = NULL, square = 0.0;
+    int64_t counted = 0;
     st = resampling_create(&r, work, k);
     if (st == DEMARC_OK) st = dm_alloc(found, halvings, "prediction strength");
     DM_TRY_ALL(work->comm, st);
     const dm_fit_tasks tasks = dm_sample_tasks(work, k, one_halving, &r);
     DM_TRY(dm_fit_tasks_run(&tasks, halvings, 1, found));
-    for (int32_t h = 0; h < halvings; h++) mean += found[h] / halvings;
-    for (int32_t h = 0; h < halvings; h++) square += pow(found[h] - mean, 2.0);
-    *strength = mean;
-    *se = halvings > 1 ? sqrt(square / (halvings - 1) / halvings) : (double)NAN;
+    *strength = mean_of(found, halvings, 1, &counted);
+    for (int32_t h = 0; h < halvings; h++) {
+        if (!isnan(found[h])) square += pow(found[h] - *strength, 2.0);
+    }
+    const double n = (double)counted;
+    *se = counted > 1 ? sqrt(square / (n - 1.0) / n) : (double)NAN;
 cleanup:
     resampling_destroy(&r);
     dm_free(found);
@@ -189,7 +213,7 @@ static demarc_status one_replicate(void *context, dm_fitter *f, int64_t task, do
         out[j] = size > 0 ? most : (double)NAN;
     }
 cleanup:
-    return st;
+    return too_few(st, out, k);
 }
 
 demarc_status dm_bootstrap_jaccard(const dm_sample_work *work, int32_t replicates, int32_t k, const double *centroids,
@@ -198,23 +222,14 @@ demarc_status dm_bootstrap_jaccard(const dm_sample_work *work, int32_t replicate
     demarc_status st = DEMARC_OK;
     resampling r;
     double *found = NULL;
+    int64_t counted = 0;
     st = resampling_create(&r, work, k);
     r.centroids = centroids;
     if (st == DEMARC_OK) st = dm_alloc(found, (int64_t)replicates * k, "bootstrap");
     DM_TRY_ALL(work->comm, st);
     const dm_fit_tasks tasks = dm_sample_tasks(work, k, one_replicate, &r);
     DM_TRY(dm_fit_tasks_run(&tasks, replicates, k, found));
-    for (int32_t j = 0; j < k; j++) {
-        int32_t counted = 0;
-        double sum = 0.0;
-        for (int32_t b = 0; b < replicates; b++) {
-            const double v = found[(int64_t)b * k + j];
-            if (isnan(v)) continue;
-            sum += v;
-            counted++;
-        }
-        jaccard[j] = counted > 0 ? sum / counted : (double)NAN;
-    }
+    for (int32_t j = 0; j < k; j++) jaccard[j] = mean_of(found + j, replicates, k, &counted);
 cleanup:
     resampling_destroy(&r);
     dm_free(found);

@@ -21,7 +21,7 @@
 
 /**
  * @param[out] strength  mean over halvings, @param[out] se its standard error (NaN of fewer than 2). Collective.
- * @retval DEMARC_ERR_IMPOSSIBLE  a half has fewer than k customers
+ * NaN, both, where every halving has a half with fewer than k customers.
  */
 demarc_status dm_prediction_strength(const dm_sample_work *work, int32_t halvings, int32_t k, double *strength,
                                      double *se);

@@ -56,7 +56,7 @@ class Help(Case):
         self.ok("fit", "no-such-file.h5", "--segments", "3", "--help")
 
     def test_rule_of_a_range_is_stated(self):
-        self.assertRegex(self.ok("fit", "--help").stdout, r"(?s)LO:HI.*silhouette")
+        self.assertRegex(self.ok("fit", "--help").stdout, r"(?s)LO:HI.*recommended")
 
     def test_version(self):
         text = self.ok("--version").stdout

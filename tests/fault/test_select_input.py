@@ -1,4 +1,6 @@
 """demarc select and bad input: one line, the right exit code, nothing left behind."""
+import json
+
 import numpy as np
 
 from demarc_testing import Case, main
@@ -41,15 +43,25 @@ class Input(Case):
     def test_fewer_customers_than_segments(self):
         """Numbers of segments that cannot be had are told as such; where none can be had that is the error."""
         few = self.write("few.h5", np.repeat(np.arange(4.0), 20)[:, None])
-        import json
         rows = json.loads(self.ok(*self.select("--segments", "2:6", "--json", data=few)).stdout)["per_k"]
         self.assertEqual([row["failed"] is None for row in rows], [True, True, True, False, False])
         self.assertTrue(all(row["reasons"] for row in rows[3:]))
         self.assertIsNone(rows[4]["objective"])
         self.fails(4, "no k can be fitted", *self.select("--segments", "5:6", "--out", self.tmp / "o.json", data=few))
-        same = self.write("same.h5", np.ones((50, 2)))
-        self.fails(4, "", *self.select("--segments", "2:3", data=same))
         self.assertFalse((self.tmp / "o.json").exists())
+
+    def test_tiny_files(self):
+        """Halves and replicates with fewer customers than segments say nothing; the rest is told."""
+        x = self.write("tiny.h5", np.array([[0.0], [1.0], [2.0], [3.0], [10.0], [11.0]]))
+        rows = json.loads(self.ok(*self.select("--segments", "1:6", "--json", data=x)).stdout)["per_k"]
+        self.assertEqual([row["failed"] for row in rows], [None] * 6)
+        self.assertIsNone(rows[3]["prediction_strength"])
+        self.assertIsNotNone(rows[1]["prediction_strength"])
+        weight = np.zeros(40)
+        weight[:5] = 1
+        x = self.write("weights.h5", np.arange(40.0)[:, None] ** 2, weight=weight)
+        rows = json.loads(self.ok(*self.select("--segments", "2:4", "--json", data=x)).stdout)["per_k"]
+        self.assertEqual([row["failed"] for row in rows], [None] * 3)
 
     def test_bad_values_on_many_ranks(self):
         x = np.zeros((9000, 2))

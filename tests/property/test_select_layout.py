@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 
-from demarc_testing import Case, main
+from demarc_testing import Case, main, run
 
 QUICK = ("--replicates", 4, "--gap-draws", 3, "--halvings", 3, "--json", "--quiet")
 
@@ -54,7 +54,6 @@ class Layout(Case):
         stopped = 0
         for edges in (1, 5, 9, 14, 18, 22, 26):
             again = self.tmp / f"again{edges}"
-            from demarc_testing import run
             p = run("fit", path, "--segments", "2:4", "--out", again, env={"DEMARC_STOP_AFTER": str(edges)})
             stopped += p.returncode == 75
             if p.returncode == 75:
