@@ -34,7 +34,7 @@ headers="csv.h Random123/philox.h boost/math/distributions.hpp"
 imports=
 if [ $tests = yes ]; then
     tools="$tools xz:xz-utils"
-    libraries="$libraries libcmocka-dev python3-h5py python3-sklearn python3-scipy python3-jsonschema"
+    libraries="$libraries libcmocka-dev python3-h5py python3-sklearn python3-scipy python3-jsonschema r-cran-fpc"
     modules="$modules cmocka"
     imports="h5py sklearn scipy jsonschema"
 fi
