@@ -204,8 +204,9 @@ typedef struct demarc_fit_result {
 DEMARC_API void demarc_fit_result_clear(demarc_fit_result *r);
 
 /**
- * Ask the fit or boundary test that is running in this process, or else the next one, to save a checkpoint and stop. Local; safe in a signal
- * handler, which is what it is for: the library itself handles no signals. All ranks stop when one is asked.
+ * Ask the fit or boundary test that is running in this process, or else the next one, to save a checkpoint and stop. Local;
+ * safe in a signal handler, which is what it is for: the library itself handles no signals. All ranks stop when one is asked.
+ * demarc_stability stops, too, but keeps nothing.
  * @param[in] signal_number  > 0; named in the error line
  */
 DEMARC_API void demarc_stop_request(int signal_number);

@@ -121,14 +121,17 @@ static json_t *across(const dm_stability_report *r)
 
 static json_t *sample(const dm_stability_report *r)
 {
+    const char *meaning = "each replicate is fitted to the sample; figures are of all customers";
+    if (r->sample == r->n) {
+        meaning = "each replicate is fitted to all customers that it draws";
+    } else if (r->polish > 0) {
+        meaning =
+            "each replicate is fitted to the sample, then refined by passes over all customers; figures are of all";
+    }
     json_t *o = json_object();
     int bad = dm_put_integer(o, "customers", r->sample);
     bad |= dm_put_integer(o, "of", r->n);
-    bad |=
-        dm_put_text(o, "meaning",
-                    r->sample == r->n ? "each replicate is refitted from all customers"
-                                      : "each replicate is seeded and searched on the sample, then refined by passes "
-                                        "over all customers; figures are of all customers");
+    bad |= dm_put_text(o, "meaning", meaning);
     return dm_json_finish(o, bad);
 }
 
