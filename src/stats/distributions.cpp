@@ -2,7 +2,7 @@
 
 #include <boost/math/constants/constants.hpp>
 #include <boost/math/distributions.hpp>
-#include <cmath>
+#include <math.h>
 
 namespace {
 
@@ -35,14 +35,14 @@ double dm_chi_squared_sf(double x, double freedom) { return cdf(complement(chi_s
 double dm_kolmogorov_sf(double x)
 {
     using namespace boost::math::double_constants;
-    if (std::isnan(x)) return x;
+    if (isnan(x)) return x;
     if (x <= 0.0) return 1.0;
     double sum = 0.0;
     if (x < 1.0) {
-        for (int j = 5; j >= 1; j--) sum += std::exp(-(2 * j - 1) * (2 * j - 1) * pi * pi / (8.0 * x * x));
+        for (int j = 5; j >= 1; j--) sum += exp(-(2 * j - 1) * (2 * j - 1) * pi * pi / (8.0 * x * x));
         return 1.0 - root_two_pi / x * sum;
     }
-    for (int j = 5; j >= 1; j--) sum += (j % 2 == 1 ? 2.0 : -2.0) * std::exp(-2.0 * j * j * x * x);
+    for (int j = 5; j >= 1; j--) sum += (j % 2 == 1 ? 2.0 : -2.0) * exp(-2.0 * j * j * x * x);
     return sum;
 }
 
