@@ -224,6 +224,14 @@ static bool write_all(int fd, const char *bytes, int64_t count)
     return true;
 }
 
+/* A folder in which nothing was saved yet goes again: it would pass for an interrupted run's. */
+static void drop_empty(dm_checkpoint_folder *c)
+{
+    if (c->fd < 0 || c->slot >= 0 || rmdir(c->path) != 0) return;
+    (void)close(c->fd);
+    c->fd = -1;
+}
+
 /* The folder, its name safe on disk. */
 static demarc_status make_folder(dm_checkpoint_folder *c)
 {
@@ -236,7 +244,8 @@ static demarc_status make_folder(dm_checkpoint_folder *c)
     }
     DM_TRY(enter(c));
     if (c->fd < 0) DM_TRY(cannot_save(c, ENOENT));
-    DM_TRY(dm_path_sync(parent, O_DIRECTORY));
+    st = dm_path_sync(parent, O_DIRECTORY);
+    if (st != DEMARC_OK) drop_empty(c); /* locked, so it is nobody else's */
 cleanup:
     if (st != DEMARC_OK && c->fd >= 0) {
         (void)close(c->fd);
@@ -274,6 +283,7 @@ demarc_status dm_checkpoint_save(dm_checkpoint_folder *c, const char *payload, i
     c->slot = slot;
     c->generation++;
 cleanup:
+    if (st != DEMARC_OK) drop_empty(c);
     return st;
 }
 
