@@ -48,6 +48,7 @@ static inline int64_t dmk_packed_floats(int64_t k, int64_t d)
 }
 
 /** Largest problem of the fused search, and the scratch it takes (floats). */
+#define DMK_TILE_POINTS 64 /* of distances_to */
 #define DMK_NEAREST_CENTROIDS 2048
 #define DMK_NEAREST_FEATURES 2048
 #define DMK_NEAREST_SCRATCH(k, d) (32 * ((d) > dmk_packed_centroids(k) ? (d) : dmk_packed_centroids(k)))
@@ -116,10 +117,14 @@ typedef struct dmk_table {
     void (*squared_distances)(const float *x, const double *c, int64_t k, int64_t d, double *out);
 
     /**
-     * out[i] = squared distance of point i to c in single precision, features summed in index order: for searches that
-     * may be off by rounding but must be off by the same bits everywhere. xt is [d, ld], one point a column.
+     * out[j * ld + i] = squared distance of point i to center j in single precision, features summed in index order: for
+     * searches that may be off by rounding but must be off by the same bits everywhere. Points lie in tiles of
+     * DMK_TILE_POINTS, each [d, DMK_TILE_POINTS] with one point a column, the last filled up with anything finite.
+     * @param[in]  c   [p, d]
+     * @param[out] out [p, ld], ld >= count rounded up to whole tiles, all of which are written
      */
-    void (*distances_to)(const float *xt, int64_t ld, int64_t count, int64_t d, const float *c, float *out);
+    void (*distances_to)(const float *tiles, int64_t count, int64_t d, const float *c, int64_t p, float *out,
+                         int64_t ld);
 
     /** Euclidean norm of each row in single precision: an estimate good to a relative (d + 2) 2^-24. */
     void (*row_norms)(const float *x, int64_t rows, int64_t d, float *norm);
@@ -160,6 +165,13 @@ typedef struct dmk_table {
      */
     void (*move)(const float *x, const float *w, const int32_t *from, const int32_t *to, int64_t rows, int64_t d,
                  const dmk_sums *s);
+
+    /**
+     * Sums of rows on a grid, each counted count[r] times: sum[label[r] * ld + f] += count[r] grid[r * ld + f] for f < ld,
+     * weight[label[r]] += count[r] (times unit[r], unless unit is NULL). ld is a multiple of 16; no sum leaves int32.
+     */
+    void (*add_counts)(const int32_t *grid, const int32_t *unit, const uint8_t *count, const int32_t *label,
+                       int64_t rows, int64_t ld, int32_t *sum, int32_t *weight);
 
     /**
      * Sums of deviations and of their squares, rows in order: with u = x[r, f] - center[label[r] * d + f],

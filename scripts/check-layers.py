@@ -16,10 +16,11 @@ import re
 import sys
 import tempfile
 
-ROOMS = "base comm stats store linalg rows kmeans report boundary diagnosis exchange engine cli".split()
+ROOMS = "base comm stats store linalg rows kmeans report page boundary diagnosis exchange engine cli".split()
 # Rooms that may use less than all that is below them (themselves apart).
 ONLY = {
     "report": {"base", "stats"},
+    "page": {"base"},
     "diagnosis": {"base", "comm", "stats", "store", "linalg", "rows", "kmeans", "report"},
     "exchange": {"base", "comm", "stats", "store"},
     "cli": {"base", "report"},

@@ -24,19 +24,20 @@ for argument in "$@"; do
 done
 
 # Tools count by their command, wherever it comes from. COMMAND:PACKAGE
-tools="gcc:gcc g++:g++ make:make cmake:cmake pkg-config:pkg-config git:git mpirun:openmpi-bin"
+tools="gcc:gcc g++:g++ make:make cmake:cmake pkg-config:pkg-config git:git mpirun:openmpi-bin npm:npm"
 # Libraries count by their package. libc6-dev is only recommended by gcc.
 libraries="libc6-dev libopenmpi-dev libhdf5-openmpi-dev libopenblas-openmp-dev libjansson-dev libcsv-dev libxxhash-dev
-    librandom123-dev libpopt-dev libboost-math-dev"
+    librandom123-dev libpopt-dev libboost-math-dev libsqlite3-dev libxml2-dev"
 # The same libraries where there is no dpkg: pkg-config modules and headers.
-modules="hdf5-openmpi openblas jansson libxxhash popt"
+modules="hdf5-openmpi openblas jansson libxxhash popt sqlite3 libxml-2.0"
 headers="csv.h Random123/philox.h boost/math/distributions.hpp"
 imports=
 if [ $tests = yes ]; then
-    tools="$tools xz:xz-utils"
-    libraries="$libraries libcmocka-dev python3-h5py python3-sklearn python3-scipy python3-jsonschema r-cran-cluster r-cran-fpc"
+    tools="$tools xz:xz-utils valgrind:valgrind chromium:chromium chromedriver:chromium-driver"
+    libraries="$libraries libcmocka-dev python3-h5py python3-sklearn python3-scipy python3-jsonschema
+        python3-selenium r-cran-cluster r-cran-fpc"
     modules="$modules cmocka"
-    imports="h5py sklearn scipy jsonschema"
+    imports="h5py sklearn scipy jsonschema selenium"
 fi
 if [ $bench = yes ]; then
     libraries="$libraries python3-numpy python3-h5py python3-sklearn python3-threadpoolctl python3-faiss time"
@@ -70,6 +71,18 @@ give_up() {
     exit 1
 }
 
+# Apache ECharts for the page of `demarc report`: by the lock file, once for each version of it.
+fetch_charts() {
+    page=$(dirname "$0")/../src/page
+    [ -f "$page/package-lock.json" ] || return 0
+    if cmp -s "$page/package-lock.json" "$page/node_modules/.demarc-lock"; then return 0; fi
+    echo "installing: Apache ECharts (npm ci in src/page)"
+    missing="the packages of src/page/package-lock.json"
+    (cd "$page" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) ||
+        give_up "npm ci failed (or build without the report: -DDEMARC_REPORT=OFF)"
+    cp "$page/package-lock.json" "$page/node_modules/.demarc-lock"
+}
+
 if ! has dpkg-query; then
     # Not Debian: look for the things themselves.
     has mpicc || missing="$missing mpicc"
@@ -84,6 +97,7 @@ if ! has dpkg-query; then
     done
     if cmake_is_old; then missing="$missing cmake>=3.25"; fi
     [ -z "$missing" ] || give_up "this is neither Debian nor Ubuntu"
+    fetch_charts
     exit 0
 fi
 
@@ -109,3 +123,5 @@ if cmake_is_old; then
     missing="cmake>=3.25"
     give_up "the cmake of this system is $(cmake --version | sed -n '1s/.* //p') (Debian 12 and Ubuntu 24.04 have 3.25 or later)"
 fi
+
+fetch_charts

@@ -3,6 +3,9 @@
 #
 #   scripts/test.sh              release build, all tests
 #   scripts/test.sh --asan       the same with AddressSanitizer and UndefinedBehaviorSanitizer
+#   scripts/test.sh --memcheck   release build, only the runs under valgrind
+#   scripts/test.sh --threads    clang's thread sanitizer on two ranks of two threads
+#   scripts/test.sh --failing    release build, every single allocation and write made to fail (an hour or two)
 #   scripts/test.sh --cluster    not those, but a real Slurm and three hosts on this machine, as root (scripts/cluster)
 #   scripts/test.sh -L unit      anything else goes to ctest: -L LABEL, -R NAME, -E NAME, ...
 set -eu
@@ -13,9 +16,13 @@ preset=release cluster=no
 case ${1-} in
     --cluster) cluster=yes; shift ;;
     --asan) preset=asan; shift ;;
-    -h | --help) sed -n '2,7s/^#[ ]\{0,1\}//p' "$0"; exit 0 ;;
+    --memcheck) shift; set -- -L memcheck "$@" ;;
+    --threads) preset=tsan; shift ;;
+    --failing) shift; export DEMARC_FAILING=all; set -- -R test_failing "$@" ;;
+    -h | --help) sed -n '2,10s/^#[ ]\{0,1\}//p' "$0"; exit 0 ;;
 esac
 
+[ $preset != tsan ] || { export CC=clang; scripts/install-deps.sh --fuzz; }
 scripts/install-deps.sh --tests
 if [ $cluster = yes ]; then
     scripts/install-deps.sh --cluster || echo "demarc: warning: no Slurm could be installed: its part is skipped"

@@ -171,7 +171,8 @@ typedef struct demarc_fit_options {
     int32_t polish;           /**< Lloyd passes after mini-batch; -1 = until converged */
     double min_segment_share; /**< smallest share of customers a segment may hold; 0 = none */
     /** SEGMENT=NAME,...: names of segments, at most 80 bytes of UTF-8 each, all different; a comma in a name is written
-     *  twice. NULL or the others: named by what sets them apart. Results and digests do not depend on it. */
+     *  twice. NULL or the others: named by what sets them apart. Results and digests do not depend on it; with `resume`
+     *  they may be other ones, also those of a fit that is done: its model.h5 and diagnostics.json get them. */
     const char *names;
     double checkpoint_every;  /**< seconds between checkpoints, >= 0; 0 = only when asked to stop */
     bool resume;              /**< go on from the checkpoint of an interrupted run, if there is one */
@@ -203,7 +204,7 @@ typedef struct demarc_fit_result {
 DEMARC_API void demarc_fit_result_clear(demarc_fit_result *r);
 
 /**
- * Ask the fit that is running in this process, or else the next one, to save a checkpoint and stop. Local; safe in a signal
+ * Ask the fit or boundary test that is running in this process, or else the next one, to save a checkpoint and stop. Local; safe in a signal
  * handler, which is what it is for: the library itself handles no signals. All ranks stop when one is asked.
  * @param[in] signal_number  > 0; named in the error line
  */
@@ -302,6 +303,38 @@ DEMARC_API void demarc_verify_options_default(demarc_verify_options *o);
  */
 DEMARC_API demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o, demarc_verify_result *r);
 
+/* ------------------------------------------------------------------------------------------------ export */
+
+typedef enum demarc_export_format { DEMARC_EXPORT_CSV, DEMARC_EXPORT_SQLITE, DEMARC_EXPORT_PMML } demarc_export_format;
+
+typedef struct demarc_export_options {
+    const char *run; /**< results directory of a fit */
+    demarc_export_format format;
+    const char *out;   /**< file to create */
+    const char *names; /**< SEGMENT=NAME,... as in a fit, for this file; NULL = the run's */
+    bool force, dry_run;
+} demarc_export_options;
+
+typedef struct demarc_export_result {
+    int64_t rows; /**< customers written; 0 for PMML */
+    int32_t d, k;
+    int64_t bytes;    /**< of the file */
+    int64_t formulas; /**< CSV: ids and names that a spreadsheet may take for formulas; written as they are */
+    char digest[40];  /**< of the run */
+} demarc_export_result;
+
+DEMARC_API void demarc_export_options_default(demarc_export_options *o);
+/**
+ * Write the results of a fit for other programs: every customer with id, segment, name, distance, runner-up and margin as
+ * CSV (RFC 4180) or as an SQLite database, or the model as PMML 4.4. Equal results give equal bytes on any layout.
+ * Collective; rank 0 writes.
+ * @param[out] result  May be NULL.
+ * @retval DEMARC_ERR_DATA        a file of the run is missing or damaged, or they are not of one run
+ * @retval DEMARC_ERR_IMPOSSIBLE  PMML of a model whose boundaries were moved
+ */
+DEMARC_API demarc_status demarc_export(demarc_context *ctx, const demarc_export_options *o,
+                                       demarc_export_result *result);
+
 /* ------------------------------------------------------------------------------------------------ boundary tests */
 
 /*
@@ -310,6 +343,11 @@ DEMARC_API demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_
  * Errors of all: DEMARC_ERR_USAGE an option is out of range, DEMARC_ERR_EXISTS an output exists and force is false,
  * DEMARC_ERR_DATA a file is unreadable, holds bad values, or does not fit the model (other width, missing features, another
  * model's digest), DEMARC_ERR_IO reading or writing failed; then nothing is left behind.
+ *
+ * Sweep, replay and plan keep checkpoints as a fit does where their options give a place for them, and then heed
+ * demarc_stop_request(): DEMARC_STOPPED, and with `resume` the same call goes on, on any layout, to the same bytes. Then
+ * DEMARC_ERR_USAGE is also a checkpoint of other options or data, DEMARC_ERR_EXISTS one that neither resume nor force
+ * was given for, DEMARC_ERR_DATA one of which no generation is whole. An analysis reads only the customers of an experiment: it is not stopped.
  */
 
 typedef enum demarc_adjust { DEMARC_ADJUST_HOLM, DEMARC_ADJUST_BH } demarc_adjust;
@@ -329,7 +367,11 @@ typedef struct demarc_sweep_options {
     const char *apply;     /**< model.h5 to write with segment apply_segment moved by apply_shift; NULL = none */
     int32_t apply_segment; /**< default -1: with apply it must be given */
     double apply_shift;    /**< > -1, not 0; need not be one of `shifts` */
-    bool force, dry_run;   /**< dry_run: check, log the plan; *json is NULL */
+    const char *
+        checkpoint; /**< checkpoints are kept in .NAME.checkpoint beside this name; NULL = beside `out`, else `apply`, else nowhere */
+    double checkpoint_every; /**< seconds between two, >= 0; 0 = only when asked to stop */
+    bool resume;             /**< go on from the checkpoint of an interrupted run, if there is one */
+    bool force, dry_run;     /**< dry_run: check, log the plan; *json is NULL */
 } demarc_sweep_options;
 
 DEMARC_API void demarc_sweep_options_default(demarc_sweep_options *o);
@@ -360,6 +402,10 @@ typedef struct demarc_replay_options {
     /** model.h5 to write with the one boundary moved that gains most, among the significant gains of the first outcome
      *  asked for; NULL = none. Where nothing gains a warning is logged and nothing is written. */
     const char *apply;
+    const char *
+        checkpoint; /**< checkpoints are kept in .NAME.checkpoint beside this name; NULL = beside `apply`, else nowhere */
+    double checkpoint_every; /**< seconds between two, >= 0; 0 = only when asked to stop */
+    bool resume;             /**< go on from the checkpoint of an interrupted run, if there is one */
     bool force, dry_run;
 } demarc_replay_options;
 
@@ -384,6 +430,8 @@ typedef struct demarc_plan_options {
     double alpha, power;
     int64_t min_cell;
     uint64_t seed;
+    double checkpoint_every; /**< seconds between checkpoints beside `out`, >= 0; 0 = only when asked to stop */
+    bool resume;             /**< go on from the checkpoint of an interrupted run, if there is one */
     bool force,
         dry_run; /**< force also accepts a design that is too small; a dry run makes the design and writes nothing */
 } demarc_plan_options;
@@ -411,6 +459,30 @@ DEMARC_API void demarc_analyze_options_default(demarc_analyze_options *o);
 /** Effect of switching per boundary, where it crosses zero, and what to do. */
 DEMARC_API demarc_status demarc_boundary_analyze(demarc_context *ctx, const demarc_analyze_options *o, char **json);
 
+/* ------------------------------------------------------------------------------------------------ compare */
+
+typedef struct demarc_compare_options {
+    const char *old_run, *new_run;   /**< results directories of two fits */
+    const char *old_data, *new_data; /**< customer files; NULL = as their manifests say */
+    double alpha;                    /**< level of all tests of a family together; intervals have 1 - alpha each */
+    int32_t bins;                    /**< of the population stability index, at the quantiles of the old values */
+    double equivalence;              /**< margin of "as expected", standard deviations of the outcome */
+    const char *out;                 /**< JSON file to write; NULL = none */
+    bool force, dry_run;             /**< dry_run: check, log the plan; *json is NULL */
+} demarc_compare_options;
+
+DEMARC_API void demarc_compare_options_default(demarc_compare_options *o);
+/**
+ * Two runs over the same or different customers, joined by id: which segment is which, who moved and whether the customer,
+ * the scaling or the model changed, how features drifted, whether segments bring what they brought. Collective.
+ *
+ * @param[out] json  Rank 0: one document (src/report/schema/compare.schema.json), malloc'd, the caller frees; NULL elsewhere.
+ * @retval DEMARC_ERR_DATA        runs of other features or widths, ids of different kinds, a damaged run, a file that is not
+ *                                the one that was fitted
+ * @retval DEMARC_ERR_IMPOSSIBLE  no customer is in both runs
+ */
+DEMARC_API demarc_status demarc_compare(demarc_context *ctx, const demarc_compare_options *o, char **json);
+
 /* ------------------------------------------------------------------------------------------------ info */
 
 typedef struct demarc_info_options {
@@ -424,6 +496,61 @@ DEMARC_API void demarc_info_options_default(demarc_info_options *o);
  * @param[out] json  Rank 0: one JSON document (see src/report/schema), malloc'd, the caller frees; NULL elsewhere.
  */
 DEMARC_API demarc_status demarc_info(demarc_context *ctx, const demarc_info_options *o, char **json);
+
+/* ------------------------------------------------------------------------------------------------ report */
+
+typedef struct demarc_report_options {
+    const char *run;       /**< results directory of a fit */
+    const char *out;       /**< HTML file to create */
+    const char *boundary;  /**< FILE,...: answers of boundary sweep, replay, plan and analyze (--json); NULL = none */
+    const char *select;    /**< answer of select; NULL = none */
+    const char *stability; /**< answer of stability; NULL = none */
+    const char *compare;   /**< answer of compare whose NEW is this run; NULL = none */
+    const char *names;     /**< SEGMENT=NAME,...: in the place of the run's; NULL = the run's */
+    const char *data;      /**< customer file of the run; NULL = as the manifest names it */
+    bool no_map;           /**< leave out what needs the customer file: the map, the values of example customers */
+    bool force, dry_run;
+} demarc_report_options;
+
+DEMARC_API void demarc_report_options_default(demarc_report_options *o);
+/**
+ * Write one self-contained HTML page about a run. Collective; the page's bytes do not depend on the layout.
+ * @param[out] json  Rank 0: what was written (schema/report.schema.json), malloc'd, the caller frees; NULL elsewhere and
+ *                   with dry_run.
+ * @retval DEMARC_ERR_DATA        a file is missing, damaged or about another run
+ * @retval DEMARC_ERR_IMPOSSIBLE  built without the page
+ */
+DEMARC_API demarc_status demarc_report(demarc_context *ctx, const demarc_report_options *o, char **json);
+/* ------------------------------------------------------------------------------------------------ diagnosis */
+
+typedef struct demarc_stability_options {
+    const char *data;
+    demarc_paths paths;
+    const char *model;  /**< model.h5 */
+    int32_t replicates; /**< >= 2 */
+    int32_t polish;     /**< passes of Lloyd over all customers; -1 = 0 where the sample is everybody, else 2 */
+    double level;       /**< of the percentile intervals, (0, 1) */
+    int32_t across_lo, across_hi; /**< numbers of segments to compare with; 0, 0 = none */
+    const char *probabilities;    /**< file of membership probabilities to write, or NULL */
+    const char *out;              /**< file to write the document to, or NULL */
+    uint64_t seed;
+    bool force, dry_run;
+} demarc_stability_options;
+
+DEMARC_API void demarc_stability_options_default(demarc_stability_options *o);
+/**
+ * How stable the segments of a model are: Poisson-bootstrap replicates keyed by customer id are fitted anew and held against
+ * the model (Hennig 2007; Dolnicar & Leisch 2017). Features are matched as by demarc_assign.
+ *
+ * Collective. The same bytes for every number of ranks and threads, kernel variant, memory limit and order of rows. Stops
+ * on demarc_stop_request() within one pass.
+ *
+ * @param[out] json  Rank 0: one JSON document (see src/report/schema), malloc'd, the caller frees; NULL elsewhere and for a
+ *                   dry run.
+ * @retval DEMARC_ERR_IMPOSSIBLE  a replicate with fewer customers than segments
+ * @retval DEMARC_STOPPED         nothing is left behind
+ */
+DEMARC_API demarc_status demarc_stability(demarc_context *ctx, const demarc_stability_options *o, char **json);
 
 /* ------------------------------------------------------------------------------------------------ generate, import */
 

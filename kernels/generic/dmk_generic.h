@@ -63,30 +63,48 @@ static void squared_distances(const float *restrict x, const double *restrict c,
     for (; j < k; j++) out[j] = squared_distance(x, c + j * d, d);
 }
 
-#define COLUMNS 64 /* points whose sums stay in registers */
+/* Points and centers whose sums stay in registers together. */
+#ifdef __AVX512F__
+#define LANES_TOGETHER 64
+#else
+#define LANES_TOGETHER 16
+#endif
+#define CENTERS_TOGETHER 4
 
-static void distances_to(const float *restrict xt, int64_t ld, int64_t count, int64_t d, const float *restrict c,
-                         float *restrict out)
+static void distances_to(const float *restrict tiles, int64_t count, int64_t d, const float *restrict c, int64_t p,
+                         float *restrict out, int64_t ld)
 {
-    int64_t i = 0;
-    for (; i + COLUMNS <= count; i += COLUMNS) {
-        float s[COLUMNS] = {0.0f};
-        for (int64_t f = 0; f < d; f++) {
-            const float *x = xt + f * ld + i;
-            for (int l = 0; l < COLUMNS; l++) {
-                const float t = x[l] - c[f];
-                s[l] += t * t;
+    for (int64_t i = 0; i < count; i += DMK_TILE_POINTS) {
+        const float *tile = tiles + i * d;
+        int64_t j = 0;
+        for (; j + CENTERS_TOGETHER <= p; j += CENTERS_TOGETHER) {
+            for (int64_t part = 0; part < DMK_TILE_POINTS; part += LANES_TOGETHER) {
+                float s[CENTERS_TOGETHER][LANES_TOGETHER] = {{0.0f}};
+                for (int64_t f = 0; f < d; f++) {
+                    const float *x = tile + f * DMK_TILE_POINTS + part;
+                    for (int a = 0; a < CENTERS_TOGETHER; a++) {
+                        const float at = c[(j + a) * d + f];
+                        for (int l = 0; l < LANES_TOGETHER; l++) {
+                            const float t = x[l] - at;
+                            s[a][l] += t * t;
+                        }
+                    }
+                }
+                for (int a = 0; a < CENTERS_TOGETHER; a++) memcpy(out + (j + a) * ld + i + part, s[a], sizeof s[a]);
             }
         }
-        memcpy(out + i, s, sizeof s);
-    }
-    for (; i < count; i++) {
-        float s = 0.0f;
-        for (int64_t f = 0; f < d; f++) {
-            const float t = xt[f * ld + i] - c[f];
-            s += t * t;
+        for (; j < p; j++) {
+            float s[DMK_TILE_POINTS] = {0.0f};
+            for (int64_t f = 0; f < d; f++) {
+                const float *x = tile + f * DMK_TILE_POINTS;
+                const float at = c[j * d + f];
+                for (int l = 0; l < DMK_TILE_POINTS; l++) {
+                    const float t = x[l] - at;
+                    s[l] += t * t;
+                }
+            }
+            memcpy(out + j * ld + i, s, sizeof s);
         }
-        out[i] = s;
     }
 }
 
@@ -233,6 +251,22 @@ static void move(const float *restrict x, const float *restrict w, const int32_t
     }
 }
 #endif
+
+/* Pieces of 16, so that the compiler has no rest to think of. */
+static void add_counts(const int32_t *restrict grid, const int32_t *restrict unit, const uint8_t *restrict count,
+                       const int32_t *restrict label, int64_t rows, int64_t ld, int32_t *restrict sum,
+                       int32_t *restrict weight)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        const int32_t c = count[r];
+        const int32_t *restrict g = grid + r * ld;
+        int32_t *restrict s = sum + label[r] * ld;
+        for (int64_t f = 0; f < ld; f += 16) {
+            for (int64_t i = 0; i < 16; i++) s[f + i] += c * g[f + i];
+        }
+        weight[label[r]] += unit == NULL ? c : c * unit[r];
+    }
+}
 
 static void add_deviations(const float *restrict x, const float *restrict w, const int32_t *restrict label,
                            int64_t rows, int64_t d, const double *restrict center, double *restrict first,
@@ -511,6 +545,7 @@ const dmk_table DMK_JOIN(dmk_table_, DMK_VARIANT) = {
 #else
     .move = move,
 #endif
+    .add_counts = add_counts,
     .add_deviations = add_deviations,
     .scale_rows = scale_rows,
     .scale_rows_f32 = scale_rows_f32,

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Three hosts on one machine: network namespaces with their own addresses, names and Open MPI daemons, joined by a bridge.
-# A fit across them over TCP; then a cable is pulled. Called by cluster.sh: hosts.sh DEMARC FOLDER COUNTS
+# A fit across them over TCP; a cable is pulled and the fit goes on with the two hosts that are left. Called by cluster.sh:
+# hosts.sh DEMARC FOLDER COUNTS
 #
 # mpirun starts its daemons through a launch agent that stands in for ssh: `ip netns exec` the namespace, with a host name
 # of its own, so that Open MPI sees three machines and uses neither shared memory nor the loopback between them.
@@ -50,13 +51,13 @@ exec ip netns exec $tag-\$host unshare --uts sh -c "hostname \$host; exec \$*"
 END
 chmod +x agent
 
-# across [MCA OPTIONS --] DEMARC ARGUMENTS: on one rank of each host
+# across DEMARC'S ARGUMENTS: on one rank of each of the hosts that are $up
 across() {
-    "$folder/agent" $network.1 mpirun -q --mca plm rsh --mca plm_rsh_agent "$folder/agent" --bind-to none -n 3 \
-        --host $network.1,$network.2,$network.3 --mca pml ob1 --mca btl tcp,self \
+    "$folder/agent" $network.1 mpirun -q --mca plm rsh --mca plm_rsh_agent "$folder/agent" --bind-to none \
+        -n "$(echo $up | wc -w)" --host "$(echo $up | tr ' ' ,)" --mca pml ob1 --mca btl tcp,self \
         --mca btl_tcp_if_include $network.0/24 --mca oob_tcp_if_include $network.0/24 $mca "$demarc" "$@"
 }
-mca=
+up="$network.1 $network.2 $network.3" mca=
 
 "$demarc" generate in.h5 --customers 200000 --features 16 --quiet >generate.log || exit 1
 "$demarc" fit in.h5 --segments 6 --out alone --quiet >alone.log 2>&1
@@ -68,46 +69,68 @@ same "the same digest as on one" "$(digest_of three)" "$(digest_of alone)"
 across verify "$folder/three" >verify.log 2>&1
 same "verified across them" 0 $?
 
-# A cable is pulled in the middle of a long fit: pulled NAME STALL_TIMEOUT
+# A cable is pulled in the middle of a fit, once it has a checkpoint: pulled NAME STALL_TIMEOUT RESTARTS
 ranks() { for p in $(processes); do [ "$(readlink /proc/$p/exe)" = "$demarc" ] && echo $p; done; }
-three_ranks() { [ "$(ranks | wc -l)" -eq 3 ]; }
 no_rank() { [ -z "$(ranks)" ]; }
+saved() { [ -e .$name.checkpoint/a ]; }
+gone() { ! kill -0 $launcher 2>/dev/null; }
+long="--segments 30 --algorithm lloyd --tolerance 0 --init random --checkpoint-every 1"
 pulled() {
-    across fit "$folder/in.h5" --segments 30 --algorithm lloyd --tolerance 0 --restarts 5000 --out "$folder/$1" \
-        --stall-timeout $2 >$1.out 2>$1.err &
+    name=$1
+    across fit "$folder/in.h5" $long --restarts $3 --out "$folder/$1" --stall-timeout $2 >$1.out 2>$1.err &
     launcher=$!
-    within 30 three_ranks && sleep 3 || failed "the long fit does not start: $(tail -n 1 $1.err)"
+    within 30 saved || failed "the long fit does not start: $(tail -n 1 $1.err)"
     ip -n $tag-gamma link set eth0 down
     begin=$(date +%s)
 }
 
-# The watchdogs alone: mpirun waits for the daemon of the lost host until TCP gives up, a quarter of an hour.
-pulled cut 10
+# Enough restarts for some 10 s on one rank; the result of a run that nobody disturbs.
+begin=$(date +%s%N)
+"$demarc" fit in.h5 $long --restarts 4 --threads 1 --out probe --quiet >probe.log 2>&1 || failed "a fit alone: $(tail -n 1 probe.log)"
+restarts=$((4 * 10000 / (($(date +%s%N) - begin) / 1000000) + 4))
+"$demarc" fit in.h5 $long --restarts $restarts --out plain --quiet >plain.log 2>&1
+
+# Keepalives shorter than the stall timeout: mpirun sees the loss itself, ends what it reaches, and ends.
+mca="--mca oob_tcp_keepalive_time 4 --mca oob_tcp_keepalive_intvl 1 --mca oob_tcp_keepalive_probes 3"
+pulled cut 10 $restarts
 if within 20 no_rank; then
     passed "cable pulled: all ranks are gone after $(($(date +%s) - begin)) s of a stall timeout of 10 s"
 else
     failed "cable pulled: ranks are left: $(ranks | wc -l)"
 fi
-if grep -q '^demarc: stalled: rank [0-2] on [a-z]* has waited 1[0-9] s in ' cut.err; then
-    passed "and say so: $(grep -m 1 '^demarc: stalled' cut.err)"
-else
-    failed "no line of the watchdog: $(tail -n 1 cut.err)"
-fi
-processes | xargs -r kill -KILL
-wait $launcher 2>/dev/null
-ip -n $tag-gamma link set eth0 up
-[ ! -e cut ] && passed "nothing that looks like a result" || failed "a result of a run that was cut"
-
-# With keepalives shorter than the stall timeout mpirun itself sees the loss and ends everything.
-mca="--mca oob_tcp_keepalive_time 4 --mca oob_tcp_keepalive_intvl 1 --mca oob_tcp_keepalive_probes 3"
-pulled keepalive 30
-gone() { ! kill -0 $launcher 2>/dev/null; }
-if within 40 gone; then
+if within 20 gone; then
     wait $launcher
     code=$?
-    [ $code -ne 0 ] && passed "with keepalives mpirun ends after $(($(date +%s) - begin)) s, exit code $code" || failed "mpirun: exit code 0"
-    within 20 no_rank || failed "ranks are left: $(ranks | wc -l)"
+    [ $code -ne 0 ] && passed "mpirun ends after $(($(date +%s) - begin)) s, exit code $code" || failed "mpirun: exit code 0"
 else
     failed "mpirun goes on without a host"
 fi
+processes | xargs -r kill -KILL
+[ ! -e cut ] && passed "nothing that looks like a result" || failed "a result of a run that was cut"
+
+# The lost host stays lost; the fit goes on with the other two.
+up="$network.1 $network.2" mca=
+across fit "$folder/in.h5" $long --restarts $restarts --out "$folder/cut" --resume >resume.log 2>&1
+same "resumed on the other two hosts: exit code" 0 $?
+[ "$(digest_of cut)" ] || tail -n 5 resume.log
+echo "  $(grep -m 1 '^resumed' resume.log)"
+same "the same digest as of a run that nobody disturbed" "$(digest_of cut)" "$(digest_of plain)"
+left=$(ls -d .cut* 2>/dev/null)
+[ -z "$left" ] && passed "no checkpoint or temporary file is left" || failed "left behind: $left"
+ip -n $tag-gamma link set eth0 up
+
+# Without keepalives the watchdogs are alone: mpirun waits for the lost host's daemon until TCP gives up, a quarter of an hour.
+up="$network.1 $network.2 $network.3"
+pulled silent 10 5000
+if within 20 no_rank; then
+    passed "without keepalives: all ranks are gone after $(($(date +%s) - begin)) s of a stall timeout of 10 s"
+else
+    failed "without keepalives: ranks are left: $(ranks | wc -l)"
+fi
+if grep -q '^demarc: stalled: rank [0-2] on [a-z]* has waited 1[0-9] s in ' silent.err; then
+    passed "and say so: $(grep -m 1 '^demarc: stalled' silent.err)"
+else
+    failed "no line of the watchdog: $(tail -n 1 silent.err)"
+fi
+processes | xargs -r kill -KILL
 exit 0

@@ -83,7 +83,7 @@ taken=$((($(date +%s%N) - begin) / 1000000))
 if [ $code -eq 0 ]; then passed "srun starts two ranks by pmix"; else failed "srun: exit $code: $(tail -n 1 probe.err)"; exit 0; fi
 restarts=$((2 * 100000 / taken + 1))
 
-export DATA=$folder/in.h5 OUT=$folder/run FIT="$fit --restarts $restarts --quiet"
+export DATA=$folder/in.h5 OUT=$folder/run FIT="$fit --restarts $restarts --progress never"
 job=$(sbatch --parsable --nodes=1 --ntasks-per-node=2 --cpus-per-task=1 --mem=0 --time=1 --signal=TERM@10 \
     --output="$folder/job.log" "$here/../slurm/demarc.sbatch") || { failed "sbatch"; exit 0; }
 echo "  job $job: $restarts restarts, limit of one minute"
@@ -101,6 +101,7 @@ same "the job ends well" COMPLETED "$(field JobState)"
 wait $!
 echo "  interrupted $(field Restarts) times, $(grep -c 'back into the queue' job.log) of them with a checkpoint"
 same "the same digest as without interruption" "$(digest_of run)" "$(digest_of plain)"
+sed -n '/^demarc: stopped/p; /back into the queue/p; /^resumed/p' job.log | head -n 6 | sed 's/^/  | /' # the job's own words
 grep '^demarc: ' job.log | grep -v '^demarc: stopped' | head -n 5 # anything unforeseen
 
 # A rank that dies takes its job with it.

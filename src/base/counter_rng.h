@@ -20,6 +20,7 @@ typedef enum dm_purpose {
     DM_PURPOSE_SEED_SAMPLE = 7,  /* strips of the sample that a large file is seeded from */
     DM_PURPOSE_SEED_CORESET = 8, /* rows of it that stand for it */
     DM_PURPOSE_BOOTSTRAP = 9,    /* Poisson weights of a replicate */
+    DM_PURPOSE_MAP = 30,         /* customers drawn on the report's map */
     DM_PURPOSE_FIT_SAMPLE = 10,  /* which customers small fits are made of */
     DM_PURPOSE_REFERENCE = 11,   /* customers without structure, of the gap statistic */
     DM_PURPOSE_HALVES = 12       /* halves of the prediction strength */

@@ -5,19 +5,27 @@
 
 #include "base/memory.h"
 
+static void grow(dm_packer *p, int64_t room)
+{
+    char *grown = realloc(p->bytes, (size_t)room);
+    if (grown == NULL) {
+        p->failed = true;
+        return;
+    }
+    p->bytes = grown;
+    p->room = room;
+}
+
+void dm_packer_room(dm_packer *p, int64_t bytes)
+{
+    if (!p->failed && bytes > p->room - p->count) grow(p, p->count + bytes);
+}
+
 void dm_pack(dm_packer *p, const void *bytes, int64_t count)
 {
     if (p->failed || count == 0) return;
-    if (count > p->room - p->count) {
-        const int64_t room = 2 * (p->count + count);
-        char *grown = realloc(p->bytes, (size_t)room);
-        if (grown == NULL) {
-            p->failed = true;
-            return;
-        }
-        p->bytes = grown;
-        p->room = room;
-    }
+    if (count > p->room - p->count) grow(p, 2 * (p->count + count));
+    if (p->failed) return;
     memcpy(p->bytes + p->count, bytes, (size_t)count);
     p->count += count;
 }
@@ -92,8 +100,13 @@ double dm_unpack_f64(dm_unpacker *u)
 char *dm_unpack_text(dm_unpacker *u)
 {
     const int64_t length = dm_unpack_within(u, 0, u->left);
-    char *text = u->bad || length > u->left ? NULL : malloc((size_t)length + 1);
-    if (text != NULL && dm_unpack(u, text, length) && memchr(text, 0, (size_t)length) == NULL) {
+    if (u->bad) return NULL;
+    char *text = malloc((size_t)length + 1);
+    if (text == NULL) {
+        dm_unpack_no_memory(u);
+        return NULL;
+    }
+    if (dm_unpack(u, text, length) && memchr(text, 0, (size_t)length) == NULL) {
         text[length] = 0;
         return text;
     }
@@ -124,10 +137,21 @@ void dm_unpack_int128(dm_unpacker *u, dm_int128 *v, int64_t count)
 double *dm_unpack_f64s(dm_unpacker *u, int64_t count)
 {
     double *v = NULL;
-    if (!u->bad && count >= 0 && count <= u->left / 8 && dm_alloc(v, count, "checkpoint") == DEMARC_OK) {
+    if (count < 0 || count > u->left / 8) u->bad = true;
+    if (u->bad) return NULL;
+    if (dm_alloc(v, count, "checkpoint") == DEMARC_OK) {
         (void)dm_unpack(u, v, 8 * count);
-        return v;
+    } else {
+        dm_unpack_no_memory(u);
     }
-    u->bad = true;
-    return NULL;
+    return v;
+}
+
+void dm_unpack_no_memory(dm_unpacker *u) { u->bad = u->no_memory = true; }
+
+demarc_status dm_unpack_verdict(const dm_unpacker *u, const char *what)
+{
+    if (!u->bad) return DEMARC_OK;
+    if (u->no_memory) return dm_fail(DEMARC_ERR_MEMORY, "out of memory: checkpoint: free some memory");
+    return dm_fail(DEMARC_ERR_DATA, "the checkpoint contradicts itself: %s: add --force to start anew", what);
 }

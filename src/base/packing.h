@@ -17,6 +17,8 @@ typedef struct dm_packer {
 } dm_packer;
 
 void dm_pack(dm_packer *p, const void *bytes, int64_t count);
+/** Make room for so many bytes more at once: without it a packer takes up to twice what it holds. */
+void dm_packer_room(dm_packer *p, int64_t bytes);
 void dm_pack_i64(dm_packer *p, int64_t v);
 void dm_pack_f64(dm_packer *p, double v);
 /** Length and bytes; NULL is packed as "". */
@@ -26,11 +28,14 @@ void dm_pack_exact(dm_packer *p, dm_exact_sum *s, int64_t count);
 void dm_pack_int128(dm_packer *p, const dm_int128 *v, int64_t count);
 void dm_packer_clear(dm_packer *p);
 
-/** Reads `bytes` (borrowed). Once something did not fit, `bad` stays true and every read gives 0 or nothing. */
+/**
+ * Reads `bytes` (borrowed). Once something did not fit, or there was no memory for it, `bad` stays true and every read
+ * gives 0 or nothing.
+ */
 typedef struct dm_unpacker {
     const char *bytes;
     int64_t left;
-    bool bad;
+    bool bad, no_memory;
 } dm_unpacker;
 
 /** Copy the next `count` bytes to `to`; false, and `to` zeroed, if there are not so many. */
@@ -46,5 +51,13 @@ void dm_unpack_exact(dm_unpacker *u, dm_exact_sum *s, int64_t count);
 void dm_unpack_int128(dm_unpacker *u, dm_int128 *v, int64_t count);
 /** count doubles, dm_alloc'd; NULL (and bad) if there are not so many or no memory. */
 double *dm_unpack_f64s(dm_unpacker *u, int64_t count);
+/** Memory for what was read was refused elsewhere: bad, for that reason. */
+void dm_unpack_no_memory(dm_unpacker *u);
+/**
+ * DEMARC_OK unless `bad`. @param[in] what  part of a checkpoint, for the error line
+ * @retval DEMARC_ERR_DATA    the bytes are not what they should be
+ * @retval DEMARC_ERR_MEMORY  they may be
+ */
+demarc_status dm_unpack_verdict(const dm_unpacker *u, const char *what);
 
 #endif

@@ -5,22 +5,29 @@
 
 #include "base/memory.h"
 
-/* Length of the valid UTF-8 sequence at s, 0 if invalid or a control character. */
-static size_t utf8_length(const unsigned char *s)
+/* Length of the valid UTF-8 sequence at s, which has `left` bytes; 0 if invalid. */
+static size_t sequence_length(const unsigned char *s, size_t left)
 {
-    if (s[0] >= 0x20 && s[0] < 0x7f) return 1;
-    size_t len = (s[0] >= 0xc2 && s[0] <= 0xdf)   ? 2
-                 : (s[0] & 0xf0) == 0xe0          ? 3
-                 : (s[0] >= 0xf0 && s[0] <= 0xf4) ? 4
-                                                  : 0;
+    if (s[0] < 0x80) return 1;
+    const size_t len = (s[0] >= 0xc2 && s[0] <= 0xdf)   ? 2
+                       : (s[0] & 0xf0) == 0xe0          ? 3
+                       : (s[0] >= 0xf0 && s[0] <= 0xf4) ? 4
+                                                        : 0;
+    if (len == 0 || len > left) return 0;
     for (size_t i = 1; i < len; i++) {
         if ((s[i] & 0xc0) != 0x80) return 0;
     }
-    const bool control = s[0] == 0xc2 && s[1] < 0xa0; /* C1 */
     const bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
     const bool surrogate = s[0] == 0xed && s[1] >= 0xa0;
     const bool beyond = s[0] == 0xf4 && s[1] >= 0x90; /* above U+10FFFF */
-    return control || overlong || surrogate || beyond ? 0 : len;
+    return overlong || surrogate || beyond ? 0 : len;
+}
+
+/* The same of a string that ends in a NUL; 0 also for a control character (C0, DEL, C1). */
+static size_t plain_length(const unsigned char *s)
+{
+    if (s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0)) return 0;
+    return sequence_length(s, 4); /* a NUL within four bytes is no continuation */
 }
 
 void dm_text_escape(char *dst, size_t dst_size, const char *src)
@@ -28,7 +35,7 @@ void dm_text_escape(char *dst, size_t dst_size, const char *src)
     size_t out = 0;
     const unsigned char *s = (const unsigned char *)src;
     while (*s != 0) {
-        size_t len = utf8_length(s);
+        size_t len = plain_length(s);
         size_t need = len != 0 ? len : 4;
         if (out + need >= dst_size) break;
         if (len != 0) {
@@ -46,8 +53,17 @@ void dm_text_escape(char *dst, size_t dst_size, const char *src)
 bool dm_text_plain(const char *s)
 {
     for (size_t length; *s != 0; s += length) {
-        length = utf8_length((const unsigned char *)s);
+        length = plain_length((const unsigned char *)s);
         if (length == 0) return false;
+    }
+    return true;
+}
+
+bool dm_text_utf8(const char *s, size_t length)
+{
+    for (size_t at = 0, step; at < length; at += step) {
+        step = s[at] == 0 ? 0 : sequence_length((const unsigned char *)s + at, length - at);
+        if (step == 0) return false;
     }
     return true;
 }
@@ -81,6 +97,20 @@ int32_t dm_strings_find(const dm_strings *s, const char *item)
         if (strcmp(s->item[i], item) == 0) return i;
     }
     return -1;
+}
+
+static int compare_items(const void *a, const void *b, void *context)
+{
+    char *const *item = context;
+    const int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+    const int c = strcmp(item[i], item[j]);
+    return c != 0 ? c : (i > j) - (i < j);
+}
+
+void dm_strings_order(const dm_strings *s, int32_t *order)
+{
+    for (int32_t i = 0; i < s->count; i++) order[i] = i;
+    if (s->count > 1) qsort_r(order, (size_t)s->count, sizeof *order, compare_items, s->item);
 }
 
 void dm_strings_clear(dm_strings *s)

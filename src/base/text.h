@@ -12,6 +12,8 @@ void dm_text_escape(char *dst, size_t dst_size, const char *src);
 
 /** Is it valid UTF-8 without control characters? */
 bool dm_text_plain(const char *s);
+/** Is it valid UTF-8? Control characters are, a NUL is not. */
+bool dm_text_utf8(const char *s, size_t length);
 
 /** "1.3 GB" (powers of 1000) into buf; returns buf. */
 const char *dm_text_bytes(char buf[32], double bytes);
@@ -31,6 +33,8 @@ demarc_status dm_strings_split(dm_strings *out, const char *list, const char *op
 demarc_status dm_strings_add(dm_strings *s, const char *item);
 /** Index of `item`, -1 if absent. */
 int32_t dm_strings_find(const dm_strings *s, const char *item);
+/** Indices by item (strcmp), equal items by index, into order[count]. */
+void dm_strings_order(const dm_strings *s, int32_t *order);
 void dm_strings_clear(dm_strings *s);
 
 #endif

@@ -83,6 +83,7 @@ demarc_status dm_critical_file_write(const dm_frozen *f, demarc_io io, const cha
         DM_TRY(dm_writer_rows(run.file, run.id_handle, run.begin, count, run.id));
         DM_TRY(dm_writer_rows(run.file, run.segment_handle, run.begin, count, run.segment));
         DM_TRY(dm_writer_rows(run.file, run.critical_handle, run.begin, count, run.critical));
+        DM_TRY(dm_journal_edge(f->journal));
     }
     DM_TRY(dm_writer_close(&run.file));
 cleanup:

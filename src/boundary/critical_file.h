@@ -10,7 +10,7 @@
 
 /** Bytes of the file, about. Local. */
 int64_t dm_critical_file_bytes(const dm_frozen *f);
-/** Window by window. Collective. @param[in] path  a temporary; k >= 2 */
+/** Window by window; a run that was stopped writes it anew. Collective. @param[in] path  a temporary; k >= 2 */
 demarc_status dm_critical_file_write(const dm_frozen *f, demarc_io io, const char *path);
 
 #endif

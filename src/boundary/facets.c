@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "boundary/saved_pass.h"
 
 #define FIRST_ROOM 256 /* slots of a table, a power of two */
 
@@ -97,21 +98,55 @@ static demarc_status merge_tables(pair_table *table, int count)
     return DEMARC_OK;
 }
 
-/* This rank's pairs. @param[out] pair  dm_alloc'd */
-static demarc_status count_pairs(const dm_frozen *f, pair_count **pair, int64_t *count)
+static demarc_status make_tables(const dm_frozen *f, pair_table **table)
+{
+    demarc_status st = DEMARC_OK;
+    DM_TRY(dm_alloc_zero(*table, f->threads, "boundaries"));
+    for (int t = 0; t < f->threads; t++) DM_TRY(table_create(&(*table)[t], FIRST_ROOM));
+cleanup:
+    return st;
+}
+
+/* All ranks' pairs, of one rank after another. Collective. @param[out] pair  dm_alloc'd */
+static demarc_status count_pairs(const dm_frozen *f, pair_count **pair, int64_t *bytes)
 {
     demarc_status st = DEMARC_OK;
     pair_table *table = NULL;
-    DM_TRY(dm_alloc_zero(table, f->threads, "boundaries"));
-    for (int t = 0; t < f->threads; t++) DM_TRY(table_create(&table[t], FIRST_ROOM));
-    DM_TRY(dm_frozen_pass(f, 0, count_block, table));
-    DM_TRY(merge_tables(table, f->threads));
-    *pair = table[0].slot;
-    *count = table[0].used;
-    table[0].slot = NULL;
+    DM_TRY_ALL(f->comm, make_tables(f, &table));
+    DM_TRY(dm_saved_pass(f, 0, count_block, table, NULL));
+    DM_TRY_ALL(f->comm, merge_tables(table, f->threads));
+    DM_TRY(dm_comm_all_gather(f->comm, table[0].slot, table[0].used * (int64_t)sizeof **pair, (void **)pair, bytes));
 cleanup:
     for (int t = 0; t < f->threads && table != NULL; t++) dm_free(table[t].slot);
     dm_free(table);
+    return st;
+}
+
+/* The same as a step of the journal, whose bytes they are. Collective. */
+static demarc_status find_pairs(const dm_frozen *f, pair_count **pair, int64_t *count)
+{
+    demarc_status st = DEMARC_OK;
+    static const char name[] = "boundaries";
+    int64_t bytes = 0;
+    dm_unpacker u;
+    dm_packer p = {0};
+    if (dm_journal_find(f->journal, name, &u)) {
+        bytes = u.left - u.left % (int64_t)sizeof **pair;
+        DM_TRY_ALL(f->comm, dm_alloc(*pair, bytes / (int64_t)sizeof **pair, "boundaries"));
+        (void)dm_unpack(&u, *pair, bytes);
+        for (int64_t i = 0; i < bytes / (int64_t)sizeof **pair; i++) {
+            const pair_count *c = *pair + i;
+            if (c->own < 0 || c->own >= f->model->k || c->runner_up < 0 || c->runner_up >= f->model->k) u.bad = true;
+        }
+        DM_TRY_ALL(f->comm, dm_journal_read(&u));
+    } else {
+        DM_TRY(count_pairs(f, pair, &bytes));
+    }
+    *count = bytes / (int64_t)sizeof **pair;
+    if (f->journal != NULL) dm_pack(&p, *pair, bytes);
+    DM_TRY_ALL(f->comm, dm_journal_note(f->journal, name, &p));
+cleanup:
+    dm_packer_clear(&p);
     return st;
 }
 
@@ -164,16 +199,13 @@ cleanup:
 demarc_status dm_facets_find(dm_facets *out, const dm_frozen *f)
 {
     demarc_status st = DEMARC_OK;
-    pair_count *mine = NULL, *all = NULL;
-    int64_t count = 0, bytes = 0;
+    pair_count *all = NULL;
+    int64_t count = 0;
     *out = (dm_facets){.k = f->model->k};
-    DM_TRY_ALL(f->comm, count_pairs(f, &mine, &count));
-    DM_TRY(dm_comm_all_gather(f->comm, mine, count * (int64_t)sizeof *mine, (void **)&all, &bytes));
-    count = bytes / (int64_t)sizeof *all;
+    DM_TRY(find_pairs(f, &all, &count));
     if (count > 1) qsort(all, (size_t)count, sizeof *all, by_facet);
     DM_TRY_ALL(f->comm, fill_facets(out, f, all, count));
 cleanup:
-    dm_free(mine);
     dm_free(all);
     if (st != DEMARC_OK) dm_facets_clear(out);
     return st;

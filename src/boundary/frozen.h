@@ -13,6 +13,7 @@
 #define DM_BOUNDARY_FROZEN_H
 
 #include "base/log.h"
+#include "boundary/journal.h"
 #include "comm/comm.h"
 #include "rows/rows.h"
 
@@ -26,6 +27,7 @@ typedef struct dm_frozen {
     dm_rows *rows;
     dm_customers *customers;
     const dm_model *model;
+    dm_journal *journal; /* of a command that can be stopped and gone on with; NULL = none */
 } dm_frozen;
 
 /** What a pass is asked for beyond distances. A column that the file lacks is DEMARC_ERR_DATA. */

@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/ordered_bits.h"
 #include "boundary/radix_select.h"
+#include "boundary/saved_pass.h"
 #include "store/id_hash.h"
 #include "store/id_layout.h"
 
@@ -40,6 +42,7 @@ struct dm_order {
 /* What the passes share. */
 typedef struct finder {
     const dm_frozen *f;
+    const char *name;
     dm_order *order;
     dm_order_fn fn;
     void *context;
@@ -48,30 +51,17 @@ typedef struct finder {
     uint64_t *word;    /* [threads, words] */
     /* Pairs of a group and a last key with ties, by group and key. */
     int32_t ties;
-    int32_t *tie_begin;   /* [groups + 1] */
-    uint64_t *tie_key;    /* [ties] */
-    int64_t *tie_local;   /* [ties] rows of this rank */
+    int32_t *tie_begin; /* [groups + 1] */
+    uint64_t *tie_key;  /* [ties] */
+    int64_t *tie_local; /* [ties] rows of this rank, where known */
+    bool local_known;
     int32_t *tie_query;   /* queries of the ties, tie by tie */
     int32_t *query_begin; /* [ties + 1] */
     dm_radix *radix;
 } finder;
 
-/* Order-preserving image of a number; both zeros are one. */
-static uint64_t image_of(double key)
-{
-    const double v = key + 0.0;
-    uint64_t bits = 0;
-    memcpy(&bits, &v, sizeof bits);
-    return bits >> 63 ? ~bits : bits | (UINT64_C(1) << 63);
-}
-
-static double key_of(uint64_t image)
-{
-    const uint64_t bits = image >> 63 ? image & ~(UINT64_C(1) << 63) : ~image;
-    double v = 0.0;
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
+/* Both zeros are one. */
+static uint64_t image_of(double key) { return dm_ordered_bits(key + 0.0); }
 
 /* Eight bytes of a text from `at` on as a number that orders as they do; nothing counts as zeros. */
 static uint64_t text_word(const uint8_t *text, size_t length, size_t at)
@@ -124,18 +114,27 @@ static void offer_keys(void *context, int thread, const dm_frozen_block *b)
     }
 }
 
-static demarc_status key_pass(void *context, dm_radix *r)
+static demarc_status offer_pass(finder *s, unsigned want, dm_frozen_fn fn, const char *name)
 {
-    (void)r;
-    return dm_frozen_pass(((finder *)context)->f, 0, offer_keys, context);
+    const dm_pass_state state = {
+        .name = name, .gather = dm_radix_gather, .restore = dm_radix_restore, .context = s->radix};
+    return dm_saved_pass(s->f, want, fn, s, name != NULL ? &state : NULL);
 }
 
-static dm_radix_options radix_options(const dm_frozen *f)
+static demarc_status key_pass(void *context, dm_radix *r, const char *name)
+{
+    (void)r;
+    return offer_pass(context, 0, offer_keys, name);
+}
+
+static dm_radix_options radix_options(const dm_frozen *f, const char *name)
 {
     const dm_row_range range = dm_rows_range(f->rows);
     const bool limited = f->memory_limit > 0;
     return (dm_radix_options){.comm = f->comm,
                               .threads = f->threads,
+                              .journal = f->journal,
+                              .name = name,
                               .first_bits = 64,
                               .count_bytes = limited ? f->memory_limit / 8 : COUNT_BYTES,
                               .item_bytes = limited ? f->memory_limit / 8 : ITEM_BYTES + 8 * (range.end - range.begin)};
@@ -152,8 +151,8 @@ static demarc_status take_keys(dm_order *o, const dm_radix_target *target)
                            "order: query %d asks for %lld rows of group %d: ask for no more than it has", (int)q,
                            (long long)query->count, (int)query->group);
         }
-        query->last = query->count > 0 ? key_of(last->word[0]) : -(double)INFINITY;
-        query->next = next->beyond ? (double)INFINITY : key_of(next->word[0]);
+        query->last = query->count > 0 ? dm_ordered_value(last->word[0]) : -(double)INFINITY;
+        query->next = next->beyond ? (double)INFINITY : dm_ordered_value(next->word[0]);
         query->tied = query->count > 0 ? last->equal - (last->rank + 1) : 0;
         o->last[q] = query->count > 0 ? last->word[0] : 0;
     }
@@ -164,7 +163,7 @@ static demarc_status find_keys(finder *s, dm_radix_target *target)
 {
     demarc_status st = DEMARC_OK;
     dm_order *o = s->order;
-    dm_radix_options options = radix_options(s->f);
+    dm_radix_options options = radix_options(s->f, s->name);
     options.words = 1;
     options.sets = s->groups;
     options.targets = 2 * o->queries;
@@ -177,6 +176,7 @@ static demarc_status find_keys(finder *s, dm_radix_target *target)
     DM_TRY(dm_radix_create(&s->radix, &options));
     DM_TRY(dm_radix_run(s->radix, key_pass, s));
     DM_TRY(take_keys(o, target)); /* the same on all ranks */
+    s->local_known = !dm_radix_resumed(s->radix);
 cleanup:
     return st;
 }
@@ -210,11 +210,11 @@ static void offer_ties(void *context, int thread, const dm_frozen_block *b)
     }
 }
 
-static demarc_status tie_pass(void *context, dm_radix *r)
+static demarc_status tie_pass(void *context, dm_radix *r, const char *name)
 {
-    const finder *s = context;
+    finder *s = context;
     const bool ids = !s->order->by_row && dm_radix_words_needed(r) > 1;
-    return dm_frozen_pass(s->f, ids ? DM_WANT_IDS : 0, offer_ties, context);
+    return offer_pass(s, ids ? DM_WANT_IDS : 0, offer_ties, name);
 }
 
 static void note(const dm_order *o, inside_rows *inside, int64_t row)
@@ -254,8 +254,20 @@ static int by_value(const void *a, const void *b)
     return p < q ? -1 : p > q;
 }
 
-/* List or bitmap of each query with ties. */
-static demarc_status note_all(finder *s)
+static void count_ties(void *context, int thread, const dm_frozen_block *b)
+{
+    const finder *s = context;
+    dm_order_key *key = s->key + (int64_t)thread * s->per_row;
+    for (int64_t r = 0; r < b->rows; r++) {
+        const int32_t count = s->fn(s->context, b, r, key);
+        for (int32_t i = 0; i < count; i++) {
+            const int32_t tie = tie_of(s, &key[i]);
+            if (tie >= 0) (void)__atomic_fetch_add(&s->tie_local[tie], 1, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+static demarc_status make_lists(finder *s)
 {
     demarc_status st = DEMARC_OK;
     dm_order *o = s->order;
@@ -272,7 +284,13 @@ static demarc_status note_all(finder *s)
             }
         }
     }
-    DM_TRY(dm_frozen_pass(s->f, DM_WANT_IDS, note_inside, s));
+cleanup:
+    return st;
+}
+
+static demarc_status sort_lists(const finder *s)
+{
+    const dm_order *o = s->order;
     for (int32_t q = 0; q < o->queries; q++) {
         inside_rows *inside = &o->inside[q];
         if (inside->count > inside->room)
@@ -280,6 +298,20 @@ static demarc_status note_all(finder *s)
                            dm_customers_path(s->f->customers));
         if (inside->list != NULL) qsort(inside->list, (size_t)inside->count, sizeof *inside->list, by_value);
     }
+    return DEMARC_OK;
+}
+
+/* List or bitmap of each query with ties; they are this rank's, so a run that was gone on with makes them anew. Collective. */
+static demarc_status note_all(finder *s)
+{
+    demarc_status st = DEMARC_OK;
+    if (!s->local_known) {
+        memset(s->tie_local, 0, (size_t)s->ties * sizeof *s->tie_local);
+        DM_TRY(dm_saved_pass(s->f, 0, count_ties, s, NULL));
+    }
+    DM_TRY_ALL(s->f->comm, make_lists(s));
+    DM_TRY(dm_saved_pass(s->f, DM_WANT_IDS, note_inside, s, NULL));
+    DM_TRY_ALL(s->f->comm, sort_lists(s));
 cleanup:
     return st;
 }
@@ -356,19 +388,21 @@ static demarc_status break_ties(finder *s, const dm_radix_target *key_target)
             target[j] = (dm_radix_target){.set = tie, .rank = key_target[2 * s->tie_query[j]].rank};
         }
     }
-    dm_radix_options options = radix_options(s->f);
+    char name[64];
+    snprintf(name, sizeof name, "%.40s, ties", s->name);
+    dm_radix_options options = radix_options(s->f, name);
     options.words = o->words;
     options.first_bits = 1;
     options.sets = s->ties;
     options.targets = tied;
     options.target = target;
     options.bound_only = true;
-    options.local = s->tie_local;
+    options.local = s->local_known ? s->tie_local : NULL;
     DM_TRY(dm_radix_create(&s->radix, &options));
     DM_TRY(dm_radix_run(s->radix, tie_pass, s));
     for (int32_t j = 0; j < tied; j++)
         memcpy(o->bound + (int64_t)s->tie_query[j] * o->words, target[j].word, (size_t)o->words * 8);
-    if (!o->by_row) DM_TRY_ALL(s->f->comm, note_all(s));
+    if (!o->by_row) DM_TRY(note_all(s));
 cleanup:
     dm_free(target);
     return st;
@@ -389,10 +423,16 @@ static demarc_status check_queries(int32_t groups, int32_t queries, const dm_ord
 demarc_status dm_order_find(dm_order **out, const dm_frozen *f, int32_t groups, int32_t per_row, dm_order_fn fn,
                             void *context, int32_t queries, dm_order_query *query)
 {
+    return dm_order_find_as(out, f, "order", groups, per_row, fn, context, queries, query);
+}
+
+demarc_status dm_order_find_as(dm_order **out, const dm_frozen *f, const char *name, int32_t groups, int32_t per_row,
+                               dm_order_fn fn, void *context, int32_t queries, dm_order_query *query)
+{
     demarc_status st = DEMARC_OK;
     dm_order *o = NULL;
     dm_radix_target *target = NULL;
-    finder s = {.f = f, .fn = fn, .context = context, .groups = groups, .per_row = per_row};
+    finder s = {.f = f, .name = name, .fn = fn, .context = context, .groups = groups, .per_row = per_row};
     *out = NULL;
     DM_TRY(check_queries(groups, queries, query));
     st = dm_alloc_zero(o, 1, "order statistics");

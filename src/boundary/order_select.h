@@ -38,6 +38,9 @@ typedef struct dm_order dm_order;
  */
 demarc_status dm_order_find(dm_order **out, const dm_frozen *f, int32_t groups, int32_t per_row, dm_order_fn fn,
                             void *context, int32_t queries, dm_order_query *query);
+/** The same for a command that asks more than once. @param[in] name  of its steps in f->journal; else "order" */
+demarc_status dm_order_find_as(dm_order **out, const dm_frozen *f, const char *name, int32_t groups, int32_t per_row,
+                               dm_order_fn fn, void *context, int32_t queries, dm_order_query *query);
 void dm_order_destroy(dm_order **o);
 
 /** Whether this rank's global row, which has `key` in the group of query q, is among the first `count`. Local, thread-safe. */

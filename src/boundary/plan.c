@@ -7,6 +7,7 @@
 #include "boundary/facets.h"
 #include "boundary/order_select.h"
 #include "boundary/plan_power.h"
+#include "boundary/saved_pass.h"
 #include "stats/digest.h"
 #include "store/id_hash.h"
 
@@ -104,7 +105,7 @@ static demarc_status find_nearest(plan_run *run)
     const int32_t facets = run->facets.count;
     DM_TRY_ALL(run->f->comm, dm_alloc_zero(query, facets, "boundaries"));
     for (int32_t i = 0; i < facets; i++) query[i] = (dm_order_query){.group = i, .count = band_count(run, i)};
-    DM_TRY(dm_order_find(&run->nearest, run->f, facets, 1, facet_key, run, facets, query));
+    DM_TRY(dm_order_find_as(&run->nearest, run->f, "band", facets, 1, facet_key, run, facets, query));
     for (int32_t i = 0; i < facets; i++) run->band[i] = query[i].last;
 cleanup:
     dm_free(query);
@@ -161,20 +162,29 @@ static void pick_block(void *context, int thread, const dm_frozen_block *b)
     place->count = p->count - place->begin;
 }
 
-static demarc_status pick(plan_run *run)
+static demarc_status make_parts(plan_run *run)
 {
     demarc_status st = DEMARC_OK;
     const dm_row_range range = dm_rows_range(run->f->rows);
     DM_TRY(dm_alloc_zero(run->part, run->f->threads, "customers of the experiment"));
     DM_TRY(dm_alloc_zero(run->place, dm_block_count(range.end - range.begin), "customers of the experiment"));
     run->first_block = range.begin / DM_BLOCK_ROWS;
+cleanup:
+    return st;
+}
+
+/* Collective. */
+static demarc_status pick(plan_run *run)
+{
+    demarc_status st = DEMARC_OK;
     const unsigned want = DM_WANT_IDS | (run->q->outcome >= 0 ? DM_WANT_OUTCOMES : 0U);
-    DM_TRY(dm_frozen_pass(run->f, want, pick_block, run));
-    for (int t = 0; t < run->f->threads; t++) {
-        if (run->part[t].st != DEMARC_OK) {
-            DM_TRY(dm_fail(DEMARC_ERR_MEMORY, "out of memory: customers of the experiment: use more ranks"));
-        }
+    DM_TRY_ALL(run->f->comm, make_parts(run));
+    DM_TRY(dm_saved_pass(run->f, want, pick_block, run, NULL));
+    for (int t = 0; t < run->f->threads && st == DEMARC_OK; t++) {
+        if (run->part[t].st != DEMARC_OK)
+            st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: customers of the experiment: use more ranks");
     }
+    DM_TRY_ALL(run->f->comm, st);
 cleanup:
     return st;
 }
@@ -313,7 +323,7 @@ static demarc_status stratify(plan_run *run, dm_plan *p)
             query[s * cuts + c] = (dm_order_query){.group = s, .count = whole + (rest + q - 1) / q};
         }
     }
-    if (cuts > 0) DM_TRY(dm_order_find(&order, run->f, sides, 1, side_key, run, sides * cuts, query));
+    if (cuts > 0) DM_TRY(dm_order_find_as(&order, run->f, "strata", sides, 1, side_key, run, sides * cuts, query));
     for (int64_t i = 0; i < p->count; i++) {
         const int32_t side = 2 * p->rows.boundary[i] + p->rows.stratum[i];
         const dm_order_key key = {.group = side, .key = p->rows.margin[i]};
@@ -397,7 +407,7 @@ demarc_status dm_plan_make(dm_plan *out, const dm_frozen *f, const dm_plan_reque
     DM_TRY_ALL(f->comm, dm_alloc(run.band, run.facets.count, "boundaries"));
     for (int32_t i = 0; i < run.facets.count; i++) run.band[i] = request->band;
     if (request->band == 0.0) DM_TRY(find_nearest(&run));
-    DM_TRY_ALL(f->comm, pick(&run));
+    DM_TRY(pick(&run));
     DM_TRY_ALL(f->comm, gather(&run, out));
     DM_TRY(count_cells(&run, out));
     DM_TRY_ALL(f->comm, number_boundaries(&run, out));

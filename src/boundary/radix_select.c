@@ -24,7 +24,8 @@ struct dm_radix {
     bool local_known;
     int64_t **count; /* [threads][leaves << bits] */
     bool collecting;
-    uint64_t *item; /* [items, 1 + words]: set, words; NULL = not kept */
+    bool resumed, moved; /* see dm_radix_resumed(); the counts of this step are with rank 0 */
+    uint64_t *item;      /* [items, 1 + words]: set, words; NULL = not kept */
     int64_t items, room;
 };
 
@@ -180,7 +181,7 @@ static demarc_status collect(dm_radix *r, dm_radix_pass pass, void *context)
     r->room = items;
     r->items = 0;
     r->collecting = true;
-    st = items > 0 ? pass(context, r) : DEMARC_OK;
+    st = pass(context, r, NULL);
     r->collecting = false;
     if (st == DEMARC_OK && r->items != r->room) {
         st = dm_fail(DEMARC_ERR_DATA, "changed while it was read: customer file: run again when nobody writes to it");
@@ -240,7 +241,10 @@ static demarc_status step(dm_radix *r, dm_radix_pass pass, void *context)
             dm_radix_offer(r, 0, (int32_t)item[0], item + 1);
         }
     } else {
-        DM_TRY_ALL(r->o.comm, pass(context, r));
+        char name[64];
+        snprintf(name, sizeof name, "%.20s, digit %d at %d.%d", r->o.name, r->bits, (int)r->word, r->done);
+        r->moved = false;
+        DM_TRY(pass(context, r, name));
     }
     int64_t *mine = r->count[0];
     for (int t = 1; t < counting; t++) {
@@ -252,7 +256,7 @@ static demarc_status step(dm_radix *r, dm_radix_pass pass, void *context)
         if (!r->found[t]) advance(r, t, all, mine, first);
     }
     r->done += r->bits;
-    r->local_known = true;
+    r->local_known = !r->moved;
     if (r->done == width_of(r, r->word)) {
         r->word++;
         r->done = 0;
@@ -267,13 +271,94 @@ cleanup:
     return st;
 }
 
+/* ------------------------------------------------------------------------------------------------ saved and gone on with */
+
+bool dm_radix_resumed(const dm_radix *r) { return r->resumed; }
+
+static int64_t count_bytes(const dm_radix *r) { return ((int64_t)r->leaves << r->bits) * (int64_t)sizeof **r->count; }
+
+void dm_radix_gather(void *radix, dm_packer *p)
+{
+    dm_radix *r = radix;
+    const int64_t cells = (int64_t)r->leaves << r->bits;
+    int64_t *mine = r->count[0];
+    for (int t = 1; t < r->o.threads; t++) {
+        for (int64_t i = 0; i < cells; i++) mine[i] += r->count[t][i];
+        memset(r->count[t], 0, (size_t)count_bytes(r));
+    }
+    dm_comm_sum_i64(r->o.comm, mine, cells);
+    if (dm_comm_rank(r->o.comm) == 0) {
+        dm_pack(p, mine, count_bytes(r));
+    } else {
+        memset(mine, 0, (size_t)count_bytes(r));
+    }
+    r->resumed = r->moved = true;
+}
+
+void dm_radix_restore(void *radix, dm_unpacker *u)
+{
+    dm_radix *r = radix;
+    r->resumed = r->moved = true;
+    if (u != NULL) (void)dm_unpack(u, r->count[0], count_bytes(r));
+}
+
+/* Between two digits; the same on all ranks. */
+static demarc_status pack_state(void *context, dm_packer *p)
+{
+    const dm_radix *r = context;
+    dm_pack_i64(p, r->word);
+    dm_pack_i64(p, r->done);
+    for (int32_t t = 0; t < r->o.targets; t++) {
+        const dm_radix_target *target = &r->o.target[t];
+        dm_pack_i64(p, target->rank);
+        dm_pack_i64(p, target->equal);
+        dm_pack_i64(p, target->beyond);
+        dm_pack_i64(p, r->found[t]);
+    }
+    dm_pack(p, r->answer, (int64_t)r->o.targets * r->o.words * (int64_t)sizeof *r->answer);
+    return DEMARC_OK;
+}
+
+static demarc_status unpack_state(dm_radix *r, dm_unpacker *u)
+{
+    r->word = (int32_t)dm_unpack_within(u, 0, r->o.words);
+    r->done = (int)dm_unpack_within(u, 0, r->word < r->o.words ? width_of(r, r->word) - 1 : 0);
+    for (int32_t t = 0; t < r->o.targets; t++) {
+        dm_radix_target *target = &r->o.target[t];
+        target->rank = dm_unpack_within(u, 0, INT64_MAX);
+        target->equal = dm_unpack_within(u, 0, INT64_MAX);
+        target->beyond = dm_unpack_within(u, 0, 1) != 0;
+        r->found[t] = dm_unpack_within(u, 0, 1) != 0;
+    }
+    (void)dm_unpack(u, r->answer, (int64_t)r->o.targets * r->o.words * (int64_t)sizeof *r->answer);
+    r->resumed = true;
+    r->local_known = false;
+    grow_leaves(r);
+    return dm_journal_read(u);
+}
+
+/* ------------------------------------------------------------------------------------------------ the run */
+
 demarc_status dm_radix_run(dm_radix *r, dm_radix_pass pass, void *context)
 {
     demarc_status st = DEMARC_OK;
+    dm_journal *j = r->o.journal;
+    const int32_t mark = dm_journal_mark(j);
+    dm_unpacker u;
+    dm_packer p = {0};
+    if (dm_journal_find(j, r->o.name, &u)) st = unpack_state(r, &u);
+    if (st == DEMARC_OK) st = dm_journal_open(j, r->o.name, pack_state, r);
+    DM_TRY_ALL(r->o.comm, st);
     while (r->leaves > 0 && r->word < r->o.words) {
         if (r->item == NULL && r->local_known) DM_TRY(collect(r, pass, context));
         DM_TRY(step(r, pass, context));
     }
+    dm_journal_drop(j, mark);
+    if (j != NULL) st = pack_state(r, &p);
+    if (st == DEMARC_OK) st = dm_journal_note(j, r->o.name, &p);
+    DM_TRY_ALL(r->o.comm, st);
 cleanup:
+    dm_journal_drop(j, mark + (st == DEMARC_OK));
+    dm_packer_clear(&p);
     return st;
 }

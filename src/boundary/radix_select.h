@@ -10,7 +10,7 @@
 #ifndef DM_BOUNDARY_RADIX_SELECT_H
 #define DM_BOUNDARY_RADIX_SELECT_H
 
-#include "comm/comm.h"
+#include "boundary/journal.h"
 
 typedef struct dm_radix dm_radix;
 
@@ -20,7 +20,7 @@ typedef struct dm_radix_target {
     /* The answer. */
     bool beyond;    /* the set has no more than `rank` items: nothing below is filled */
     int64_t equal;  /* items of the set that share the words found, over all ranks */
-    int64_t local;  /* of them this rank's */
+    int64_t local;  /* of them this rank's; see dm_radix_resumed() */
     uint64_t *word; /* [words], owned by the dm_radix */
 } dm_radix_target;
 
@@ -38,15 +38,26 @@ typedef struct dm_radix_options {
     const int64_t *local; /* [sets] this rank's items where known beforehand; NULL = not known */
     int64_t count_bytes;  /* for counters, of this rank */
     int64_t item_bytes;   /* for items that are kept, of this rank */
+    dm_journal *journal;
+    const char *name; /* of the step of the journal */
 } dm_radix_options;
 
-/** Offer every item of this rank once by dm_radix_offer(), several threads at a time. Local: the run agrees. */
-typedef demarc_status (*dm_radix_pass)(void *context, dm_radix *r);
+/**
+ * Offer every item of every rank once by dm_radix_offer(), several threads at a time. Collective.
+ * @param[in] name  of the pass, whose state is what dm_radix_gather() packs; NULL = nothing that can be saved
+ */
+typedef demarc_status (*dm_radix_pass)(void *context, dm_radix *r, const char *name);
 
 /** Collective. */
 demarc_status dm_radix_create(dm_radix **out, const dm_radix_options *o);
 demarc_status dm_radix_run(dm_radix *r, dm_radix_pass pass, void *context);
 void dm_radix_destroy(dm_radix **r);
+
+/** Some of the work was done by an earlier run or has been saved by this one, so that `local` of the answers is not known. */
+bool dm_radix_resumed(const dm_radix *r);
+/** Of a pass that has a name; `radix` is a dm_radix. See dm_pass_state. */
+void dm_radix_gather(void *radix, dm_packer *p);
+void dm_radix_restore(void *radix, dm_unpacker *u);
 
 /** Words that dm_radix_offer() looks at in this pass; the others may be anything. Local. */
 int32_t dm_radix_words_needed(const dm_radix *r);

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "boundary/block_pass.h"
 #include "boundary/replay_rounds.h"
 #include "stats/digest.h"
 #include "store/id_hash.h"
@@ -16,7 +17,7 @@ typedef struct learn_run {
     dm_block_sums sums; /* of cells of the round [2, segments, arms, outcomes], then of the columns of /propensity */
     int64_t cells;
     int64_t size_at, other_at; /* counts after those of cells: customers per segment, values besides 0 and 1 */
-    int64_t *bad_arm;          /* [threads] first row whose arm had probability 0 */
+    /* The one maximum is minus the first row whose arm had probability 0. */
 } learn_run;
 
 void dm_replay_cell_add(dm_replay_cell *a, const dm_replay_cell *b)
@@ -58,7 +59,7 @@ static void learn_row(const learn_run *run, int thread, const dm_frozen_block *b
     count[run->size_at + j]++;
     for (int32_t i = 0; i < b->arms; i++) part[run->cells * CELL_SUMS + i] += b->propensity[r * b->arms + i];
     if (!(e > 0.0)) {
-        if (b->begin + r < run->bad_arm[thread]) run->bad_arm[thread] = b->begin + r;
+        run->sums.high[thread][0] = fmax(run->sums.high[thread][0], -(double)(b->begin + r));
         return;
     }
     if (!dm_replay_round_has(&run->round, j)) return;
@@ -86,35 +87,21 @@ static void learn_block(void *context, int thread, const dm_frozen_block *b)
 
 static demarc_status run_create(learn_run *run, const dm_frozen *f)
 {
-    demarc_status st = DEMARC_OK;
     const dm_policy *p = run->p;
     run->cells = 2 * (int64_t)run->round.segments * p->arms * run->round.outcomes;
     run->size_at = run->cells * CELL_COUNTS;
     run->other_at = run->size_at + p->k;
-    DM_TRY(dm_block_sums_create(&run->sums, f->threads, run->cells * CELL_SUMS + p->arms,
-                                run->other_at + run->round.outcomes));
-    DM_TRY(dm_alloc(run->bad_arm, f->threads, "replay"));
-    for (int t = 0; t < f->threads; t++) run->bad_arm[t] = INT64_MAX;
-cleanup:
-    return st;
+    return dm_block_sums_create_with(&run->sums, f->threads, run->cells * CELL_SUMS + p->arms,
+                                     run->other_at + run->round.outcomes, 1);
 }
 
-static void run_destroy(learn_run *run)
-{
-    dm_block_sums_destroy(&run->sums);
-    dm_free(run->bad_arm);
-    run->bad_arm = NULL;
-}
+static void run_destroy(learn_run *run) { dm_block_sums_destroy(&run->sums); }
 
-/* The first bad row of all ranks, whoever met it. Collective. */
+/* The first bad row of all ranks, whoever met it. */
 static demarc_status check_rows(const learn_run *run, const dm_frozen *f)
 {
-    int64_t bad = INT64_MAX;
-    for (int t = 0; t < f->threads; t++) {
-        if (run->bad_arm[t] < bad) bad = run->bad_arm[t];
-    }
-    dm_comm_min_i64(f->comm, &bad, 1);
-    if (bad == INT64_MAX) return DEMARC_OK;
+    const double bad = -run->sums.most[0];
+    if (isinf(bad)) return DEMARC_OK;
     return dm_fail(DEMARC_ERR_DATA,
                    "impossible arm: %s, row %lld: /propensity of the arm it had is 0: store the probability it had",
                    dm_customers_path(f->customers), (long long)bad);
@@ -211,6 +198,7 @@ demarc_status dm_policy_learn(dm_policy *p, const dm_frozen *f, const dm_campaig
 {
     demarc_status st = DEMARC_OK;
     learn_run run = {.p = p};
+    char name[64];
     dm_replay_cell *all = NULL;
     *p = (dm_policy){.campaign = campaign,
                      .k = f->model->k,
@@ -224,10 +212,9 @@ demarc_status dm_policy_learn(dm_policy *p, const dm_frozen *f, const dm_campaig
     dm_replay_rounds rounds = dm_replay_rounds_of(f, outcomes, 1, 2 * (int64_t)p->arms * CELL_SUMS);
     while (dm_replay_rounds_next(&rounds)) {
         run.round = rounds.at;
-        st = run_create(&run, f);
-        if (st == DEMARC_OK) st = dm_frozen_pass(f, dm_policy_want(p), learn_block, &run);
-        DM_TRY_ALL(f->comm, st);
-        dm_block_sums_reduce(&run.sums, f->comm);
+        dm_replay_round_name(&run.round, "policy", name);
+        DM_TRY_ALL(f->comm, run_create(&run, f));
+        DM_TRY(dm_block_pass(&run.sums, f, name, dm_policy_want(p), learn_block, &run));
         DM_TRY(check_rows(&run, f));
         take_sums(&run, dm_rows_global(f->rows));
         run_destroy(&run);

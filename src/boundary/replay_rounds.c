@@ -1,8 +1,16 @@
 #include "boundary/replay_rounds.h"
 
+#include <stdio.h>
+
 #include "base/exact_sum.h"
 
 #define SUM_BYTES (INT64_C(256) << 20) /* for sums without a memory limit */
+
+void dm_replay_round_name(const dm_replay_round *r, const char *what, char name[64])
+{
+    snprintf(name, 64, "%.15s %d+%d, %d+%d", what, (int)r->outcome, (int)r->outcomes, (int)r->segment,
+             (int)r->segments);
+}
 
 static int32_t clamp(int64_t v, int32_t most) { return v < 1 ? 1 : v < most ? (int32_t)v : most; }
 

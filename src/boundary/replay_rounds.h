@@ -30,6 +30,9 @@ dm_replay_rounds dm_replay_rounds_of(const dm_frozen *f, int32_t outcomes, int64
 /** The next round into `at`; false when there is none. */
 bool dm_replay_rounds_next(dm_replay_rounds *r);
 
+/** Name of the step that makes the sums of a round (journal.h). */
+void dm_replay_round_name(const dm_replay_round *r, const char *what, char name[64]);
+
 static inline bool dm_replay_round_has(const dm_replay_round *r, int32_t segment)
 {
     return segment >= r->segment && segment < r->segment + r->segments;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "boundary/block_pass.h"
 #include "boundary/replay_rounds.h"
 
 /* Rules of an outcome: the policy by both scores, its gain over the control, then each arm for all by both scores. */
@@ -319,6 +320,7 @@ demarc_status dm_replay_value_find(dm_replay_value *v, const dm_frozen *f, const
 {
     demarc_status st = DEMARC_OK;
     const int64_t arms = policy->arms;
+    char name[64];
     value_run run = {
         .p = policy, .cuts = cuts, .cut = cut, .shifts = shifts, .rules = RULE_CONSTANTS + 2 * policy->arms};
     *v = (dm_replay_value){0};
@@ -327,10 +329,9 @@ demarc_status dm_replay_value_find(dm_replay_value *v, const dm_frozen *f, const
                                                   arms * DM_MOMENTS + (int64_t)shifts * MOVE_SUMS);
     while (dm_replay_rounds_next(&rounds)) {
         run.round = rounds.at;
-        st = run_create(&run, f);
-        if (st == DEMARC_OK) st = dm_frozen_pass(f, dm_policy_want(policy), value_block, &run);
-        DM_TRY_ALL(f->comm, st);
-        dm_block_sums_reduce(&run.sums, f->comm);
+        dm_replay_round_name(&run.round, "value", name);
+        DM_TRY_ALL(f->comm, run_create(&run, f));
+        DM_TRY(dm_block_pass(&run.sums, f, name, dm_policy_want(policy), value_block, &run));
         take_sums(&run, v);
         run_destroy(&run, f);
     }

@@ -5,7 +5,7 @@
 #include "boundary/frozen.h"
 
 /**
- * As assign would place all customers with these offsets. One pass; collective.
+ * As assign would place all customers with these offsets. One pass, a step of f->journal for each kind of offsets; collective.
  * @param[in]  offsets  [k] scaled units squared; NULL = those of the model
  * @param[out] size     [k]
  */

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "boundary/exploratory.h"
 #include "boundary/sweep_figures.h"
+#include "boundary/sweep_keep.h"
 #include "stats/distributions.h"
 #include "stats/percentile.h"
 
@@ -38,6 +39,9 @@ typedef struct sweep_run {
     dm_sweep_move *move; /* [cuts of it] */
     double *draw;        /* [cuts of it][1 + DRAW_FIGURES m][replicates] */
     double *scratch;     /* [2, replicates] */
+    /* What is done, the same on all ranks. */
+    dm_sweep_draws base_draws, ring_draws;
+    int32_t batch; /* first segment of the batch at hand: those before are told */
 } sweep_run;
 
 static bool is_root(const sweep_run *s) { return dm_comm_rank(s->f->comm) == 0; }
@@ -46,13 +50,19 @@ static int64_t base_sums(const sweep_run *s) { return (int64_t)s->f->model->k * 
 
 /* ------------------------------------------------------------------------------------------------ draws */
 
+static void find_spread(sweep_run *s, int32_t replicate)
+{
+    const double *sum = s->base_draw + replicate * base_sums(s);
+    for (int32_t o = 0; o < s->m; o++)
+        s->spread[(int64_t)replicate * s->m + o] = dm_sweep_spread(sum, s->f->model->k, s->m, o);
+}
+
 static void take_base(void *context, int32_t replicate, const double *sum)
 {
     sweep_run *s = context;
     double *to = s->base_draw + replicate * base_sums(s);
     memcpy(to, sum, (size_t)base_sums(s) * sizeof *to);
-    for (int32_t o = 0; o < s->m; o++)
-        s->spread[(int64_t)replicate * s->m + o] = dm_sweep_spread(to, s->f->model->k, s->m, o);
+    find_spread(s, replicate);
 }
 
 /* Place of figure `figure` of cut `at` of the batch. */
@@ -179,6 +189,95 @@ static void tell_cut(sweep_run *s, int32_t cut, int32_t at)
     move->number = NULL;
 }
 
+/* ------------------------------------------------------------------------------------------------ saved and gone on with */
+
+/* All but the first number is rank 0's; the other ranks do not look at it. */
+
+typedef demarc_status (*unpack_fn)(sweep_run *s, dm_unpacker *u);
+
+/* Take up what is left of a step, and let its state be saved from now on. Collective. */
+static demarc_status resume_step(sweep_run *s, const char *name, unpack_fn unpack, dm_journal_pack_fn pack)
+{
+    demarc_status st = DEMARC_OK;
+    dm_unpacker u;
+    if (dm_journal_find(s->f->journal, name, &u)) {
+        st = unpack(s, &u);
+        if (st == DEMARC_OK && (is_root(s) || u.bad)) st = dm_journal_read(&u);
+    }
+    if (st == DEMARC_OK) st = dm_journal_open(s->f->journal, name, pack, s);
+    return dm_comm_agree(s->f->comm, st);
+}
+
+static demarc_status pack_base_draws(void *context, dm_packer *p)
+{
+    const sweep_run *s = context;
+    const int64_t bytes = s->base_draws.done * base_sums(s) * (int64_t)sizeof *s->base_draw;
+    dm_pack_i64(p, s->base_draws.done);
+    if (!is_root(s)) return DEMARC_OK;
+    dm_packer_room(p, bytes);
+    dm_pack(p, s->base_draw, bytes);
+    return DEMARC_OK;
+}
+
+static demarc_status unpack_base_draws(sweep_run *s, dm_unpacker *u)
+{
+    s->base_draws.done = (int32_t)dm_unpack_within(u, 0, s->o->replicates);
+    if (!is_root(s)) return DEMARC_OK;
+    (void)dm_unpack(u, s->base_draw, s->base_draws.done * base_sums(s) * (int64_t)sizeof *s->base_draw);
+    for (int32_t i = 0; i < s->base_draws.done; i++) find_spread(s, i);
+    return DEMARC_OK;
+}
+
+/* Figures of all cuts of the batch, each of which has a place for every replicate. */
+static int64_t ring_figures(const sweep_run *s)
+{
+    return (int64_t)(s->ring.end - s->ring.first) * s->o->shifts * (1 + DRAW_FIGURES * (int64_t)s->m);
+}
+
+static demarc_status pack_ring_draws(void *context, dm_packer *p)
+{
+    const sweep_run *s = context;
+    const int64_t bytes = s->ring_draws.done * (int64_t)sizeof *s->draw;
+    dm_pack_i64(p, s->ring_draws.done);
+    if (!is_root(s)) return DEMARC_OK;
+    dm_packer_room(p, bytes * ring_figures(s));
+    for (int64_t i = 0; i < ring_figures(s); i++) dm_pack(p, s->draw + i * s->o->replicates, bytes);
+    return DEMARC_OK;
+}
+
+static demarc_status unpack_ring_draws(sweep_run *s, dm_unpacker *u)
+{
+    s->ring_draws.done = (int32_t)dm_unpack_within(u, 0, s->o->replicates);
+    const int64_t bytes = s->ring_draws.done * (int64_t)sizeof *s->draw;
+    for (int64_t i = 0; i < ring_figures(s) && is_root(s); i++)
+        (void)dm_unpack(u, s->draw + i * s->o->replicates, bytes);
+    return DEMARC_OK;
+}
+
+/* Of the cuts of the segments that are told. */
+static demarc_status pack_told(void *context, dm_packer *p)
+{
+    const sweep_run *s = context;
+    const int32_t cuts = s->batch * s->o->shifts;
+    dm_pack_i64(p, s->batch);
+    if (!is_root(s)) return DEMARC_OK;
+    dm_pack(p, s->p, (int64_t)cuts * s->m * (int64_t)sizeof *s->p);
+    for (int32_t c = 0; c < cuts; c++) dm_sweep_shift_pack(&s->report->shift[c], s->m, p);
+    return DEMARC_OK;
+}
+
+static demarc_status unpack_told(sweep_run *s, dm_unpacker *u)
+{
+    demarc_status st = DEMARC_OK;
+    s->batch = (int32_t)dm_unpack_within(u, 0, s->f->model->k);
+    const int32_t cuts = s->batch * s->o->shifts;
+    if (!is_root(s)) return DEMARC_OK;
+    (void)dm_unpack(u, s->p, (int64_t)cuts * s->m * (int64_t)sizeof *s->p);
+    for (int32_t c = 0; c < cuts; c++) DM_TRY(dm_sweep_shift_unpack(&s->report->shift[c], s->m, s->f->model->k, u));
+cleanup:
+    return st;
+}
+
 /* ------------------------------------------------------------------------------------------------ batches */
 
 static void batch_clear(sweep_run *s, int32_t cuts)
@@ -211,11 +310,19 @@ static demarc_status do_batch(sweep_run *s, int32_t first, int32_t end)
 {
     demarc_status st = DEMARC_OK;
     const int32_t from = first * s->o->shifts, cuts = (end - first) * s->o->shifts;
+    const int32_t mark = dm_journal_mark(s->f->journal);
+    char name[64];
     DM_TRY_ALL(s->f->comm, batch_room(s, from, cuts));
     DM_TRY(dm_sweep_ring_sums_find(&s->view, first, end, &s->ring));
-    DM_TRY(dm_sweep_ring_draws(&s->view, &s->ring, take_ring, s));
+    s->ring_draws = (dm_sweep_draws){.take = take_ring, .context = s};
+    snprintf(name, sizeof name, "replicates of movers of segments %d to %d", (int)first, (int)end);
+    DM_TRY(resume_step(s, name, unpack_ring_draws, pack_ring_draws));
+    DM_TRY(dm_sweep_ring_draws(&s->view, &s->ring, &s->ring_draws));
     for (int32_t i = 0; i < cuts && is_root(s); i++) tell_cut(s, from + i, i);
+    dm_journal_drop(s->f->journal, mark);
+    s->batch = end;
 cleanup:
+    if (st != DEMARC_OK) dm_journal_drop(s->f->journal, mark);
     batch_clear(s, cuts);
     return st;
 }
@@ -225,11 +332,11 @@ static demarc_status do_batches(sweep_run *s)
     demarc_status st = DEMARC_OK;
     const int32_t k = s->f->model->k, values = 2 + 2 * s->m;
     const int32_t most = BATCH_VALUES / values < BATCH_CELLS ? BATCH_VALUES / values : BATCH_CELLS;
-    for (int32_t first = 0; first < k;) {
-        int32_t end = first + 1;
-        while (end < k && s->rings.begin[end + 1] - s->rings.begin[first] <= most) end++;
-        DM_TRY(do_batch(s, first, end));
-        first = end;
+    DM_TRY(resume_step(s, "segments told", unpack_told, pack_told));
+    while (s->batch < k) {
+        int32_t end = s->batch + 1;
+        while (end < k && s->rings.begin[end + 1] - s->rings.begin[s->batch] <= most) end++;
+        DM_TRY(do_batch(s, s->batch, end));
     }
 cleanup:
     return st;
@@ -368,7 +475,9 @@ demarc_status dm_sweep_run(dm_sweep_report *report, const dm_frozen *f, const dm
         .f = f, .rings = &s.rings, .outcomes = s.m, .basics = s.basics, .seed = o->seed, .replicates = o->replicates};
     DM_TRY(dm_sweep_base_find(&s.view, &s.base));
     for (int32_t i = 0; i < s.m; i++) s.largest[i] = s.base.bound[(int64_t)i * DM_BASE_SUMS + DM_BASE_SUM];
-    DM_TRY(dm_sweep_base_draws(&s.view, &s.base, take_base, &s));
+    s.base_draws = (dm_sweep_draws){.take = take_base, .context = &s};
+    DM_TRY(resume_step(&s, "replicates of segments", unpack_base_draws, pack_base_draws));
+    DM_TRY(dm_sweep_base_draws(&s.view, &s.base, &s.base_draws));
     log_phase(&s, "sums and replicates of segments", &start);
     DM_TRY(do_batches(&s));
     log_phase(&s, "sums and replicates of movers", &start);
@@ -378,6 +487,7 @@ demarc_status dm_sweep_run(dm_sweep_report *report, const dm_frozen *f, const dm
     }
     DM_TRY_ALL(f->comm, st);
 cleanup:
+    dm_journal_drop(f->journal, 0);
     run_destroy(&s);
     dm_free(feature);
     return st;

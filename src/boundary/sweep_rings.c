@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "boundary/block_pass.h"
 
 /* Shifts of one sign stand in `order` from *first to *end. */
 static void side_of(const dm_sweep_rings *g, bool wider, int32_t *first, int32_t *end)
@@ -28,7 +29,7 @@ int32_t dm_sweep_ring_of(const dm_sweep_rings *g, const dm_frozen_block *b, int6
 
 typedef struct ring_count {
     const dm_sweep_rings *g;
-    int64_t *rows; /* [k, shifts, k] of this rank */
+    int64_t *rows; /* [k, shifts, k]; all threads add to one */
 } ring_count;
 
 static void count_block(void *context, int thread, const dm_frozen_block *b)
@@ -97,18 +98,19 @@ demarc_status dm_sweep_rings_find(dm_sweep_rings *g, const dm_frozen *f, int32_t
 {
     demarc_status st = DEMARC_OK;
     const int64_t k = f->model->k, all = k * shifts * k;
+    dm_block_sums sums = {0};
     ring_count c = {.g = g};
     *g = (dm_sweep_rings){.k = f->model->k, .shifts = shifts, .cuts = cuts, .cut = cut};
     st = order_shifts(g);
     if (st == DEMARC_OK) st = dm_alloc(g->index, all, "cells");
     if (st == DEMARC_OK) st = dm_alloc(g->begin, k + 1, "cells");
-    if (st == DEMARC_OK) st = dm_alloc_zero(c.rows, all, "cells");
-    if (st == DEMARC_OK) st = dm_frozen_pass(f, 0, count_block, &c);
+    if (st == DEMARC_OK) st = dm_block_sums_create(&sums, 1, 0, all);
     DM_TRY_ALL(f->comm, st);
-    dm_comm_sum_i64(f->comm, c.rows, all);
-    DM_TRY_ALL(f->comm, list_cells(g, c.rows));
+    c.rows = sums.number;
+    DM_TRY(dm_block_pass(&sums, f, "rings", 0, count_block, &c));
+    DM_TRY_ALL(f->comm, list_cells(g, sums.number));
 cleanup:
-    dm_free(c.rows);
+    dm_block_sums_destroy(&sums);
     return st;
 }
 

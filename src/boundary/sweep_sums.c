@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "boundary/block_pass.h"
 #include "linalg/replicate_sums.h"
 
 #define REPLICATE_BYTES (INT64_C(512) << 20) /* for replicates without a memory limit */
@@ -21,8 +22,7 @@ enum { COUNT_PRESENT, COUNT_ZERO, COUNT_ONE, BASIC_COUNTS };
 
 typedef struct basics_run {
     int32_t k, m;
-    dm_block_sums sums; /* [k] within, then [m, BASIC_SUMS] */
-    double *low, *high; /* [threads, m] */
+    dm_block_sums sums; /* [k] within, then [m, BASIC_SUMS]; maxima of -y and y [m, 2] */
 } basics_run;
 
 static void basics_block(void *context, int thread, const dm_frozen_block *b)
@@ -30,7 +30,7 @@ static void basics_block(void *context, int thread, const dm_frozen_block *b)
     basics_run *run = context;
     double *within = run->sums.part[thread], *part = within + run->k;
     int64_t *count = run->sums.count[thread];
-    double *low = run->low + (int64_t)thread * run->m, *high = run->high + (int64_t)thread * run->m;
+    double *high = run->sums.high[thread];
     for (int64_t r = 0; r < b->rows; r++) {
         const double w = weight_of(b, r);
         within[b->segment[r]] += w * b->squared[r * b->k + b->segment[r]];
@@ -42,8 +42,8 @@ static void basics_block(void *context, int thread, const dm_frozen_block *b)
             count[o * BASIC_COUNTS + COUNT_PRESENT]++;
             count[o * BASIC_COUNTS + COUNT_ZERO] += y == 0.0;
             count[o * BASIC_COUNTS + COUNT_ONE] += y == 1.0;
-            if (y < low[o]) low[o] = y;
-            if (y > high[o]) high[o] = y;
+            if (-y > high[2 * (int64_t)o]) high[2 * (int64_t)o] = -y;
+            if (y > high[2 * (int64_t)o + 1]) high[2 * (int64_t)o + 1] = y;
         }
     }
     dm_block_sums_flush(&run->sums, thread);
@@ -62,7 +62,8 @@ static void take_basics(const basics_run *run, dm_sweep_basics *basics)
     for (int32_t o = 0; o < run->m; o++) {
         const double *sum = run->sums.value + run->k + (int64_t)o * BASIC_SUMS;
         const int64_t *count = run->sums.number + (int64_t)o * BASIC_COUNTS;
-        const double mean = run->low[o] == run->high[o] ? run->low[o] : sum[SUM_VALUE] / sum[SUM_WEIGHT];
+        const double low = -run->sums.most[2 * (int64_t)o], high = run->sums.most[2 * (int64_t)o + 1];
+        const double mean = low == high ? low : sum[SUM_VALUE] / sum[SUM_WEIGHT];
         const bool defined = sum[SUM_WEIGHT] > 0.0;
         basics[o] = (dm_sweep_basics){.present = count[COUNT_PRESENT],
                                       .zeros = count[COUNT_ZERO],
@@ -75,28 +76,15 @@ static void take_basics(const basics_run *run, dm_sweep_basics *basics)
 demarc_status dm_sweep_basics_find(const dm_frozen *f, int32_t outcomes, dm_sweep_basics *basics, double *objective)
 {
     demarc_status st = DEMARC_OK;
-    const int64_t m = outcomes, parts = f->threads * m;
+    const int64_t m = outcomes;
     basics_run run = {.k = f->model->k, .m = outcomes};
-    st = dm_block_sums_create(&run.sums, f->threads, run.k + m * BASIC_SUMS, m * BASIC_COUNTS);
-    if (st == DEMARC_OK) st = dm_alloc(run.low, parts, "outcomes");
-    if (st == DEMARC_OK) st = dm_alloc(run.high, parts, "outcomes");
-    DM_TRY_ALL(f->comm, st);
-    for (int64_t i = 0; i < parts; i++) run.low[i] = (double)INFINITY;
-    for (int64_t i = 0; i < parts; i++) run.high[i] = -(double)INFINITY;
-    DM_TRY_ALL(f->comm, dm_frozen_pass(f, want_outcomes(outcomes), basics_block, &run));
-    dm_block_sums_reduce(&run.sums, f->comm);
-    for (int64_t i = m; i < parts; i++) {
-        run.low[i % m] = fmin(run.low[i % m], run.low[i]);
-        run.high[i % m] = fmax(run.high[i % m], run.high[i]);
-    }
-    dm_comm_min_f64(f->comm, run.low, m);
-    dm_comm_max_f64(f->comm, run.high, m);
+    DM_TRY_ALL(f->comm,
+               dm_block_sums_create_with(&run.sums, f->threads, run.k + m * BASIC_SUMS, m * BASIC_COUNTS, 2 * m));
+    DM_TRY(dm_block_pass(&run.sums, f, "outcomes", want_outcomes(outcomes), basics_block, &run));
     *objective = objective_of(&run);
     take_basics(&run, basics);
 cleanup:
     dm_block_sums_destroy(&run.sums);
-    dm_free(run.low);
-    dm_free(run.high);
     return st;
 }
 
@@ -137,30 +125,27 @@ static int32_t cell_of(const dm_sweep_view *v, const dm_frozen_block *b, int64_t
     return cut < 0 ? -1 : v->rings->index[(int64_t)cut * b->k + dm_other_segment(b, r, j)];
 }
 
-/* Sums and largest magnitudes of the rows of a block, and scratch of each thread. */
+/* Sums of the rows of a block, the largest magnitude of each value as maxima, and scratch of each thread. */
 typedef struct sums_run {
     const dm_sweep_view *v;
     int32_t first, end; /* segments of ring cells */
     int32_t values;     /* per cell */
     dm_block_sums sums;
-    double *row;   /* [threads, values] */
-    double *bound; /* [threads, values] */
+    double *row; /* [threads, values] */
 } sums_run;
 
 static demarc_status sums_run_create(sums_run *run, int64_t sums, int64_t counts)
 {
-    const int threads = run->v->f->threads;
-    demarc_status st = dm_block_sums_create(&run->sums, threads, sums, counts);
-    if (st == DEMARC_OK) st = dm_alloc_zero(run->row, (int64_t)threads * run->values, "sums");
-    if (st == DEMARC_OK) st = dm_alloc_zero(run->bound, (int64_t)threads * run->values, "sums");
-    return dm_comm_agree(run->v->f->comm, st);
+    const dm_frozen *f = run->v->f;
+    demarc_status st = dm_block_sums_create_with(&run->sums, f->threads, sums, counts, run->values);
+    if (st == DEMARC_OK) st = dm_alloc_zero(run->row, (int64_t)f->threads * run->values, "sums");
+    return dm_comm_agree(f->comm, st);
 }
 
 static void sums_run_destroy(sums_run *run)
 {
     dm_block_sums_destroy(&run->sums);
     dm_free(run->row);
-    dm_free(run->bound);
 }
 
 static void add_row(double *sum, double *bound, const double *row, int32_t values)
@@ -172,15 +157,10 @@ static void add_row(double *sum, double *bound, const double *row, int32_t value
     }
 }
 
-/* Over threads and ranks; `bound` [values] gets the largest. Collective. */
-static void sums_run_reduce(sums_run *run, double *bound)
+/* The largest magnitudes; 0 where there are no rows. */
+static void take_bound(const sums_run *run, double *bound)
 {
-    dm_comm *comm = run->v->f->comm;
-    dm_block_sums_reduce(&run->sums, comm);
-    memcpy(bound, run->bound, (size_t)run->values * sizeof *bound);
-    for (int64_t i = run->values; i < (int64_t)run->v->f->threads * run->values; i++)
-        bound[i % run->values] = fmax(bound[i % run->values], run->bound[i]);
-    dm_comm_max_f64(comm, bound, run->values);
+    for (int32_t i = 0; i < run->values; i++) bound[i] = fmax(run->sums.most[i], 0.0);
 }
 
 /* ------------------------------------------------------------------------------------------------ base cells */
@@ -189,7 +169,7 @@ static void base_block(void *context, int thread, const dm_frozen_block *b)
 {
     sums_run *run = context;
     const int32_t m = run->v->outcomes, values = run->values;
-    double *row = run->row + (int64_t)thread * values, *bound = run->bound + (int64_t)thread * values;
+    double *row = run->row + (int64_t)thread * values, *bound = run->sums.high[thread];
     for (int64_t r = 0; r < b->rows; r++) {
         const int64_t j = b->segment[r];
         base_values(run->v, b, r, row);
@@ -210,9 +190,9 @@ demarc_status dm_sweep_base_find(const dm_sweep_view *v, dm_sweep_base *base)
     st = dm_alloc(base->sum, cells * run.values, "sums");
     if (st == DEMARC_OK) st = dm_alloc(base->present, cells * m, "sums");
     if (st == DEMARC_OK) st = dm_alloc(base->bound, run.values, "sums");
-    if (st == DEMARC_OK && m > 0) st = dm_frozen_pass(v->f, DM_WANT_OUTCOMES, base_block, &run);
     DM_TRY_ALL(v->f->comm, st);
-    sums_run_reduce(&run, base->bound);
+    if (m > 0) DM_TRY(dm_block_pass(&run.sums, v->f, "segments", DM_WANT_OUTCOMES, base_block, &run));
+    take_bound(&run, base->bound);
     memcpy(base->sum, run.sums.value, (size_t)(cells * run.values) * sizeof *base->sum);
     memcpy(base->present, run.sums.number, (size_t)(cells * m) * sizeof *base->present);
 cleanup:
@@ -235,7 +215,7 @@ static void ring_block(void *context, int thread, const dm_frozen_block *b)
 {
     sums_run *run = context;
     const int32_t m = run->v->outcomes, values = run->values, before = run->v->rings->begin[run->first];
-    double *row = run->row + (int64_t)thread * values, *bound = run->bound + (int64_t)thread * values;
+    double *row = run->row + (int64_t)thread * values, *bound = run->sums.high[thread];
     for (int64_t r = 0; r < b->rows; r++) {
         for (int32_t j = run->first; j < run->end; j++) {
             const int32_t cell = cell_of(run->v, b, r, j);
@@ -261,6 +241,8 @@ demarc_status dm_sweep_ring_sums_find(const dm_sweep_view *v, int32_t first, int
     const int64_t m = v->outcomes, cells = v->rings->begin[end] - v->rings->begin[first];
     sums_run run = {.v = v, .first = first, .end = end, .values = dm_ring_sums(v)};
     const int64_t values = run.values;
+    char name[64];
+    snprintf(name, sizeof name, "movers of segments %d to %d", (int)first, (int)end);
     *ring = (dm_sweep_ring_sums){.first = first, .end = end};
     DM_TRY(sums_run_create(&run, cells * (values + 1), cells * 2 * m));
     st = dm_alloc(ring->sum, cells * values, "sums");
@@ -268,9 +250,9 @@ demarc_status dm_sweep_ring_sums_find(const dm_sweep_view *v, int32_t first, int
     if (st == DEMARC_OK) st = dm_alloc(ring->present, cells * m, "sums");
     if (st == DEMARC_OK) st = dm_alloc(ring->ones, cells * m, "sums");
     if (st == DEMARC_OK) st = dm_alloc(ring->bound, values, "sums");
-    if (st == DEMARC_OK && cells > 0) st = dm_frozen_pass(v->f, want_outcomes(v->outcomes), ring_block, &run);
     DM_TRY_ALL(v->f->comm, st);
-    sums_run_reduce(&run, ring->bound);
+    if (cells > 0) DM_TRY(dm_block_pass(&run.sums, v->f, name, want_outcomes(v->outcomes), ring_block, &run));
+    take_bound(&run, ring->bound);
     for (int64_t i = 0; i < cells; i++) {
         memcpy(ring->sum + i * values, run.sums.value + i * (values + 1), (size_t)values * sizeof *ring->sum);
         ring->weight[i] = run.sums.value[i * (values + 1) + values];
@@ -303,6 +285,7 @@ typedef struct draw_run {
     int32_t cells, values;
     double *row; /* [threads, values] */
     double *sum; /* [cells, values] of one replicate */
+    const char *what;
 } draw_run;
 
 static void draw_base_block(void *context, int thread, const dm_frozen_block *b)
@@ -330,16 +313,40 @@ static void draw_ring_block(void *context, int thread, const dm_frozen_block *b)
     }
 }
 
-static void give_window(draw_run *run, int32_t first, int32_t count, dm_sweep_draw_fn take, void *context)
+static void give_window(draw_run *run, int32_t first, int32_t count, dm_sweep_draws *draws)
 {
+    draws->done = first + count;
     if (dm_comm_rank(run->v->f->comm) != 0) return;
     for (int32_t i = 0; i < count; i++) {
         for (int32_t c = 0; c < run->cells; c++) {
             for (int32_t s = 0; s < run->values; s++)
                 run->sum[(int64_t)c * run->values + s] = dm_replicates_sum(run->replicates, c, s, i);
         }
-        take(context, first + i, run->sum);
+        draws->take(draws->context, first + i, run->sum);
     }
+}
+
+static void gather(void *context, dm_packer *p)
+{
+    const draw_run *run = context;
+    dm_replicates_gather(run->replicates, run->v->f->comm, p);
+}
+
+static void restore(void *context, dm_unpacker *u)
+{
+    if (u != NULL) dm_replicates_restore(((const draw_run *)context)->replicates, u);
+}
+
+/* One window of replicates. Collective. */
+static demarc_status draw_window(draw_run *run, int32_t first, int32_t count, dm_frozen_fn fn)
+{
+    const dm_frozen *f = run->v->f;
+    char name[96];
+    const dm_pass_state state = {.name = name, .gather = gather, .restore = restore, .context = run};
+    snprintf(name, sizeof name, "replicates %d to %d of %s %d to %d", (int)first, (int)(first + count), run->what,
+             (int)run->first, (int)run->end);
+    const demarc_status st = dm_saved_pass(f, want_outcomes(run->v->outcomes), fn, run, &state);
+    return st == DEMARC_OK ? dm_replicates_reduce(run->replicates, f->comm) : st;
 }
 
 static void log_work(const draw_run *run, double since)
@@ -355,7 +362,7 @@ static void log_work(const draw_run *run, double since)
 
 /* Values `whole_every` of a row, from `whole_first` on, are weights: integers where customers have none. Collective. */
 static demarc_status draw(draw_run *run, const double *bound, int32_t whole_first, int32_t whole_every, dm_frozen_fn fn,
-                          dm_sweep_draw_fn take, void *context)
+                          dm_sweep_draws *draws)
 {
     demarc_status st = DEMARC_OK;
     const dm_frozen *f = run->v->f;
@@ -381,10 +388,10 @@ static demarc_status draw(draw_run *run, const double *bound, int32_t whole_firs
         st = dm_replicates_create(&run->replicates, &o);
     }
     DM_TRY_ALL(f->comm, st);
+    dm_replicates_skip(run->replicates, draws->done);
     while (dm_replicates_next(run->replicates, &first, &count)) {
-        DM_TRY_ALL(f->comm, dm_frozen_pass(f, want_outcomes(run->v->outcomes), fn, run));
-        DM_TRY(dm_replicates_reduce(run->replicates, f->comm));
-        give_window(run, first, count, take, context);
+        DM_TRY(draw_window(run, first, count, fn));
+        give_window(run, first, count, draws);
     }
     log_work(run, start);
 cleanup:
@@ -395,24 +402,27 @@ cleanup:
     return st;
 }
 
-demarc_status dm_sweep_base_draws(const dm_sweep_view *v, const dm_sweep_base *base, dm_sweep_draw_fn take,
-                                  void *context)
-{
-    draw_run run = {.v = v, .cells = v->f->model->k, .values = v->outcomes * DM_BASE_SUMS};
-    if (v->outcomes == 0 || v->replicates == 0) return DEMARC_OK;
-    return draw(&run, base->bound, DM_BASE_WEIGHT, DM_BASE_SUMS, draw_base_block, take, context);
-}
-
-demarc_status dm_sweep_ring_draws(const dm_sweep_view *v, const dm_sweep_ring_sums *ring, dm_sweep_draw_fn take,
-                                  void *context)
+demarc_status dm_sweep_base_draws(const dm_sweep_view *v, const dm_sweep_base *base, dm_sweep_draws *draws)
 {
     draw_run run = {.v = v,
+                    .what = "segments",
+                    .end = v->f->model->k,
+                    .cells = v->f->model->k,
+                    .values = v->outcomes * DM_BASE_SUMS};
+    if (v->outcomes == 0 || v->replicates == 0) return DEMARC_OK;
+    return draw(&run, base->bound, DM_BASE_WEIGHT, DM_BASE_SUMS, draw_base_block, draws);
+}
+
+demarc_status dm_sweep_ring_draws(const dm_sweep_view *v, const dm_sweep_ring_sums *ring, dm_sweep_draws *draws)
+{
+    draw_run run = {.v = v,
+                    .what = "movers",
                     .first = ring->first,
                     .end = ring->end,
                     .cells = v->rings->begin[ring->end] - v->rings->begin[ring->first],
                     .values = dm_ring_sums(v)};
     if (v->replicates == 0) return DEMARC_OK;
-    if (run.cells > 0) return draw(&run, ring->bound, 1, 2, draw_ring_block, take, context);
-    for (int32_t i = 0; i < v->replicates && dm_comm_rank(v->f->comm) == 0; i++) take(context, i, NULL);
+    if (run.cells > 0) return draw(&run, ring->bound, 1, 2, draw_ring_block, draws);
+    for (int32_t i = 0; i < v->replicates && dm_comm_rank(v->f->comm) == 0; i++) draws->take(draws->context, i, NULL);
     return DEMARC_OK;
 }

@@ -62,10 +62,14 @@ void dm_sweep_ring_sums_clear(dm_sweep_ring_sums *ring);
 /** Sums of one replicate in the shape of `sum` above. On rank 0 only. */
 typedef void (*dm_sweep_draw_fn)(void *context, int32_t replicate, const double *sum);
 
-/** All replicates, in order; a pass or a few. Collective. */
-demarc_status dm_sweep_base_draws(const dm_sweep_view *v, const dm_sweep_base *base, dm_sweep_draw_fn take,
-                                  void *context);
-demarc_status dm_sweep_ring_draws(const dm_sweep_view *v, const dm_sweep_ring_sums *ring, dm_sweep_draw_fn take,
-                                  void *context);
+typedef struct dm_sweep_draws {
+    dm_sweep_draw_fn take;
+    void *context;
+    int32_t done; /* replicates that were taken, the same on all ranks */
+} dm_sweep_draws;
+
+/** All replicates from draws->done on, in order; a pass or a few, each a step of the journal. Collective. */
+demarc_status dm_sweep_base_draws(const dm_sweep_view *v, const dm_sweep_base *base, dm_sweep_draws *draws);
+demarc_status dm_sweep_ring_draws(const dm_sweep_view *v, const dm_sweep_ring_sums *ring, dm_sweep_draws *draws);
 
 #endif

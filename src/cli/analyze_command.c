@@ -3,12 +3,11 @@
 
 #include "cli/analyze_text.h"
 #include "cli/common.h"
+#include "cli/shared_options.h"
 
 #define DATA "Data"
 #define TESTS "Tests"
 #define OUTPUT "Moved model"
-
-static const char *const adjust_words[] = {"holm", "bh", NULL}; /* as demarc_adjust */
 
 /* What became of --apply, for people. */
 static demarc_status print_applied(const demarc_analyze_options *o, const char *json)
@@ -48,19 +47,13 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
         CLI_OPTION(TESTS, "alpha", "A", CLI_REAL, &o.alpha,
                    "level of the verdicts together; intervals have 1 - A each (default: the plan's)", .min = 0x1p-1022,
                    .max = 1.0, .below_max = true),
-        CLI_OPTION(TESTS, "adjust", "HOW", CLI_CHOICE, &o.adjust,
-                   "adjustment of p-values: holm (no false verdict) or bh (few among the verdicts)",
-                   .word = adjust_words, .show_default = true),
-        CLI_OPTION(TESTS, "srm-alpha", "A", CLI_REAL, &o.srm_alpha,
-                   "a check whose p-value is below A stops the verdicts", .min = 0, .max = 1, .below_max = true,
-                   .show_default = true),
+        CLI_ADJUST(TESTS, &o.adjust),
+        CLI_SRM_ALPHA(TESTS, &o.srm_alpha),
         CLI_OPTION(TESTS, "max-attrition", "SHARE", CLI_REAL, &o.max_attrition,
                    "so many customers may lack an outcome; more stop the verdicts", .min = 0, .max = 1,
                    .show_default = true),
-        CLI_OPTION(TESTS, "min-cell", "N", CLI_INT64, &o.min_cell, "fewer customers in an arm are not enough data",
-                   .min = 2, .max = 0x1p53, .show_default = true),
-        CLI_OPTION(TESTS, "min-events", "N", CLI_INT64, &o.min_events,
-                   "a 0/1 outcome needs so many of both in each arm", .min = 0, .max = 0x1p53, .show_default = true),
+        CLI_MIN_CELL(TESTS, &o.min_cell, "fewer customers in an arm are not enough data", 2),
+        CLI_MIN_EVENTS(TESTS, &o.min_events, "a 0/1 outcome needs so many of both in each arm"),
         CLI_OPTION(OUTPUT, "apply", "NEW.h5", CLI_TEXT, &o.apply,
                    "write the model with the boundaries moved as decided; nothing is written when none moves"),
     };

@@ -1,5 +1,6 @@
 /* demarc assign DATA.h5 --model MODEL.h5 --out FILE.h5 */
 #include "cli/common.h"
+#include "cli/shared_options.h"
 #include "cli/table.h"
 #include "cli/values.h"
 
@@ -72,8 +73,7 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
     demarc_assign_options_default(&o);
     cli_common_begin(&common);
     const cli_option table[] = {
-        CLI_OPTION(GROUP, "model", "MODEL.h5", CLI_TEXT, &o.model, "model of a fit (model.h5 in its results)",
-                   .required = true),
+        CLI_MODEL(GROUP, &o.model),
         CLI_OPTION(GROUP, "out", "FILE.h5", CLI_TEXT, &o.out,
                    "file to write: id, segment, distance, runner_up, margin of every row", .required = true),
     };

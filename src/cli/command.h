@@ -16,7 +16,8 @@ struct cli_command {
     demarc_status (*run)(const cli_command *command, int argc, char *const *argv);
 };
 
-extern const cli_command cli_generate, cli_import, cli_info, cli_fit, cli_assign, cli_verify, cli_boundary, cli_select;
+extern const cli_command cli_generate, cli_import, cli_info, cli_select, cli_fit, cli_assign, cli_export, cli_boundary;
+extern const cli_command cli_stability, cli_compare, cli_report, cli_verify;
 extern const cli_command cli_sweep, cli_replay, cli_plan, cli_analyze; /* boundary TEST */
 
 /** The commands behind `demarc boundary`, NULL-terminated (boundary_command.c). */

@@ -1,7 +1,10 @@
 #include "cli/common.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "cli/shared_options.h"
 
 #define COMMON "Common options"
 #define PATHS "Where things are in the customer file (HDF5 paths)"
@@ -9,6 +12,7 @@
 /* In the order of demarc_progress and demarc_io. */
 static const char *const progress_words[] = {"auto", "always", "never", NULL};
 static const char *const io_words[] = {"mpio", "funnel", NULL};
+const char *const cli_adjust_words[] = {"holm", "bh", NULL};
 static const char *const kernel_words[] = {"auto", "ref", "avx2", "avx512", "blas", NULL};
 
 void cli_common_begin(cli_common *c)
@@ -53,6 +57,16 @@ void cli_output_add(cli_line *line, const char *group, bool *force, bool *dry_ru
     const cli_option table[] = {
         CLI_OPTION(group, "force", NULL, CLI_FLAG, force, "replace the output if it exists"),
         CLI_OPTION(group, "dry-run", NULL, CLI_FLAG, dry_run, "check, show the plan, write nothing"),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+}
+
+void cli_checkpoint_add(cli_line *line, const char *group, double *every, bool *resume)
+{
+    const cli_option table[] = {
+        CLI_OPTION(group, "checkpoint-every", "SECONDS", CLI_REAL, every, "how often to save; 0 = on a signal only",
+                   .min = 0, .max = (double)INFINITY, .show_default = true),
+        CLI_OPTION(group, "resume", NULL, CLI_FLAG, resume, "go on from a checkpoint, if there is one"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
 }

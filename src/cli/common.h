@@ -17,6 +17,8 @@ void cli_common_begin(cli_common *c);
 void cli_common_add(cli_common *c, cli_line *line);
 /** Append --force and --dry-run. */
 void cli_output_add(cli_line *line, const char *group, bool *force, bool *dry_run);
+/** Append --checkpoint-every and --resume. */
+void cli_checkpoint_add(cli_line *line, const char *group, double *every, bool *resume);
 /** Append --features, --id, ...: HDF5 paths in the customer file. */
 void cli_paths_add(cli_line *line, demarc_paths *paths);
 

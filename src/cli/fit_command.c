@@ -1,10 +1,10 @@
 /* demarc fit DATA.h5 --segments K or LO:HI --out DIR */
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "cli/common.h"
 #include "cli/fit_options.h"
+#include "cli/stop_signals.h"
 #include "cli/table.h"
 #include "cli/values.h"
 
@@ -29,13 +29,8 @@ static void add_options(cli_line *line, demarc_fit_options *o)
     cli_fit_features_add(line, o);
     cli_fit_search_add(line, o);
     cli_line_add(line, output, sizeof output / sizeof *output);
-    const cli_option interruption[] = {
-        CLI_OPTION(OUTPUT, "checkpoint-every", "SECONDS", CLI_REAL, &o->checkpoint_every,
-                   "how often to save; 0 = on a signal only", .min = 0, .max = INFINITY, .show_default = true),
-        CLI_OPTION(OUTPUT, "resume", NULL, CLI_FLAG, &o->resume, "go on from a checkpoint, if there is one"),
-    };
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
-    cli_line_add(line, interruption, sizeof interruption / sizeof *interruption);
+    cli_checkpoint_add(line, OUTPUT, &o->checkpoint_every, &o->resume);
     cli_paths_add(line, &o->paths);
 }
 
@@ -148,26 +143,6 @@ static demarc_status print_result(const demarc_fit_options *o, const demarc_fit_
     return st == DEMARC_OK ? print_summary(o, r) : st;
 }
 
-/*
- * The first SIGTERM, SIGINT or SIGUSR1 asks the fit to save and stop; the same signal again does what it always did. One
- * that was ignored when the program started (a job in the background) stays so.
- */
-static void handle_signals(bool on)
-{
-    static const int wanted[] = {SIGTERM, SIGINT, SIGUSR1};
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        struct sigaction now, set = {.sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
-        if (sigaction(wanted[i], NULL, &now) != 0 || now.sa_handler == SIG_IGN) continue;
-        sigemptyset(&set.sa_mask);
-        if (on) {
-            set.sa_handler = demarc_stop_request;
-        } else {
-            set.sa_handler = SIG_DFL;
-        }
-        (void)sigaction(wanted[i], &set, NULL);
-    }
-}
-
 static demarc_status run(const cli_command *command, int argc, char *const *argv)
 {
     demarc_status st = DEMARC_OK;
@@ -186,10 +161,12 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
     if (line.help) goto cleanup;
     o.data = line.argument[0];
     text = cli_command_line(argc, argv);
+    if (text == NULL) st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: command line: free some memory");
+    DM_TRY(demarc_mpi_agree(st));
     o.command_line = text;
-    if (!o.dry_run) handle_signals(true);
+    if (!o.dry_run) cli_stop_signals(true);
     st = demarc_fit(ctx, &o, &r);
-    if (!o.dry_run) handle_signals(false);
+    if (!o.dry_run) cli_stop_signals(false);
     DM_TRY(st);
     if (cli_prints(ctx)) st = print_result(&o, &r, common.json);
 cleanup:
@@ -211,7 +188,8 @@ const cli_command cli_fit = {
              "(see there; a quicker look); with none the one of the highest simplified silhouette, and a warning.\n"
              "\n"
              "SIGTERM, SIGINT and SIGUSR1 stop a run: it saves a checkpoint to .NAME.checkpoint beside DIR and\n"
-             "exits with 75. The same command with --resume goes on, on any ranks and threads, to the same bytes.\n",
+             "exits with 75 (under mpirun: kill -USR1). The same command with --resume goes on to the same bytes.\n"
+             "With --resume and --names a fit that is done gets names, and nothing is fitted again.\n",
     .example = "  demarc generate customers.h5 --customers 50000 --segments 5\n"
                "  demarc fit customers.h5 --segments 3:7 --out run1\n"
                "  demarc info run1\n",

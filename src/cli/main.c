@@ -16,9 +16,10 @@
 #include "cli/usage.h"
 #include "cli/values.h"
 
-enum { COMMANDS = 8 };
-static const cli_command *const commands[COMMANDS + 1] = {
-    &cli_generate, &cli_import, &cli_info, &cli_select, &cli_fit, &cli_assign, &cli_boundary, &cli_verify, NULL};
+static const cli_command *const commands[] = {&cli_generate, &cli_import, &cli_info,     &cli_select,    &cli_fit,
+                                              &cli_assign,   &cli_export, &cli_boundary, &cli_stability, &cli_compare,
+                                              &cli_report,   &cli_verify, NULL};
+enum { COMMANDS = sizeof commands / sizeof *commands - 1 };
 
 /*
  * OpenBLAS picks its kernels when it is loaded, by a list of CPUs that is older than many CPUs: on one it does not know
@@ -93,9 +94,8 @@ static demarc_status run_help(int argc, char **argv)
 static demarc_status run(int argc, char **argv)
 {
     if (argc < 2) {
-        return demarc_mpi_agree(dm_fail(DEMARC_ERR_USAGE,
-                                        "missing command: demarc: give generate, import, info, select, fit, assign, "
-                                        "boundary or verify (see demarc --help)"));
+        return demarc_mpi_agree(
+            dm_fail(DEMARC_ERR_USAGE, "missing command: demarc: give one of those that demarc --help lists"));
     }
     if (is_word(argv[1], "--help", "-h") || strcmp(argv[1], "help") == 0) return run_help(argc, argv);
     if (strcmp(argv[1], "--version") == 0) {

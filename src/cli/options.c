@@ -87,6 +87,7 @@ static void expects(const cli_option *o, char *buf, size_t size)
         }
         break;
     case CLI_TEXT:
+    case CLI_LIST:
     case CLI_HELP:
         snprintf(buf, size, "give a value");
         break;
@@ -168,6 +169,7 @@ static bool store(const cli_option *o, const char *text)
         *(bool *)o->target = strcmp(text, "true") == 0;
         return strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
     case CLI_TEXT:
+    case CLI_LIST:
         *(const char **)o->target = text;
         return text[0] != 0;
     case CLI_WORD:
@@ -225,6 +227,15 @@ static demarc_status give(cli_given *g, char *text)
     return DEMARC_OK;
 }
 
+/* "before,text"; `text` is freed. NULL when memory is short. */
+static char *joined(const char *before, char *text)
+{
+    char *both = NULL;
+    if (asprintf(&both, "%s,%s", before, text) < 0) both = NULL;
+    free(text);
+    return both;
+}
+
 static demarc_status take_option(cli_line *line, poptContext con, int value)
 {
     const bool no = value > CLI_POPT_NO;
@@ -238,7 +249,9 @@ static demarc_status take_option(cli_line *line, poptContext con, int value)
     if (strcmp(o->name, "config") == 0 && line->given[i].text != NULL) {
         return dm_fail(DEMARC_ERR_USAGE, "option given twice: --config: put all options in one file");
     }
-    return give(&line->given[i], poptGetOptArg(con));
+    char *text = poptGetOptArg(con);
+    if (o->kind == CLI_LIST && line->given[i].text != NULL && text != NULL) text = joined(line->given[i].text, text);
+    return give(&line->given[i], text);
 }
 
 static demarc_status refuse_option(const cli_line *line, poptContext con, int error)

@@ -18,6 +18,7 @@ typedef enum cli_kind {
     CLI_FLAG,   /* bool */
     CLI_HELP,   /* no target */
     CLI_TEXT,   /* const char *, borrowed from the cli_line; never empty */
+    CLI_LIST,   /* the same, "A,B,..."; given again it goes on: "A" and "B" are "A,B" */
     CLI_WORD,   /* const char *, one of `word` */
     CLI_CHOICE, /* enum counted from 0 in the order of `word` */
     CLI_CHAR,   /* char */

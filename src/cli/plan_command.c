@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "cli/shared_options.h"
+#include "cli/stop_signals.h"
 #include "cli/table.h"
 #include "cli/values.h"
 
@@ -15,8 +17,7 @@
 static void add_options(cli_line *line, demarc_plan_options *o)
 {
     const cli_option table[] = {
-        CLI_OPTION(BOUNDARIES, "model", "MODEL.h5", CLI_TEXT, &o->model, "model of a fit (model.h5 in its results)",
-                   .required = true),
+        CLI_MODEL(BOUNDARIES, &o->model),
         CLI_OPTION(BOUNDARIES, "boundaries", "A-B,...", CLI_TEXT, &o->boundaries,
                    "pairs of segments whose boundary is tested (default: all with customers in the band)"),
         CLI_OPTION(BOUNDARIES, "band-share", "P", CLI_REAL, &o->band_share,
@@ -46,9 +47,7 @@ static void add_options(cli_line *line, demarc_plan_options *o)
                    .max = 1, .below_max = true, .show_default = true),
         CLI_OPTION(SIZE, "power", "P", CLI_REAL, &o->power, "probability to find that effect, in every test", .min = 0,
                    .max = 1, .below_max = true, .show_default = true),
-        CLI_OPTION(SIZE, "min-cell", "N", CLI_INT64, &o->min_cell,
-                   "customers expected in each arm of each test, at least", .min = 0, .max = 1e15,
-                   .show_default = true),
+        CLI_MIN_CELL(SIZE, &o->min_cell, "customers expected in each arm of each test, at least", 0),
         CLI_OPTION(OUTPUT, "out", "DIR", CLI_TEXT, &o->out, "directory to create: experiment.h5 and plan.json",
                    .required = true),
         CLI_OPTION(OUTPUT, "force", NULL, CLI_FLAG, &o->force,
@@ -56,6 +55,7 @@ static void add_options(cli_line *line, demarc_plan_options *o)
         CLI_OPTION(OUTPUT, "dry-run", NULL, CLI_FLAG, &o->dry_run, "show the design, write nothing"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_checkpoint_add(line, OUTPUT, &o->checkpoint_every, &o->resume);
     cli_paths_add(line, &o->paths);
 }
 
@@ -204,7 +204,10 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
     DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
     if (line.help) goto cleanup;
     o.data = line.argument[0];
-    DM_TRY(demarc_boundary_plan(ctx, &o, &json));
+    if (!o.dry_run) cli_stop_signals(true);
+    st = demarc_boundary_plan(ctx, &o, &json);
+    if (!o.dry_run) cli_stop_signals(false);
+    DM_TRY(st);
     if (!cli_prints(ctx)) goto cleanup;
     if (common.json) {
         fputs(json, stdout);
@@ -229,7 +232,10 @@ const cli_command cli_plan = {
              "hash of salt and id: the assignment depends on nothing else and can be recomputed. A design in\n"
              "which a test has less power than asked for is refused (exit code 4) unless --force; --dry-run\n"
              "--force shows any design. Treat by experiment.h5 (/id, /arm: 0 keep, 1 switch), then run demarc\n"
-             "boundary analyze.\n",
+             "boundary analyze.\n"
+             "\n"
+             "SIGTERM, SIGINT and SIGUSR1 stop a run: it saves a checkpoint to .NAME.checkpoint beside DIR and\n"
+             "exits with 75. The same command with --resume goes on, on any ranks and threads, to the same bytes.\n",
     .example = "  demarc generate customers.h5 --customers 50000 --segments 4 --outcomes\n"
                "  demarc fit customers.h5 --segments 4 --out run1\n"
                "  demarc boundary plan customers.h5 --model run1/model.h5 --out plan1 --boundaries 1-3 --effect 15\n"

@@ -3,19 +3,18 @@
 
 #include "cli/common.h"
 #include "cli/replay_text.h"
+#include "cli/shared_options.h"
+#include "cli/stop_signals.h"
 
 #define CAMPAIGN "Campaign"
 #define MOVES "Moves"
 #define TESTS "Tests"
 #define OUTPUT "Output"
 
-static const char *const adjust_words[] = {"holm", "bh", NULL};
-
 static void add_options(cli_line *line, demarc_replay_options *o)
 {
     const cli_option table[] = {
-        CLI_OPTION(CAMPAIGN, "model", "MODEL.h5", CLI_TEXT, &o->model, "model of a fit (model.h5 in its results)",
-                   .required = true),
+        CLI_MODEL(CAMPAIGN, &o->model),
         CLI_OPTION(CAMPAIGN, "outcome", "NAMES", CLI_TEXT, &o->outcome, "outcomes to look at (default: all)"),
         CLI_OPTION(CAMPAIGN, "arms", "NAMES", CLI_TEXT, &o->arms,
                    "arms that the policy may give, by name or number (default: all)"),
@@ -30,25 +29,19 @@ static void add_options(cli_line *line, demarc_replay_options *o)
                    "shares of the arms by the campaign's design (default: /propensity, else equal)"),
         CLI_OPTION(CAMPAIGN, "seed", "N", CLI_UINT64, &o->seed, "another seed gives other halves",
                    .show_default = true),
-        CLI_OPTION(MOVES, "shifts", "S,...", CLI_TEXT, &o->shifts,
-                   "shares by which segments grow or shrink (default -0.2,-0.1,-0.05,0.05,0.1,0.2)"),
-        CLI_OPTION(TESTS, "alpha", "P", CLI_REAL, &o->alpha, "level of all tests together; intervals have 1 - P each",
-                   .min = 0, .max = 1, .below_max = true, .show_default = true),
-        CLI_OPTION(TESTS, "adjust", "METHOD", CLI_CHOICE, &o->adjust, "holm or bh (false discovery rate)",
-                   .word = adjust_words, .show_default = true),
-        CLI_OPTION(TESTS, "srm-alpha", "P", CLI_REAL, &o->srm_alpha,
-                   "a sample-ratio p-value below this stops the verdicts", .min = 0, .max = 1, .below_max = true,
-                   .show_default = true),
-        CLI_OPTION(TESTS, "min-cell", "N", CLI_INT64, &o->min_cell,
-                   "customers per cell needed to choose an arm or to judge", .min = 0, .max = 1e15,
-                   .show_default = true),
-        CLI_OPTION(TESTS, "min-events", "N", CLI_INT64, &o->min_events,
-                   "of a 0/1 outcome, how many of each value are needed to judge", .min = 0, .max = 1e15,
-                   .show_default = true),
+        CLI_SHIFTS(MOVES, &o->shifts),
+        CLI_ALPHA(TESTS, &o->alpha),
+        CLI_ADJUST(TESTS, &o->adjust),
+        CLI_SRM_ALPHA(TESTS, &o->srm_alpha),
+        CLI_MIN_CELL(TESTS, &o->min_cell, "customers per cell needed to choose an arm or to judge", 0),
+        CLI_MIN_EVENTS(TESTS, &o->min_events, "of a 0/1 outcome, how many of each value are needed to judge"),
         CLI_OPTION(OUTPUT, "apply", "MODEL.h5", CLI_TEXT, &o->apply,
                    "model to write with the one boundary moved that gains most in the first outcome"),
+        CLI_OPTION(OUTPUT, "checkpoint", "NAME", CLI_TEXT, &o->checkpoint,
+                   "keep checkpoints in .NAME.checkpoint (default: beside --apply, else none)"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_checkpoint_add(line, OUTPUT, &o->checkpoint_every, &o->resume);
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
     cli_paths_add(line, &o->paths);
 }
@@ -69,7 +62,11 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
     DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
     if (line.help) goto cleanup;
     o.data = line.argument[0];
-    DM_TRY(demarc_boundary_replay(ctx, &o, &json));
+    const bool keeps = !o.dry_run && (o.checkpoint != NULL || o.apply != NULL);
+    if (keeps) cli_stop_signals(true);
+    st = demarc_boundary_replay(ctx, &o, &json);
+    if (keeps) cli_stop_signals(false);
+    DM_TRY(st);
     if (!cli_prints(ctx)) goto cleanup;
     if (json == NULL) {
         dm_small_json *dry = NULL;
@@ -108,7 +105,8 @@ const cli_command cli_replay = {
         "they do not fit, estimates are shown and nothing is judged.\n"
         "With --policy the arms are yours, and the question is whether the lines between them should move. With\n"
         "--arm-costs policies are learnt, and values and moves told, net of what the arms cost; effects stay gross.\n"
-        "An outcome that the segments are drawn by is labelled exploratory.\n",
+        "An outcome that the segments are drawn by is labelled exploratory.\n"
+        "With a place for checkpoints SIGTERM, SIGINT and SIGUSR1 save and exit with 75; --resume goes on.\n",
     .example = "  demarc generate customers.h5 --customers 50000 --arms 2 --outcomes\n"
                "  demarc fit customers.h5 --segments 3 --out run1\n"
                "  demarc boundary replay customers.h5 --model run1/model.h5 --outcome visit,spend\n"

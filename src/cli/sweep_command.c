@@ -2,34 +2,26 @@
 #include <stdlib.h>
 
 #include "cli/common.h"
+#include "cli/shared_options.h"
+#include "cli/stop_signals.h"
 #include "cli/sweep_text.h"
 
 #define MOVES "Moves"
 #define TESTS "Tests"
 #define OUTPUT "Output"
 
-static const char *const adjust_words[] = {"holm", "bh", NULL};
-
 static void add_options(cli_line *line, demarc_sweep_options *o)
 {
     const cli_option table[] = {
-        CLI_OPTION(MOVES, "model", "MODEL.h5", CLI_TEXT, &o->model, "model of a fit (model.h5 in its results)",
-                   .required = true),
-        CLI_OPTION(MOVES, "shifts", "S,...", CLI_TEXT, &o->shifts,
-                   "shares by which segments grow or shrink (default -0.2,-0.1,-0.05,0.05,0.1,0.2)"),
+        CLI_MODEL(MOVES, &o->model),
+        CLI_SHIFTS(MOVES, &o->shifts),
         CLI_OPTION(TESTS, "replicates", "N", CLI_INT32, &o->replicates,
                    "Poisson-bootstrap replicates; 0 = no intervals and no verdicts", .min = 0, .max = 1000000,
                    .show_default = true),
-        CLI_OPTION(TESTS, "alpha", "P", CLI_REAL, &o->alpha, "level of all tests together; intervals have 1 - P each",
-                   .min = 0, .max = 1, .below_max = true, .show_default = true),
-        CLI_OPTION(TESTS, "adjust", "METHOD", CLI_CHOICE, &o->adjust, "holm or bh (false discovery rate)",
-                   .word = adjust_words, .show_default = true),
-        CLI_OPTION(TESTS, "min-cell", "N", CLI_INT64, &o->min_cell,
-                   "movers, and customers they are held against, needed for a verdict", .min = 0, .max = 1e15,
-                   .show_default = true),
-        CLI_OPTION(TESTS, "min-events", "N", CLI_INT64, &o->min_events,
-                   "of a 0/1 outcome, movers with each value needed for a verdict", .min = 0, .max = 1e15,
-                   .show_default = true),
+        CLI_ALPHA(TESTS, &o->alpha),
+        CLI_ADJUST(TESTS, &o->adjust),
+        CLI_MIN_CELL(TESTS, &o->min_cell, "movers, and customers they are held against, needed for a verdict", 0),
+        CLI_MIN_EVENTS(TESTS, &o->min_events, "of a 0/1 outcome, movers with each value needed for a verdict"),
         CLI_OPTION(TESTS, "seed", "N", CLI_UINT64, &o->seed, "another seed gives other replicates",
                    .show_default = true),
         CLI_OPTION(OUTPUT, "out", "FILE.h5", CLI_TEXT, &o->out,
@@ -39,8 +31,11 @@ static void add_options(cli_line *line, demarc_sweep_options *o)
                    .min = 0, .max = INT32_MAX),
         CLI_OPTION(OUTPUT, "apply-shift", "S", CLI_REAL, &o->apply_shift,
                    "the share that --apply moves it by; need not be one of --shifts", .min = -1, .max = 1e9),
+        CLI_OPTION(OUTPUT, "checkpoint", "NAME", CLI_TEXT, &o->checkpoint,
+                   "keep checkpoints in .NAME.checkpoint (default: beside --out or --apply, else none)"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_checkpoint_add(line, OUTPUT, &o->checkpoint_every, &o->resume);
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
     cli_paths_add(line, &o->paths);
 }
@@ -75,7 +70,11 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
     DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
     if (line.help) goto cleanup;
     o.data = line.argument[0];
-    DM_TRY(demarc_boundary_sweep(ctx, &o, &json));
+    const bool keeps = !o.dry_run && (o.checkpoint != NULL || o.out != NULL || o.apply != NULL);
+    if (keeps) cli_stop_signals(true);
+    st = demarc_boundary_sweep(ctx, &o, &json);
+    if (keeps) cli_stop_signals(false);
+    DM_TRY(st);
     if (!cli_prints(ctx)) goto cleanup;
     if (json == NULL) {
         st = print_dry_run(common.json);
@@ -102,7 +101,11 @@ const cli_command cli_sweep = {
              "Told are who moves, how the objective changes, and for each outcome the means of the movers, of the\n"
              "segment they leave and of the one they join: movers resemble the one or the other, or it is undecided.\n"
              "A file without outcomes gives members and objective only. Customers equally near to the new line go\n"
-             "in the order of their ids. An outcome that the segments are drawn by is labelled exploratory.\n",
+             "in the order of their ids. An outcome that the segments are drawn by is labelled exploratory.\n"
+             "\n"
+             "SIGTERM, SIGINT and SIGUSR1 stop a run that has a place for checkpoints: it saves and exits with 75.\n"
+             "The same command with --resume goes on, on any ranks and threads, to the same bytes. Without such\n"
+             "a place nothing is kept, and a signal ends the run.\n",
     .example = "  demarc generate customers.h5 --customers 20000 --outcomes\n"
                "  demarc fit customers.h5 --segments 4 --out run1\n"
                "  demarc boundary sweep customers.h5 --model run1/model.h5\n"

@@ -79,20 +79,38 @@ const char *dm_comm_library(void)
     return text;
 }
 
+/* The world itself, for as long as its caller. */
+static dm_comm world(void)
+{
+    dm_comm c = {.mpi = MPI_COMM_NULL, .size = 1};
+    if (mpi_running()) {
+        c.mpi = MPI_COMM_WORLD;
+        MPI_Comm_rank(c.mpi, &c.rank);
+        MPI_Comm_size(c.mpi, &c.size);
+    }
+    return c;
+}
+
+demarc_status dm_comm_agree_world(demarc_status st)
+{
+    dm_comm all = world();
+    return dm_comm_agree(&all, st);
+}
+
 demarc_status dm_comm_create(dm_comm **out)
 {
+    demarc_status st = DEMARC_OK;
     *out = NULL;
-    dm_comm *c = calloc(1, sizeof *c);
-    if (c == NULL) return dm_fail(DEMARC_ERR_MEMORY, "out of memory: communicator: free some memory");
-    c->mpi = MPI_COMM_NULL;
-    c->size = 1;
-    if (mpi_running()) {
-        WATCHED("MPI_Comm_dup", MPI_Comm_dup(MPI_COMM_WORLD, &c->mpi));
-        MPI_Comm_rank(c->mpi, &c->rank);
-        MPI_Comm_size(c->mpi, &c->size);
-    }
+    dm_comm *c = malloc(sizeof *c);
+    if (c == NULL) st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: communicator: free some memory");
+    DM_TRY(dm_comm_agree_world(st)); /* before the others wait for this rank in MPI_Comm_dup */
+    *c = world();
+    if (c->mpi != MPI_COMM_NULL) WATCHED("MPI_Comm_dup", MPI_Comm_dup(MPI_COMM_WORLD, &c->mpi));
     *out = c;
-    return DEMARC_OK;
+    c = NULL;
+cleanup:
+    free(c);
+    return st;
 }
 
 void dm_comm_destroy(dm_comm **comm)

@@ -43,6 +43,8 @@ int dm_comm_cores(void);
  * @return the agreed status, the same on all ranks.
  */
 demarc_status dm_comm_agree(dm_comm *comm, demarc_status st);
+/** The same among all ranks of the world, where there is no communicator yet; needs no memory. */
+demarc_status dm_comm_agree_world(demarc_status st);
 /** Evaluate `call`, agree, leave on failure: peers of a failed rank leave too. */
 #define DM_TRY_ALL(comm, call) DM_TRY(dm_comm_agree((comm), (call)))
 

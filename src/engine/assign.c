@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "engine/context.h"
 #include "engine/final_pass.h"
 #include "engine/frozen_model.h"
+#include "engine/run_files.h"
 #include "store/output.h"
 
 void demarc_assign_options_default(demarc_assign_options *o) { *o = (demarc_assign_options){0}; }
@@ -72,44 +72,6 @@ cleanup:
 
 void demarc_verify_options_default(demarc_verify_options *o) { *o = (demarc_verify_options){0}; }
 
-static demarc_status join(char *out, size_t size, const char *dir, const char *name)
-{
-    const int n = snprintf(out, size, "%s/%s", dir, name);
-    if (n < 0 || (size_t)n >= size) return dm_fail(DEMARC_ERR_USAGE, "path too long: %s: use a shorter one", dir);
-    return DEMARC_OK;
-}
-
-/* Rank 0 reads the manifest; the others get the input's path and what was recorded. */
-static demarc_status share_manifest(demarc_context *ctx, const char *path, dm_manifest_facts *f)
-{
-    demarc_status st = DEMARC_OK;
-    const bool root = dm_comm_rank(ctx->comm) == 0;
-    const char **text[] = {(const char **)&f->input_path,
-                           &f->paths.features,
-                           &f->paths.id,
-                           &f->paths.weight,
-                           &f->paths.outcomes,
-                           &f->paths.arm,
-                           &f->paths.propensity,
-                           &f->paths.reachable};
-    if (root) st = dm_manifest_read(path, f);
-    DM_TRY_ALL(ctx->comm, st);
-    dm_comm_bcast(ctx->comm, f->digest, sizeof f->digest, 0);
-    dm_comm_bcast(ctx->comm, &f->objective, sizeof f->objective, 0);
-    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
-        int64_t length = root && *text[i] != NULL ? (int64_t)strlen(*text[i]) + 1 : 0;
-        dm_comm_bcast(ctx->comm, &length, sizeof length, 0);
-        if (length == 0) continue;
-        char *copy = root ? (char *)(uintptr_t)*text[i] : malloc((size_t)length);
-        DM_TRY_ALL(ctx->comm,
-                   copy != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: paths: free some memory"));
-        dm_comm_bcast(ctx->comm, copy, length, 0);
-        *text[i] = copy;
-    }
-cleanup:
-    return st;
-}
-
 static demarc_status wrong_number(const char *what, double stored, double right)
 {
     return dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s is %.17g, should be %.17g: fit again", what, stored,
@@ -145,14 +107,14 @@ demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o,
     dm_assignments *stored = NULL;
     dm_manifest_facts facts = {0};
     dm_diagnostics g = {0};
-    char model[4096], assignments[4096], manifest[4096], diagnostics[4096], digest[40];
+    char model[DM_RUN_PATH], assignments[DM_RUN_PATH], manifest[DM_RUN_PATH], diagnostics[DM_RUN_PATH], digest[40];
     int64_t n = 0;
     if (o->run == NULL) return dm_fail(DEMARC_ERR_USAGE, "no results: verify: name a results directory");
-    DM_TRY(join(model, sizeof model, o->run, "model.h5"));
-    DM_TRY(join(assignments, sizeof assignments, o->run, "assignments.h5"));
-    DM_TRY(join(manifest, sizeof manifest, o->run, "manifest.json"));
-    DM_TRY(join(diagnostics, sizeof diagnostics, o->run, "diagnostics.json"));
-    DM_TRY(share_manifest(ctx, manifest, &facts));
+    DM_TRY(dm_run_path(model, o->run, "model.h5"));
+    DM_TRY(dm_run_path(assignments, o->run, "assignments.h5"));
+    DM_TRY(dm_run_path(manifest, o->run, "manifest.json"));
+    DM_TRY(dm_run_path(diagnostics, o->run, "diagnostics.json"));
+    DM_TRY(dm_run_manifest(ctx, manifest, &facts));
     DM_TRY(dm_frozen_model_open(&l, ctx, model, o->data != NULL ? o->data : facts.input_path, &facts.paths, true,
                                 DEMARC_ERR_VERIFY));
     DM_TRY(dm_assignments_open(&stored, ctx->comm, assignments, &n));

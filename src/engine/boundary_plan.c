@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "boundary/facet_list.h"
 #include "boundary/plan_power.h"
-#include "engine/frozen_model.h"
+#include "engine/boundary_resume.h"
 #include "engine/text_file.h"
 #include "store/output.h"
 
@@ -14,8 +14,13 @@
 
 void demarc_plan_options_default(demarc_plan_options *o)
 {
-    *o = (demarc_plan_options){
-        .band_share = 0.2, .distance_strata = 4, .switch_share = 0.5, .alpha = 0.05, .power = 0.8, .min_cell = 30};
+    *o = (demarc_plan_options){.band_share = 0.2,
+                               .distance_strata = 4,
+                               .switch_share = 0.5,
+                               .alpha = 0.05,
+                               .power = 0.8,
+                               .min_cell = 30,
+                               .checkpoint_every = 60.0};
 }
 
 static bool inside_unit(double v) { return v > 0.0 && v < 1.0; }
@@ -87,6 +92,7 @@ typedef struct plan_call {
     demarc_context *ctx;
     const demarc_plan_options *o;
     dm_output output;
+    dm_boundary_resume resume;
     dm_frozen_model model;
     int32_t *pair;
     char *salt, *json; /* json on rank 0 */
@@ -114,7 +120,8 @@ static demarc_status design(plan_call *c)
     DM_TRY_ALL(c->ctx->comm, find_outcome(o, c->model.customers, &request.outcome, &outcome));
     DM_TRY_ALL(c->ctx->comm, make_salt(o, &c->model.model, &c->salt));
     request.salt = c->salt;
-    const dm_frozen frozen = dm_frozen_model_view(&c->model, c->ctx);
+    dm_frozen frozen = dm_frozen_model_view(&c->model, c->ctx);
+    frozen.journal = c->resume.journal;
     DM_TRY(dm_plan_make(&c->plan, &frozen, &request));
     c->plan.report.head.seed = c->plan.facts.seed = o->seed;
     c->plan.report.outcome = outcome;
@@ -142,17 +149,52 @@ cleanup:
     return st;
 }
 
+/* Everything that changes the result. */
+static demarc_status describe_options(dm_boundary_resume *r, const demarc_plan_options *o)
+{
+    demarc_status st = DEMARC_OK;
+    dm_strings *list = &r->resume.options;
+    DM_TRY(dm_resume_add(list, "--boundaries", "%s", dm_resume_or_none(o->boundaries)));
+    DM_TRY(dm_resume_add(list, "--band", "%.17g", o->band));
+    DM_TRY(dm_resume_add(list, "--band-share", "%.17g", o->band_share));
+    DM_TRY(dm_resume_add(list, "--distance-strata", "%d", (int)o->distance_strata));
+    DM_TRY(dm_resume_add(list, "--switch-share", "%.17g", o->switch_share));
+    DM_TRY(dm_resume_add(list, "--salt", "%s", dm_resume_or_none(o->salt)));
+    DM_TRY(dm_resume_add(list, "--outcome", "%s", dm_resume_or_none(o->outcome)));
+    DM_TRY(dm_resume_add(list, "--outcome-sd", "%.17g", o->outcome_sd));
+    DM_TRY(dm_resume_add(list, "--effect", "%.17g", o->effect));
+    DM_TRY(dm_resume_add(list, "--alpha", "%.17g", o->alpha));
+    DM_TRY(dm_resume_add(list, "--power", "%.17g", o->power));
+    DM_TRY(dm_resume_add(list, "--min-cell", "%lld", (long long)o->min_cell));
+    DM_TRY(dm_resume_add(list, "--seed", "%llu", (unsigned long long)o->seed));
+    DM_TRY(dm_boundary_resume_paths(r, &o->paths));
+cleanup:
+    return st;
+}
+
 demarc_status demarc_boundary_plan(demarc_context *ctx, const demarc_plan_options *o, char **json)
 {
     dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = check_options(o);
     plan_call c = {.ctx = ctx, .o = o};
+    const dm_boundary_resume_options keep = {.what = "boundary plan",
+                                             .out = o->out,
+                                             .every = o->checkpoint_every,
+                                             .resume = o->resume,
+                                             .force = o->force,
+                                             .dry_run = o->dry_run,
+                                             .output = &c.output};
     *json = NULL;
     if (st != DEMARC_OK) return st;
+    DM_TRY(dm_boundary_resume_check(&keep));
+    DM_TRY(dm_boundary_resume_begin(&c.resume, ctx, &keep));
+    DM_TRY_ALL(ctx->comm, describe_options(&c.resume, o));
     DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->data));
     DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->model));
+    DM_TRY(dm_boundary_resume_look_back(&c.resume));
     if (!o->dry_run) DM_TRY(dm_output_begin(&c.output, ctx->comm, o->out, DM_OUTPUT_PLAN, o->force));
-    DM_TRY(dm_frozen_model_open(&c.model, ctx, o->model, o->data, &o->paths, false, DEMARC_ERR_DATA));
+    DM_TRY(dm_boundary_resume_open(&c.resume, &c.model, ctx, o->model, o->data, &o->paths));
+    DM_TRY(dm_boundary_resume_restore(&c.resume, &c.model));
     DM_TRY(design(&c));
     const demarc_status small = dm_plan_check(&c.plan.report, o->min_cell);
     if (small != DEMARC_OK && o->force) dm_log_warn(&ctx->log, "forced: %s", dm_error_line());
@@ -160,6 +202,7 @@ demarc_status demarc_boundary_plan(demarc_context *ctx, const demarc_plan_option
     if (dm_comm_rank(ctx->comm) == 0) st = dm_plan_json(&c.plan.report, &c.json);
     DM_TRY_ALL(ctx->comm, st);
     if (!o->dry_run) DM_TRY(write_plan(&c));
+    dm_boundary_resume_forget(&c.resume);
     *json = c.json;
     c.json = NULL;
 cleanup:
@@ -169,5 +212,6 @@ cleanup:
     dm_plan_clear(&c.plan);
     dm_frozen_model_close(&c.model);
     dm_output_abandon(&c.output, ctx->comm);
+    dm_boundary_resume_end(&c.resume, st);
     return st;
 }

@@ -5,13 +5,14 @@
 #include "base/memory.h"
 #include "boundary/replay.h"
 #include "boundary/segment_sizes.h"
-#include "engine/frozen_model.h"
+#include "engine/boundary_resume.h"
 #include "engine/moved_model.h"
 #include "store/output.h"
 
 void demarc_replay_options_default(demarc_replay_options *o)
 {
-    *o = (demarc_replay_options){.alpha = 0.05, .srm_alpha = 0.001, .min_cell = 30, .min_events = 5};
+    *o = (demarc_replay_options){
+        .alpha = 0.05, .srm_alpha = 0.001, .min_cell = 30, .min_events = 5, .checkpoint_every = 60.0};
 }
 
 static demarc_status check_options(const demarc_replay_options *o)
@@ -72,6 +73,39 @@ cleanup:
     return st;
 }
 
+/* Everything that changes the result. */
+static demarc_status describe_options(dm_boundary_resume *r, const demarc_replay_options *o)
+{
+    demarc_status st = DEMARC_OK;
+    dm_strings *list = &r->resume.options;
+    DM_TRY(dm_resume_add(list, "--outcome", "%s", dm_resume_or_none(o->outcome)));
+    DM_TRY(dm_resume_add(list, "--arms", "%s", dm_resume_or_none(o->arms)));
+    DM_TRY(dm_resume_add(list, "--policy", "%s", dm_resume_or_none(o->policy)));
+    DM_TRY(dm_resume_add(list, "--arm-costs", "%s", dm_resume_or_none(o->arm_costs)));
+    DM_TRY(dm_resume_add(list, "--control", "%s", dm_resume_or_none(o->control)));
+    DM_TRY(dm_resume_add(list, "--arm-shares", "%s", dm_resume_or_none(o->arm_shares)));
+    DM_TRY(dm_resume_add(list, "--seed", "%llu", (unsigned long long)o->seed));
+    DM_TRY(dm_resume_add(list, "--shifts", "%s", dm_resume_or_none(o->shifts)));
+    DM_TRY(dm_resume_add(list, "--alpha", "%.17g", o->alpha));
+    DM_TRY(dm_resume_add(list, "--adjust", "%s", o->adjust == DEMARC_ADJUST_BH ? "bh" : "holm"));
+    DM_TRY(dm_resume_add(list, "--srm-alpha", "%.17g", o->srm_alpha));
+    DM_TRY(dm_resume_add(list, "--min-cell", "%lld", (long long)o->min_cell));
+    DM_TRY(dm_resume_add(list, "--min-events", "%lld", (long long)o->min_events));
+    DM_TRY(dm_boundary_resume_paths(r, &o->paths));
+cleanup:
+    return st;
+}
+
+static demarc_status plan_only(demarc_context *ctx, const dm_frozen *f, const demarc_replay_options *o)
+{
+    int32_t cuts = 0;
+    const demarc_status st = dm_replay_check(f, o, &cuts);
+    if (st != DEMARC_OK) return st;
+    dm_log_line(&ctx->log, "plan: %lld customers in %d segments, %d moves of boundaries, by %d ranks x %d threads",
+                (long long)dm_rows_global(f->rows), (int)f->model->k, (int)cuts, dm_comm_size(ctx->comm), ctx->threads);
+    return DEMARC_OK;
+}
+
 demarc_status demarc_boundary_replay(demarc_context *ctx, const demarc_replay_options *o, char **json)
 {
     dm_external_allow(ctx->runtime.allow_external);
@@ -80,27 +114,38 @@ demarc_status demarc_boundary_replay(demarc_context *ctx, const demarc_replay_op
     dm_output output = {0};
     dm_replay *r = NULL;
     char *text = NULL;
+    dm_boundary_resume resume = {0};
+    const dm_boundary_resume_options keep = {.what = "boundary replay",
+                                             .checkpoint = o->checkpoint,
+                                             .apply = o->apply,
+                                             .every = o->checkpoint_every,
+                                             .resume = o->resume,
+                                             .force = o->force,
+                                             .dry_run = o->dry_run};
     *json = NULL;
     if (st != DEMARC_OK) return st;
+    DM_TRY(dm_boundary_resume_check(&keep));
+    DM_TRY(dm_boundary_resume_begin(&resume, ctx, &keep));
+    DM_TRY_ALL(ctx->comm, describe_options(&resume, o));
     DM_TRY(dm_output_spare_input(ctx->comm, o->apply, o->data));
     DM_TRY(dm_output_spare_input(ctx->comm, o->apply, o->model));
+    DM_TRY(dm_boundary_resume_look_back(&resume));
     /* Refused before the work rather than after it; the file is begun again when there is something to write. */
     if (o->apply != NULL) DM_TRY(dm_output_begin(&output, ctx->comm, o->apply, DM_OUTPUT_FILE, o->force));
     dm_output_abandon(&output, ctx->comm);
-    DM_TRY(dm_frozen_model_open(&m, ctx, o->model, o->data, &o->paths, false, DEMARC_ERR_DATA));
-    const dm_frozen f = dm_frozen_model_view(&m, ctx);
+    DM_TRY(dm_boundary_resume_open(&resume, &m, ctx, o->model, o->data, &o->paths));
+    dm_frozen f = dm_frozen_model_view(&m, ctx);
     if (o->dry_run) {
-        int32_t cuts = 0;
-        DM_TRY(dm_replay_check(&f, o, &cuts));
-        dm_log_line(&ctx->log, "plan: %lld customers in %d segments, %d moves of boundaries, by %d ranks x %d threads",
-                    (long long)dm_rows_global(m.rows), (int)m.model.k, (int)cuts, dm_comm_size(ctx->comm),
-                    ctx->threads);
+        st = plan_only(ctx, &f, o);
         goto cleanup;
     }
+    DM_TRY(dm_boundary_resume_restore(&resume, &m));
+    f.journal = resume.journal;
     DM_TRY(dm_replay_run(&r, &f, o));
     if (dm_comm_rank(ctx->comm) == 0) st = dm_replay_json(dm_replay_result(r), &text);
     DM_TRY_ALL(ctx->comm, st);
     if (o->apply != NULL) DM_TRY(apply(ctx, o, &f, r));
+    dm_boundary_resume_forget(&resume);
     *json = text;
     text = NULL;
 cleanup:
@@ -108,5 +153,6 @@ cleanup:
     dm_replay_destroy(&r);
     dm_frozen_model_close(&m);
     dm_output_abandon(&output, ctx->comm);
+    dm_boundary_resume_end(&resume, st);
     return st;
 }

@@ -7,14 +7,18 @@
 #include "boundary/critical_file.h"
 #include "boundary/segment_sizes.h"
 #include "boundary/sweep.h"
-#include "engine/frozen_model.h"
+#include "engine/boundary_resume.h"
 #include "engine/moved_model.h"
 #include "store/output.h"
 
 void demarc_sweep_options_default(demarc_sweep_options *o)
 {
-    *o =
-        (demarc_sweep_options){.replicates = 1000, .alpha = 0.05, .min_cell = 30, .min_events = 5, .apply_segment = -1};
+    *o = (demarc_sweep_options){.replicates = 1000,
+                                .alpha = 0.05,
+                                .min_cell = 30,
+                                .min_events = 5,
+                                .apply_segment = -1,
+                                .checkpoint_every = 60.0};
 }
 
 static demarc_status check_apply(const demarc_sweep_options *o)
@@ -55,6 +59,7 @@ typedef struct sweep_call {
     double *shift;
     int32_t shifts;
     dm_output output;
+    dm_boundary_resume resume;
     dm_frozen_model model;
     dm_frozen frozen;
     dm_cut applied;
@@ -63,6 +68,25 @@ typedef struct sweep_call {
     int64_t *size;
     char *json; /* rank 0 */
 } sweep_call;
+
+/* Everything that changes the result. */
+static demarc_status describe_options(dm_boundary_resume *r, const demarc_sweep_options *o)
+{
+    demarc_status st = DEMARC_OK;
+    dm_strings *list = &r->resume.options;
+    DM_TRY(dm_resume_add(list, "--shifts", "%s", dm_resume_or_none(o->shifts)));
+    DM_TRY(dm_resume_add(list, "--replicates", "%d", (int)o->replicates));
+    DM_TRY(dm_resume_add(list, "--alpha", "%.17g", o->alpha));
+    DM_TRY(dm_resume_add(list, "--adjust", "%s", o->adjust == DEMARC_ADJUST_BH ? "bh" : "holm"));
+    DM_TRY(dm_resume_add(list, "--min-cell", "%lld", (long long)o->min_cell));
+    DM_TRY(dm_resume_add(list, "--min-events", "%lld", (long long)o->min_events));
+    DM_TRY(dm_resume_add(list, "--seed", "%llu", (unsigned long long)o->seed));
+    DM_TRY(dm_resume_add(list, "--apply-segment", "%d", (int)o->apply_segment));
+    DM_TRY(dm_resume_add(list, "--apply-shift", "%.17g", o->apply_shift));
+    DM_TRY(dm_boundary_resume_paths(r, &o->paths));
+cleanup:
+    return st;
+}
 
 /* Refuse what can be refused before the work begins. Collective. */
 static demarc_status prepare(sweep_call *c)
@@ -76,6 +100,8 @@ static demarc_status prepare(sweep_call *c)
         DM_TRY(dm_output_spare_input(comm, output[i], o->data));
         DM_TRY(dm_output_spare_input(comm, output[i], o->model));
     }
+    DM_TRY_ALL(comm, describe_options(&c->resume, o));
+    DM_TRY(dm_boundary_resume_look_back(&c->resume));
     if (o->apply != NULL && !o->dry_run) {
         dm_output trial = {0}; /* it is written last, but a name that cannot be written is told now */
         st = dm_output_begin(&trial, comm, o->apply, DM_OUTPUT_FILE, o->force);
@@ -83,7 +109,7 @@ static demarc_status prepare(sweep_call *c)
         DM_TRY(st);
     }
     if (o->out != NULL && !o->dry_run) DM_TRY(dm_output_begin(&c->output, comm, o->out, DM_OUTPUT_FILE, o->force));
-    DM_TRY(dm_frozen_model_open(&c->model, c->ctx, o->model, o->data, &o->paths, false, DEMARC_ERR_DATA));
+    DM_TRY(dm_boundary_resume_open(&c->resume, &c->model, c->ctx, o->model, o->data, &o->paths));
     c->frozen = dm_frozen_model_view(&c->model, c->ctx);
     if (c->model.model.k < 2)
         DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE, "one segment: %s: it has no boundaries, fit at least 2", o->model));
@@ -94,6 +120,8 @@ static demarc_status prepare(sweep_call *c)
     if (o->out != NULL && !o->dry_run && dm_comm_rank(comm) == 0)
         st = dm_output_room(c->output.temp_path, dm_critical_file_bytes(&c->frozen));
     DM_TRY_ALL(comm, st);
+    DM_TRY(dm_boundary_resume_restore(&c->resume, &c->model));
+    c->frozen.journal = c->resume.journal;
 cleanup:
     return st;
 }
@@ -140,11 +168,11 @@ cleanup:
     return st;
 }
 
-static demarc_status run(sweep_call *c)
+/* The sweep itself: c->json, and the cut of --apply. Collective. */
+static demarc_status find_result(sweep_call *c)
 {
     demarc_status st = DEMARC_OK;
     const demarc_sweep_options *o = c->o;
-    dm_comm *comm = c->ctx->comm;
     c->applied = (dm_cut){.segment = o->apply_segment, .shift = o->apply_shift};
     const dm_sweep_options options = {.shifts = c->shifts,
                                       .shift = c->shift,
@@ -157,11 +185,45 @@ static demarc_status run(sweep_call *c)
                                       .also = o->apply != NULL ? &c->applied : NULL};
     DM_TRY(dm_sweep_run(&c->report, &c->frozen, &options));
     c->report.head.command = "boundary sweep";
-    if (dm_comm_rank(comm) == 0) st = dm_sweep_report_json(&c->report, &c->json);
-    DM_TRY_ALL(comm, st);
+    if (dm_comm_rank(c->ctx->comm) == 0) st = dm_sweep_report_json(&c->report, &c->json);
+    DM_TRY_ALL(c->ctx->comm, st);
+cleanup:
+    return st;
+}
+
+/* The same as a step of the journal: what follows needs no more than these. Collective. */
+static demarc_status keep_result(sweep_call *c)
+{
+    demarc_status st = DEMARC_OK;
+    dm_journal *j = c->resume.journal;
+    dm_comm *comm = c->ctx->comm;
+    dm_unpacker u;
+    dm_packer p = {0};
+    if (dm_journal_find(j, "result", &u)) {
+        (void)dm_unpack(&u, &c->applied, sizeof c->applied);
+        c->json = dm_unpack_text(&u);
+        DM_TRY_ALL(comm, dm_journal_read(&u));
+    } else {
+        DM_TRY(find_result(c));
+    }
+    dm_pack(&p, &c->applied, sizeof c->applied);
+    dm_pack_text(&p, c->json);
+    DM_TRY_ALL(comm, dm_journal_note(j, "result", &p));
+cleanup:
+    dm_packer_clear(&p);
+    return st;
+}
+
+static demarc_status run(sweep_call *c)
+{
+    demarc_status st = DEMARC_OK;
+    const demarc_sweep_options *o = c->o;
+    dm_comm *comm = c->ctx->comm;
+    DM_TRY(keep_result(c));
     if (o->out != NULL) DM_TRY(dm_critical_file_write(&c->frozen, c->ctx->runtime.io, c->output.temp_path));
     if (o->apply != NULL) DM_TRY(apply(c));
     if (o->out != NULL) DM_TRY(dm_output_commit(&c->output, comm));
+    dm_boundary_resume_forget(&c->resume);
 cleanup:
     return st;
 }
@@ -171,15 +233,28 @@ demarc_status demarc_boundary_sweep(demarc_context *ctx, const demarc_sweep_opti
     dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
     sweep_call c = {.ctx = ctx, .o = o};
+    const dm_boundary_resume_options keep = {.what = "boundary sweep",
+                                             .checkpoint = o->checkpoint,
+                                             .out = o->out,
+                                             .apply = o->apply,
+                                             .every = o->checkpoint_every,
+                                             .resume = o->resume,
+                                             .force = o->force,
+                                             .dry_run = o->dry_run,
+                                             .output = &c.output};
     *json = NULL;
     DM_TRY(check_options(o));
+    DM_TRY(dm_boundary_resume_check(&keep));
+    DM_TRY(dm_boundary_resume_begin(&c.resume, ctx, &keep));
     DM_TRY(prepare(&c));
     if (o->dry_run) {
         log_plan(&c);
     } else {
         DM_TRY(run(&c));
-        *json = c.json;
-        c.json = NULL;
+        if (dm_comm_rank(ctx->comm) == 0) {
+            *json = c.json;
+            c.json = NULL;
+        }
     }
 cleanup:
     free(c.json);
@@ -189,5 +264,6 @@ cleanup:
     dm_free(c.shift);
     dm_output_abandon(&c.output, ctx->comm);
     dm_frozen_model_close(&c.model);
+    dm_boundary_resume_end(&c.resume, st);
     return st;
 }

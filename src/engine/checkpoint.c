@@ -1,10 +1,13 @@
 #include "engine/checkpoint.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/stop.h"
 
+#define SAVE_SHARE 20.0      /* a run does not spend more than one part in so many on saving */
 #define STOP_AFTER INT32_MAX /* no signal has this number */
 
 demarc_status dm_checkpoint_begin(dm_checkpoint *c, dm_comm *comm, dm_log *log, const char *path, double every)
@@ -24,31 +27,50 @@ void dm_checkpoint_end(dm_checkpoint *c)
 }
 
 /* Rank 0 knows the folder; the others get its line by the agreement. */
-static demarc_status stopped(const dm_checkpoint *c, int signal_number)
+static demarc_status stopped(const dm_checkpoint *c, const char *by)
 {
-    char name[32];
     demarc_status st = DEMARC_STOPPED;
     if (dm_comm_rank(c->comm) == 0) {
-        const char *by = signal_number == STOP_AFTER ? "DEMARC_STOP_AFTER" : dm_stop_name(name, signal_number);
         if (c->folder == NULL || (!c->ready && !dm_checkpoint_present(c->folder))) {
-            st = dm_fail(DEMARC_STOPPED, "stopped by %s: there was nothing to save yet: run again", by);
+            st = dm_fail(DEMARC_STOPPED, "%s: there was nothing to save yet: run again", by);
         } else {
-            st = dm_fail(DEMARC_STOPPED, "stopped by %s, checkpoint %s: %s: run again with --resume", by,
+            st = dm_fail(DEMARC_STOPPED, "%s, checkpoint %s: %s: run again with --resume", by,
                          c->ready ? "saved" : "kept", dm_checkpoint_path(c->folder));
         }
     }
     return dm_comm_agree(c->comm, st);
 }
 
+static demarc_status stopped_by(const dm_checkpoint *c, int signal_number)
+{
+    char name[32], by[64];
+    snprintf(by, sizeof by, "stopped by %s",
+             signal_number == STOP_AFTER ? "DEMARC_STOP_AFTER" : dm_stop_name(name, signal_number));
+    return stopped(c, by);
+}
+
+void dm_checkpoint_reading(void) { dm_stop_heed(true); }
+
+demarc_status dm_checkpoint_read(dm_checkpoint *c, demarc_status st)
+{
+    char by[64];
+    dm_stop_heed(false);
+    if (st != DEMARC_STOPPED) return st;
+    snprintf(by, sizeof by, "%s", dm_error_line());
+    return stopped(c, by);
+}
+
 static demarc_status save(dm_checkpoint *c)
 {
     demarc_status st = DEMARC_OK;
     dm_packer p = {0};
+    const double start = dm_clock();
     DM_TRY(c->pack(c->context, &p));
     if (c->folder != NULL) {
         st = p.failed ? dm_fail(DEMARC_ERR_MEMORY, "out of memory: checkpoint: free some memory")
                       : dm_checkpoint_save(c->folder, p.bytes, p.count);
-        c->due = dm_clock() + c->every;
+        const double now = dm_clock();
+        c->due = now + fmax(c->every, SAVE_SHARE * (now - start));
     }
     DM_TRY_ALL(c->comm, st);
 cleanup:
@@ -64,7 +86,7 @@ demarc_status dm_checkpoint_edge(dm_checkpoint *c)
     dm_comm_max_i64(c->comm, wish, 2);
     if (wish[0] == 0 && wish[1] == 0) return DEMARC_OK;
     if (c->ready) st = save(c);
-    if (wish[0] != 0) return st == DEMARC_OK ? stopped(c, (int)wish[0]) : st;
+    if (wish[0] != 0) return st == DEMARC_OK ? stopped_by(c, (int)wish[0]) : st;
     if (st != DEMARC_OK) dm_log_warn(c->log, "%s", dm_error_line());
     return DEMARC_OK;
 }

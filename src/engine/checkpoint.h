@@ -1,9 +1,10 @@
 /*
  * When a run is saved and stopped.
  *
- * At an edge (kmeans: between two passes; final pass: between two windows of rows) the ranks agree whether anyone was
- * asked to stop (base/stop.h) and whether rank 0's clock says that a checkpoint is due. If so all call `pack`, and rank 0
- * saves what it packed (store/checkpoint_file.h). A checkpoint that was only due and cannot be saved costs a warning.
+ * At an edge (kmeans: between two passes; final pass and boundary tests: between two windows of rows) the ranks agree
+ * whether anyone was asked to stop (base/stop.h) and whether rank 0's clock says that a checkpoint is due. If so all call
+ * `pack`, and rank 0 saves what it packed (store/checkpoint_file.h). Saving gets at most a twentieth of the time, however
+ * often it is asked for. A checkpoint that was only due and cannot be saved costs a warning.
  */
 #ifndef DM_ENGINE_CHECKPOINT_H
 #define DM_ENGINE_CHECKPOINT_H
@@ -32,6 +33,12 @@ typedef struct dm_checkpoint {
 demarc_status dm_checkpoint_begin(dm_checkpoint *c, dm_comm *comm, dm_log *log, const char *path, double every);
 /** Collective. @retval DEMARC_STOPPED  asked to stop; the error line names the signal and the checkpoint */
 demarc_status dm_checkpoint_edge(dm_checkpoint *c);
+/**
+ * Reading, before there is something to save, may be stopped by dm_stop_look() between these two. `st` is what the reading
+ * gave, the same on all ranks; a stop gets its error line. Collective.
+ */
+void dm_checkpoint_reading(void);
+demarc_status dm_checkpoint_read(dm_checkpoint *c, demarc_status st);
 /** Safe on a zeroed struct. Checkpoints on disk stay. */
 void dm_checkpoint_end(dm_checkpoint *c);
 

@@ -14,19 +14,15 @@ void demarc_runtime_default(demarc_runtime *rt)
     *rt = (demarc_runtime){.verbosity = DEMARC_NORMAL, .progress = DEMARC_PROGRESS_AUTO, .io = DEMARC_IO_MPIO};
 }
 
-demarc_status demarc_mpi_init(void) { return dm_comm_start_mpi(); }
+demarc_status demarc_mpi_init(void)
+{
+    const demarc_status st = dm_comm_launched() ? dm_hdf5_before_mpi() : DEMARC_OK;
+    return st == DEMARC_OK ? dm_comm_start_mpi() : st;
+}
 void demarc_mpi_finalize(void) { dm_comm_stop_mpi(); }
 int demarc_mpi_rank(void) { return dm_comm_env_rank(); }
 
-demarc_status demarc_mpi_agree(demarc_status st)
-{
-    dm_comm *world = NULL;
-    demarc_status made = dm_comm_create(&world);
-    if (made != DEMARC_OK) return st != DEMARC_OK ? st : made;
-    st = dm_comm_agree(world, st);
-    dm_comm_destroy(&world);
-    return st;
-}
+demarc_status demarc_mpi_agree(demarc_status st) { return dm_comm_agree_world(st); }
 
 void demarc_stop_request(int signal_number) { dm_stop_request(signal_number); }
 
@@ -68,7 +64,8 @@ demarc_status demarc_context_create(demarc_context **out, const demarc_runtime *
     demarc_status st = DEMARC_OK;
     demarc_context *ctx = calloc(1, sizeof *ctx);
     *out = NULL;
-    if (ctx == NULL) return dm_fail(DEMARC_ERR_MEMORY, "out of memory: context: free some memory");
+    if (ctx == NULL) st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: context: free some memory");
+    DM_TRY(dm_comm_agree_world(st));
     ctx->runtime = *rt;
     DM_TRY(dm_comm_create(&ctx->comm));
     if (rt->threads < 0 || rt->threads > 4096) {

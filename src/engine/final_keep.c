@@ -132,8 +132,7 @@ demarc_status dm_final_restore(dm_final_run *run, bool root)
         part->digest.high = dm_unpack_i64(u);
         if (run->profile != NULL) dm_profile_unpack(run->profile, u);
     }
-    if (u->bad)
-        st = dm_fail(DEMARC_ERR_DATA, "the checkpoint contradicts itself: rows done: add --force to start anew");
+    st = dm_unpack_verdict(u, "rows done");
 cleanup:
     return st;
 }

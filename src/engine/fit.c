@@ -160,8 +160,7 @@ void dm_fit_run_clear(dm_fit_run *run)
     dm_transform_destroy(&run->transform);
     dm_rows_close(&run->rows);
     dm_customers_close(&run->customers);
-    dm_fit_resume_clear(run);
-    dm_checkpoint_end(&run->checkpoint);
+    dm_resume_end(&run->resume);
 }
 
 static demarc_status begin_output(dm_fit_run *run)
@@ -175,17 +174,20 @@ demarc_status dm_fit_prepare(dm_fit_run *run, bool *finished)
     demarc_context *ctx = run->ctx;
     const demarc_fit_options *o = run->o;
     const bool writes = !o->dry_run && !run->select;
-    DM_TRY(dm_checkpoint_begin(&run->checkpoint, ctx->comm, &ctx->log, writes ? o->out : NULL, o->checkpoint_every));
+    DM_TRY(dm_checkpoint_begin(&run->resume.checkpoint, ctx->comm, &ctx->log, writes ? o->out : NULL,
+                               o->checkpoint_every));
     if (writes) DM_TRY(dm_fit_look_back(run));
     if (writes && !run->maybe_finished) DM_TRY(begin_output(run));
     if (dm_blas_core_advice() != NULL) {
         dm_log_warn(&ctx->log, "OpenBLAS runs on core type %s, this CPU could use %s: set OPENBLAS_CORETYPE=%s",
                     dm_blas_core(), dm_blas_core_advice(), dm_blas_core_advice());
     }
-    DM_TRY(open_input(run));
+    dm_checkpoint_reading();
+    DM_TRY(dm_checkpoint_read(&run->resume.checkpoint, open_input(run)));
     log_plan(run, o->dry_run);
-    DM_TRY(dm_checkpoint_edge(&run->checkpoint));
-    DM_TRY(scan_rows(run));
+    DM_TRY(dm_checkpoint_edge(&run->resume.checkpoint));
+    dm_checkpoint_reading();
+    DM_TRY(dm_checkpoint_read(&run->resume.checkpoint, scan_rows(run)));
     if (o->dry_run) return DEMARC_OK;
     DM_TRY_ALL(ctx->comm, dm_fit_describe_data(run));
     if (run->maybe_finished) {
@@ -193,8 +195,9 @@ demarc_status dm_fit_prepare(dm_fit_run *run, bool *finished)
         if (*finished) return DEMARC_OK;
         DM_TRY(begin_output(run));
     }
-    DM_TRY(dm_checkpoint_edge(&run->checkpoint));
-    DM_TRY(load_rows(run));
+    DM_TRY(dm_checkpoint_edge(&run->resume.checkpoint));
+    dm_checkpoint_reading();
+    DM_TRY(dm_checkpoint_read(&run->resume.checkpoint, load_rows(run)));
     dm_guard_threads(ctx);
     DM_TRY(dm_fit_restore(run));
 cleanup:
@@ -205,7 +208,11 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
 {
     dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
-    dm_fit_run run = {.ctx = ctx, .o = o, .choice = dm_fit_choice_default(o), .start = dm_clock()};
+    dm_fit_run run = {.ctx = ctx,
+                      .o = o,
+                      .choice = dm_fit_choice_default(o),
+                      .resume = {.what = "fit", .out = o->out, .temporary_of = o->out},
+                      .start = dm_clock()};
     char *diagnostics = NULL;
     bool finished = false;
     if (result != NULL) *result = (demarc_fit_result){0};
@@ -217,20 +224,21 @@ demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demar
     if (dm_fit_init_of(o->init) == DM_INIT_GIVEN) DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->init));
     DM_TRY(dm_fit_prepare(&run, &finished));
     if (finished) {
+        DM_TRY(dm_fit_rename(&run));
         if (result != NULL) st = dm_fit_read_finished(&run, result);
     } else if (!o->dry_run) {
         DM_TRY(dm_fit_search(&run));
         DM_TRY(dm_fit_write_assignments(&run));
         DM_TRY(dm_fit_write_reports(&run, &diagnostics));
         DM_TRY(dm_output_commit(&run.output, ctx->comm));
-        dm_fit_forget(&run);
+        dm_resume_forget(&run.resume);
         dm_guard_host(ctx);
         if (result != NULL) {
             DM_TRY_ALL(ctx->comm, dm_fit_fill_result(&run.g, run.model.iterations, result, &diagnostics));
         }
     }
 cleanup:
-    if (st == DEMARC_ERR_IMPOSSIBLE) dm_fit_forget(&run);
+    if (st == DEMARC_ERR_IMPOSSIBLE) dm_resume_forget(&run.resume);
     if (st == DEMARC_STOPPED && run.leave) dm_output_leave(&run.output);
     free(diagnostics);
     dm_fit_run_clear(&run);

@@ -8,19 +8,29 @@
 #include "engine/fit_run.h"
 #include "report/diagnostics_read.h"
 
-bool dm_fit_same_options(const dm_fit_run *run)
+static demarc_status manifest_path(const dm_fit_run *run, char **path)
 {
+    if (asprintf(path, "%s/manifest.json", run->o->out) >= 0) return DEMARC_OK;
+    *path = NULL;
+    return dm_fail(DEMARC_ERR_MEMORY, "out of memory: name of the manifest: free some memory");
+}
+
+demarc_status dm_fit_same_options(const dm_fit_run *run, bool *same)
+{
+    demarc_status st = DEMARC_OK;
     char *path = NULL, options[33], data[33];
     dm_manifest_facts facts = {0};
-    bool same = false;
-    if (asprintf(&path, "%s/manifest.json", run->o->out) < 0) return false;
-    if (access(path, R_OK) == 0 && dm_manifest_read(path, &facts) == DEMARC_OK &&
-        dm_fit_digests(run, options, data) == DEMARC_OK) {
-        same = strcmp(facts.options_digest, options) == 0;
-    }
+    *same = false;
+    DM_TRY(manifest_path(run, &path));
+    DM_TRY(dm_fit_digests(run, options, data));
+    if (access(path, R_OK) != 0) goto cleanup;
+    st = dm_manifest_read(path, &facts);
+    if (st == DEMARC_OK) *same = strcmp(facts.options_digest, options) == 0;
+    if (st == DEMARC_ERR_DATA) st = DEMARC_OK; /* what is there is no result of any fit */
+cleanup:
     dm_manifest_facts_clear(&facts);
     free(path);
-    return same;
+    return st;
 }
 
 /* Rank 0. */
@@ -29,10 +39,7 @@ static demarc_status compare_finished(const dm_fit_run *run, bool *same)
     demarc_status st = DEMARC_OK;
     char *path = NULL, options[33], data[33];
     dm_manifest_facts facts = {0};
-    if (asprintf(&path, "%s/manifest.json", run->o->out) < 0) {
-        path = NULL;
-        DM_TRY(dm_fail(DEMARC_ERR_MEMORY, "out of memory: name of the manifest: free some memory"));
-    }
+    DM_TRY(manifest_path(run, &path));
     DM_TRY(dm_fit_digests(run, options, data));
     DM_TRY(dm_manifest_read(path, &facts));
     *same =
@@ -56,7 +63,9 @@ demarc_status dm_fit_is_finished(dm_fit_run *run, bool *finished)
     if (dm_comm_rank(comm) == 0) {
         st = compare_finished(run, &same);
         /* A checkpoint beside finished results is of the moment before they got their name, or stale. */
-        if (st == DEMARC_OK && dm_checkpoint_present(run->checkpoint.folder)) st = dm_fit_clear_away(run);
+        if (st == DEMARC_OK && dm_checkpoint_present(run->resume.checkpoint.folder))
+            st = dm_resume_clear_away(&run->resume);
+        if (st == DEMARC_OK) dm_output_sweep(run->o->out);
     }
     DM_TRY_ALL(comm, st);
     int64_t flag = same;
@@ -74,8 +83,10 @@ static demarc_status read_text(const char *folder, char **text, int64_t *length)
     char *path = NULL;
     FILE *f = NULL;
     struct stat s;
-    if (asprintf(&path, "%s/diagnostics.json", folder) < 0) path = NULL;
-    if (path != NULL) f = fopen(path, "r");
+    if (asprintf(&path, "%s/diagnostics.json", folder) < 0) {
+        return dm_fail(DEMARC_ERR_MEMORY, "out of memory: finished results: free some memory");
+    }
+    f = fopen(path, "r");
     if (f == NULL || fstat(fileno(f), &s) != 0 || (*text = malloc((size_t)s.st_size + 1)) == NULL ||
         fread(*text, 1, (size_t)s.st_size, f) != (size_t)s.st_size) {
         st = dm_fail_errno(errno, "cannot read back the finished results: %s: add --force to make them again", folder);

@@ -18,7 +18,7 @@ static demarc_status final_edge(void *context, const dm_final_run *at)
 {
     dm_fit_run *run = context;
     run->final = at;
-    const demarc_status st = dm_checkpoint_edge(&run->checkpoint);
+    const demarc_status st = dm_checkpoint_edge(&run->resume.checkpoint);
     run->final = NULL;
     return st;
 }
@@ -46,7 +46,7 @@ demarc_status dm_fit_write_assignments(dm_fit_run *run)
                                  .scan = &run->scan,
                                  .edge = final_edge,
                                  .edge_context = run,
-                                 .left = run->adopted ? &run->left : NULL};
+                                 .left = run->adopted ? &run->resume.left : NULL};
     DM_TRY(dm_final_pass(&fo, &run->g, run->model.digest, &writing));
     const double passed = dm_clock();
     DM_TRY(dm_assignments_close(&run->writer));
@@ -82,7 +82,7 @@ static demarc_status make_manifest(dm_fit_run *run, const dm_phase_record *phase
                            .input_digest = run->scan.digest,
                            .options_digest = options_digest,
                            .data_digest = data_digest,
-                           .resumes = run->resumes,
+                           .resumes = run->resume.count,
                            .n = run->g.n,
                            .d = run->g.d,
                            .k = run->g.k,
@@ -114,16 +114,12 @@ static demarc_status make_manifest(dm_fit_run *run, const dm_phase_record *phase
     return dm_manifest_json(&m, text);
 }
 
-/* Of --names LO:HI, those of segments that the best k has not got are told of and left out. Local. */
+/* Local. */
 static demarc_status name_segments(dm_fit_run *run)
 {
     demarc_status st = DEMARC_OK;
     dm_diagnostics *g = &run->g;
-    for (int32_t j = g->k; j < run->names.count; j++) {
-        if (run->names.item[j][0] == 0) continue;
-        dm_log_warn(&run->ctx->log, "%d segments were chosen: --names of segment %d, '%s', is not used", (int)g->k,
-                    (int)j, run->names.item[j]);
-    }
+    dm_fit_warn_of_names(run, g->k);
     DM_TRY(dm_segment_names_make(g, &run->names));
     for (int32_t j = 0; j < g->k; j++) DM_TRY(dm_strings_add(&run->model.segment, g->name.item[j]));
     run->model.segments_told = true;

@@ -106,7 +106,7 @@ static demarc_status measure(dm_fit_run *run, dm_diagnostics *g)
                                  .scan = dm_customers_schema(run->customers)->channel.count > 0 ? &run->scan : NULL,
                                  .reach_only = true,
                                  .edge = final_edge,
-                                 .edge_context = &run->checkpoint};
+                                 .edge_context = &run->resume.checkpoint};
     DM_TRY(dm_final_pass(&fo, g, digest, NULL));
 cleanup:
     dm_model_destroy(&m);
@@ -195,7 +195,7 @@ static demarc_status search_range(dm_fit_run *run)
     for (int32_t i = 0; i < s->ks; i++) any |= s->kept[i].k != 0;
     if (!any) DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE, "no k can be fitted: %s", s->first_failure));
     s->phase = DM_FIT_CHOOSE;
-    DM_TRY(edge(&run->checkpoint));
+    DM_TRY(edge(&run->resume.checkpoint));
     DM_TRY(dm_fit_choose(run));
 cleanup:
     return st;
@@ -207,7 +207,7 @@ demarc_status dm_fit_search(dm_fit_run *run)
     dm_fit_state *s = &run->state;
     if (s->phase == DM_FIT_ASSIGN) return DEMARC_OK;
     run->km.edge = edge;
-    run->km.edge_context = &run->checkpoint;
+    run->km.edge_context = &run->resume.checkpoint;
     if (run->o->k_lo == run->o->k_hi && !run->select) {
         DM_TRY(fit_one(run));
         dm_fitted_move(&s->chosen, &s->candidate);

@@ -162,7 +162,9 @@ static void unpack_trace(dm_unpacker *u, dm_trace *t)
     for (int32_t i = 0; i < passes && !u->bad; i++) {
         const int32_t phase = unpack_i32(u, 0, PASS_PHASES - 1), iteration = unpack_i32(u, 0, INT32_MAX);
         const double objective = dm_unpack_f64(u), shift = dm_unpack_f64(u);
-        if (!u->bad && dm_trace_add(t, pass_phase[phase], iteration, objective, shift) != DEMARC_OK) u->bad = true;
+        if (!u->bad && dm_trace_add(t, pass_phase[phase], iteration, objective, shift) != DEMARC_OK) {
+            dm_unpack_no_memory(u);
+        }
     }
     t->iterations = unpack_i32(u, 0, INT32_MAX);
     t->batches = dm_unpack_within(u, 0, INT64_MAX);
@@ -186,8 +188,12 @@ static void unpack_position(dm_unpacker *u, dm_position *at, int32_t k, int32_t 
 {
     const int32_t there = unpack_i32(u, 0, k);
     if (there == 0 || u->bad) return;
-    if (there != k || (int64_t)k * d > INT64_MAX / 8 || dm_position_start(at, k, d) != DEMARC_OK) {
+    if (there != k || (int64_t)k * d > INT64_MAX / 8) {
         u->bad = true;
+        return;
+    }
+    if (dm_position_start(at, k, d) != DEMARC_OK) {
+        dm_unpack_no_memory(u);
         return;
     }
     at->restart = unpack_i32(u, 0, INT32_MAX);
@@ -251,6 +257,6 @@ demarc_status dm_fit_state_unpack(dm_fit_state *s, dm_position *at, dm_unpacker 
     unpack_fitted(u, &s->chosen, lo, hi, d);
     unpack_fitted(u, &s->candidate, lo, hi, d);
     unpack_position(u, at, s->k, d);
-    if (!u->bad && is_consistent(s, at, lo, hi)) return DEMARC_OK;
-    return dm_fail(DEMARC_ERR_DATA, "the checkpoint contradicts itself: state of the fit: add --force to start anew");
+    if (!u->bad && !is_consistent(s, at, lo, hi)) u->bad = true;
+    return dm_unpack_verdict(u, "state of the fit");
 }

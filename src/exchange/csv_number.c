@@ -148,23 +148,3 @@ bool dm_csv_integer(const char *text, int64_t *value)
     *value = (int64_t)(negative ? 0 - v : v);
     return true;
 }
-
-bool dm_csv_utf8(const char *text)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    while (*s != 0) {
-        unsigned char c = *s++;
-        if (c < 0x80) continue;
-        int more = c >= 0xc2 && c <= 0xdf ? 1 : (c & 0xf0) == 0xe0 ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
-        if (more == 0) return false;
-        /* No overlong forms, surrogates or code points beyond U+10FFFF: they show in the second byte. */
-        if ((c == 0xe0 && *s < 0xa0) || (c == 0xed && *s > 0x9f) || (c == 0xf0 && *s < 0x90) ||
-            (c == 0xf4 && *s > 0x8f)) {
-            return false;
-        }
-        for (; more > 0; more--) {
-            if ((*s++ & 0xc0) != 0x80) return false;
-        }
-    }
-    return true;
-}

@@ -22,7 +22,4 @@ dm_csv_value dm_csv_number(const char *text, double *value);
 /** True if `text` is an int64 in its only canonical spelling ("-12", "0"; not "+1", "007", "-0", " 1", "1.0"). */
 bool dm_csv_integer(const char *text, int64_t *value);
 
-/** True if the text is well-formed UTF-8. */
-bool dm_csv_utf8(const char *text);
-
 #endif

@@ -251,7 +251,7 @@ static demarc_status check_names(const planner *p)
 {
     for (int32_t i = 0; i < p->c->slots; i++) {
         int32_t column = p->c->slot[i].column;
-        if (dm_csv_utf8(p->c->name.item[column])) continue;
+        if (dm_text_utf8(p->c->name.item[column], strlen(p->c->name.item[column]))) continue;
         return dm_fail(DEMARC_ERR_DATA,
                        "name not in UTF-8: %s line 1, column %d, '%s': convert the file with iconv -t UTF-8", p->file,
                        column + 1, p->c->name.item[column]);

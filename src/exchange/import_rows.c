@@ -135,7 +135,7 @@ static demarc_status put_level(const reading *r, const dm_slot *slot, const char
         demarc_status st = dm_levels_code(levels, text, &code);
         if (st != DEMARC_OK) return st;
         if (code < 0) return too_many_levels(r, slot);
-        if (levels->count > before && !dm_csv_utf8(text)) {
+        if (levels->count > before && !dm_text_utf8(text, strlen(text))) {
             return bad_value(r, slot, "not UTF-8", text, "convert the file with iconv -t UTF-8");
         }
     }
@@ -151,7 +151,7 @@ static demarc_status put_id(reading *r, const dm_slot *slot, const char *text, i
     if (length > DM_IMPORT_ID_MAX)
         return bad_value(r, slot, "id longer than 1024 bytes", text, "name another column in --id");
     if (r->out->id_integer) r->out->id_integer = dm_csv_integer(text, &value);
-    if (!r->out->id_integer && !dm_csv_utf8(text)) {
+    if (!r->out->id_integer && !dm_text_utf8(text, strlen(text))) {
         return bad_value(r, slot, "not UTF-8", text, "convert the file with iconv -t UTF-8");
     }
     if (length > r->out->id_longest) r->out->id_longest = length;

@@ -20,7 +20,7 @@
 
 #define GROW 0.1
 #define LEVEL_PASSES 20               /* at most, with one batch */
-#define SEED_FLOPS 4.0e9              /* what seeding may cost: ten rounds' worth of distances to 2k candidates */
+#define SEED_FLOPS 4.0e10             /* what seeding may cost: ten rounds' worth of distances to 2k candidates */
 #define MOST_FIRST (INT64_C(1) << 15) /* rows of the first batch, at most and */
 #define LEAST_PER_SEGMENT 32          /* at least per segment */
 

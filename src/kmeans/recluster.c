@@ -5,8 +5,9 @@
  * most), or a given start; then LS++ swaps (Lattanzi & Sohler 2019: draw a point by D^2, exchange it for the centre whose
  * loss is least if that lowers the objective); then Lloyd. The number of trials and swaps follows a budget of arithmetic,
  * so that large k d stays a matter of a second. Rank 0 runs it alone; its threads share the trials, each of which has
- * random numbers of its own. Distances are single precision, of points about their mean, lanes over points, the same bits with every kernel variant;
- * Lloyd's labels are exact and its means double.
+ * random numbers of its own (threads within a trial would meet after every centre, a millisecond apart). Distances are single
+ * precision, of points about their mean, lanes over points, the same bits with every kernel variant; Lloyd's labels are
+ * exact and its means double. Sums over points are sums over chunks of sums over lanes, in that order on any layout.
  */
 #include <float.h>
 #include <math.h>
@@ -19,16 +20,21 @@
 
 #define MOST_TRIALS 16
 #define MOST_PASSES 100
-#define LANES 8 /* partial sums over points, added in a fixed order */
+#define LANES 8           /* partial sums over points, added in a fixed order */
+#define CHUNK 1024        /* points between two partial sums: whole tiles that stay in the cache */
+#define MOST_PROPOSALS 16 /* more than 2 + log k is for any k */
+#define GREEDY 24.0       /* times the budget, for proposals: they decide what a large search ends with */
 
 /* What all trials share. */
 typedef struct problem {
     const dm_recluster_options *o;
     const double *w;
-    double *mean;        /* [d] of all points */
-    double *y;           /* [m, d] distances from it: what is left for rounding is small */
-    float *row, *column; /* [m, d] and [d, m]: y rounded */
+    double *mean;       /* [d] of all points */
+    double *y;          /* [m, d] distances from it: what is left for rounding is small */
+    float *row, *tiles; /* [m, d], and as the kernel's distances_to() takes them: y rounded */
     int64_t m;
+    int64_t padded; /* m rounded up to whole tiles */
+    int64_t chunks;
     int32_t d, k;
     int32_t proposals, passes, swaps; /* greedy draws per centre, Lloyd passes at most, LS++ steps */
 } problem;
@@ -40,9 +46,10 @@ typedef struct trial {
     double *c;              /* [k, d] */
     float *near1, *near2;   /* [m] squared distance to the nearest and second nearest centre */
     int32_t *at1, *at2;     /* [m] which */
-    float *fresh;           /* [m] squared distance to a proposed centre */
-    float *best_fresh;      /* [m] the same for the best proposal */
-    float *center;          /* [d] */
+    float *fresh;           /* [MOST_PROPOSALS, padded] squared distances to proposed centres */
+    float *center;          /* [MOST_PROPOSALS, d] */
+    double *mass;           /* [chunks] sum of w near1 */
+    double *with;           /* [chunks, MOST_PROPOSALS] sum of w min(near1, fresh) */
     double *squared, *loss; /* [m], [k] */
     double *sum, *weight;   /* [k, d], [k] */
     dm_centers centers;
@@ -60,27 +67,38 @@ static double total_of(const double lane[LANES])
     return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
-/* sum of w min(a, b) over all points. */
-static double sum_of_least(const problem *p, const float *a, const float *b)
+/* sum of w min(a, b) over the points of a chunk. */
+static double chunk_sum(const problem *p, int64_t chunk, const float *a, const float *b)
 {
     double lane[LANES] = {0.0};
-    int64_t i = 0;
-    for (; i + LANES <= p->m; i += LANES) {
+    int64_t i = chunk * CHUNK;
+    const int64_t end = i + CHUNK < p->m ? i + CHUNK : p->m;
+    for (; i + LANES <= end; i += LANES) {
         for (int l = 0; l < LANES; l++) lane[l] += p->w[i + l] * (double)(a[i + l] < b[i + l] ? a[i + l] : b[i + l]);
     }
-    for (; i < p->m; i++) lane[0] += p->w[i] * (double)(a[i] < b[i] ? a[i] : b[i]);
+    for (; i < end; i++) lane[0] += p->w[i] * (double)(a[i] < b[i] ? a[i] : b[i]);
     return total_of(lane);
+}
+
+/* The objective of the centres so far, by `mass`. */
+static double total_mass(const trial *t)
+{
+    double total = 0.0;
+    for (int64_t i = 0; i < t->p->chunks; i++) total += t->mass[i];
+    return total;
 }
 
 /* A point drawn with probability proportional to w x near1; -1 when all mass is 0. */
 static int64_t draw_point(trial *t)
 {
     const problem *p = t->p;
-    const double total = sum_of_least(p, t->near1, t->near1);
+    const double total = total_mass(t);
     if (!(total > 0.0)) return -1;
     double left = next_uniform(t) * total;
-    int64_t last = -1;
-    for (int64_t i = 0; i < p->m; i++) {
+    int64_t chunk = 0, last = -1;
+    while (chunk < p->chunks - 1 && left >= t->mass[chunk]) left -= t->mass[chunk++];
+    while (chunk > 0 && !(t->mass[chunk] > 0.0)) chunk--; /* by rounding left may exceed all that is there */
+    for (int64_t i = chunk * CHUNK; i < p->m && i < (chunk + 1) * CHUNK; i++) {
         const double mass = p->w[i] * (double)t->near1[i];
         if (!(mass > 0.0)) continue;
         last = i;
@@ -90,22 +108,45 @@ static int64_t draw_point(trial *t)
     return last;
 }
 
-static void distances_to(trial *t, const double *center, float *out)
+/* fresh[a] = distances to the `count` centres from[a] [d], and `with`. */
+static void look_from(trial *t, const double *const *from, int32_t count)
 {
     const problem *p = t->p;
-    for (int32_t f = 0; f < p->d; f++) t->center[f] = (float)center[f];
-    p->o->kernel->distances_to(p->column, p->m, p->m, p->d, t->center, out);
+    for (int32_t a = 0; a < count; a++) {
+        for (int64_t f = 0; f < p->d; f++) t->center[a * p->d + f] = (float)from[a][f];
+    }
+    for (int64_t i = 0; i < p->chunks; i++) {
+        const int64_t begin = i * CHUNK, rows = begin + CHUNK < p->m ? CHUNK : p->m - begin;
+        p->o->kernel->distances_to(p->tiles + begin * p->d, rows, p->d, t->center, count, t->fresh + begin, p->padded);
+        for (int32_t a = 0; a < count; a++) {
+            t->with[i * MOST_PROPOSALS + a] = chunk_sum(p, i, t->near1, t->fresh + a * p->padded);
+        }
+    }
 }
 
-/* Centre j is new and `fresh` holds the distances to it: the nearest two of every point. */
-static void add_center(trial *t, int32_t j, const float *fresh)
+/* The objective if centre a of the last look were added. */
+static double objective_with(const trial *t, int32_t a)
 {
-    for (int64_t q = 0; q < t->p->m; q++) {
-        const bool first = fresh[q] < t->near1[q], second = fresh[q] < t->near2[q];
-        t->near2[q] = first ? t->near1[q] : second ? fresh[q] : t->near2[q];
-        t->at2[q] = first ? t->at1[q] : second ? j : t->at2[q];
-        t->near1[q] = first ? fresh[q] : t->near1[q];
-        t->at1[q] = first ? j : t->at1[q];
+    double total = 0.0;
+    for (int64_t i = 0; i < t->p->chunks; i++) total += t->with[i * MOST_PROPOSALS + a];
+    return total;
+}
+
+/* Centre j is the a-th of the last look: the nearest two of every point, and `mass`. */
+static void add_center(trial *t, int32_t j, int32_t a)
+{
+    const problem *p = t->p;
+    const float *fresh = t->fresh + a * p->padded;
+    for (int64_t i = 0; i < p->chunks; i++) {
+        const int64_t end = (i + 1) * CHUNK < p->m ? (i + 1) * CHUNK : p->m;
+        for (int64_t q = i * CHUNK; q < end; q++) {
+            const bool first = fresh[q] < t->near1[q], second = fresh[q] < t->near2[q];
+            t->near2[q] = first ? t->near1[q] : second ? fresh[q] : t->near2[q];
+            t->at2[q] = first ? t->at1[q] : second ? j : t->at2[q];
+            t->near1[q] = first ? fresh[q] : t->near1[q];
+            t->at1[q] = first ? j : t->at1[q];
+        }
+        t->mass[i] = chunk_sum(p, i, t->near1, t->near1);
     }
 }
 
@@ -127,30 +168,31 @@ static void plus_plus(trial *t)
     while (first < p->m - 1 && (left -= p->w[first]) >= 0.0) first++;
     no_centers(t);
     memcpy(t->c, p->y + first * p->d, (size_t)p->d * sizeof *t->c);
-    distances_to(t, t->c, t->fresh);
-    add_center(t, 0, t->fresh);
+    look_from(t, &(const double *){t->c}, 1);
+    add_center(t, 0, 0);
     for (int32_t j = 1; j < p->k; j++) {
+        const double *from[MOST_PROPOSALS];
         double best = INFINITY;
-        int64_t chosen = -1;
-        for (int32_t proposal = 0; proposal < p->proposals; proposal++) {
+        int32_t count = 0, chosen = -1;
+        while (count < p->proposals) {
             const int64_t i = draw_point(t);
             if (i < 0) break;
-            distances_to(t, p->y + i * p->d, t->fresh);
-            const double objective = sum_of_least(p, t->near1, t->fresh);
+            from[count++] = p->y + i * p->d;
+        }
+        look_from(t, from, count);
+        for (int32_t a = 0; a < count; a++) {
+            const double objective = objective_with(t, a);
             if (objective < best) {
                 best = objective;
-                chosen = i;
-                float *exchange = t->best_fresh;
-                t->best_fresh = t->fresh;
-                t->fresh = exchange;
+                chosen = a;
             }
         }
         if (chosen < 0) { /* fewer distinct points than centres: repeat the first; Lloyd will report it empty */
             memcpy(t->c + (int64_t)j * p->d, t->c, (size_t)p->d * sizeof *t->c);
             continue;
         }
-        memcpy(t->c + (int64_t)j * p->d, p->y + chosen * p->d, (size_t)p->d * sizeof *t->c);
-        add_center(t, j, t->best_fresh);
+        memcpy(t->c + (int64_t)j * p->d, from[chosen], (size_t)p->d * sizeof *t->c);
+        add_center(t, j, chosen);
     }
 }
 
@@ -160,8 +202,8 @@ static void given_start(trial *t)
     for (int64_t i = 0; i < (int64_t)p->k * p->d; i++) t->c[i] = p->o->start[i] - p->mean[i % p->d];
     no_centers(t);
     for (int32_t j = 0; j < p->k; j++) {
-        distances_to(t, t->c + (int64_t)j * p->d, t->fresh);
-        add_center(t, j, t->fresh);
+        look_from(t, &(const double *){t->c + (int64_t)j * p->d}, 1);
+        add_center(t, j, 0);
     }
 }
 
@@ -190,9 +232,9 @@ static void swap_step(trial *t)
     const problem *p = t->p;
     const int64_t i = draw_point(t);
     if (i < 0) return;
-    const double now = sum_of_least(p, t->near1, t->near1);
-    distances_to(t, p->y + i * p->d, t->fresh);
-    const double with = sum_of_least(p, t->near1, t->fresh);
+    const double now = total_mass(t);
+    look_from(t, &(const double *){p->y + i * p->d}, 1);
+    const double with = objective_with(t, 0);
     memset(t->loss, 0, (size_t)p->k * sizeof *t->loss);
     for (int64_t q = 0; q < p->m; q++) {
         const float keep = t->near1[q] < t->fresh[q] ? t->near1[q] : t->fresh[q];
@@ -218,6 +260,7 @@ static void swap_step(trial *t)
             t->at2[q] = out;
         }
     }
+    for (int64_t chunk = 0; chunk < p->chunks; chunk++) t->mass[chunk] = chunk_sum(p, chunk, t->near1, t->near1);
 }
 
 /* Lloyd in place; returns the objective of the final centres. */
@@ -271,8 +314,9 @@ static void trial_destroy(trial *t)
     dm_free(t->at1);
     dm_free(t->at2);
     dm_free(t->fresh);
-    dm_free(t->best_fresh);
     dm_free(t->center);
+    dm_free(t->mass);
+    dm_free(t->with);
     dm_free(t->squared);
     dm_free(t->loss);
     dm_free(t->sum);
@@ -291,9 +335,10 @@ static demarc_status trial_create(trial *t, const problem *p)
     DM_TRY(dm_alloc(t->near2, p->m, "reclustering"));
     DM_TRY(dm_alloc(t->at1, p->m, "reclustering"));
     DM_TRY(dm_alloc(t->at2, p->m, "reclustering"));
-    DM_TRY(dm_alloc(t->fresh, p->m, "reclustering"));
-    DM_TRY(dm_alloc(t->best_fresh, p->m, "reclustering"));
-    DM_TRY(dm_alloc(t->center, p->d, "reclustering"));
+    DM_TRY(dm_alloc(t->fresh, p->proposals * p->padded, "reclustering"));
+    DM_TRY(dm_alloc(t->center, (int64_t)p->proposals * p->d, "reclustering"));
+    DM_TRY(dm_alloc(t->mass, p->chunks, "reclustering"));
+    DM_TRY(dm_alloc(t->with, p->chunks * MOST_PROPOSALS, "reclustering"));
     DM_TRY(dm_alloc(t->squared, p->m, "reclustering"));
     DM_TRY(dm_alloc(t->loss, p->k, "reclustering"));
     DM_TRY(dm_alloc(t->sum, kd, "reclustering"));
@@ -310,7 +355,8 @@ static int32_t plan(problem *p)
     const double budget = p->o->budget;
     /* Costs in multiply-adds: looking at all points once; a full assignment is k looks, a swap about three. */
     const double look = (double)p->m * (p->d + 4.0), full = look * p->k;
-    p->proposals = (int32_t)fmin(2.0 + log((double)p->k), fmax(1.0, budget / full));
+    p->proposals = (int32_t)fmin(2.0 + log((double)p->k), fmax(1.0, GREEDY * budget / full));
+    if (p->proposals > MOST_PROPOSALS) p->proposals = MOST_PROPOSALS;
     p->passes = (int32_t)fmin(MOST_PASSES, fmax(2.0, budget / full));
     const double once = full * (p->proposals + 1.0) + fmin(10.0, p->passes) * full;
     p->swaps = (int32_t)fmin(20.0 * p->k, fmax(0.0, (budget / 4.0 - once) / (3.0 * look)));
@@ -330,6 +376,8 @@ demarc_status dm_recluster(const dm_recluster_options *o, const double *y, const
     demarc_status st = DEMARC_OK;
     problem p = {.o = o, .w = w, .m = m, .d = d, .k = k};
     const int64_t kd = (int64_t)k * d;
+    p.padded = (m + DMK_TILE_POINTS - 1) / DMK_TILE_POINTS * DMK_TILE_POINTS;
+    p.chunks = (m + CHUNK - 1) / CHUNK;
     trial *at = NULL; /* [threads] */
     double objective[MOST_TRIALS], *found = NULL;
     const int32_t trials = plan(&p);
@@ -337,7 +385,7 @@ demarc_status dm_recluster(const dm_recluster_options *o, const double *y, const
     DM_TRY(dm_alloc_zero(p.mean, d, "reclustering"));
     DM_TRY(dm_alloc(p.y, m * d, "reclustering"));
     DM_TRY(dm_alloc(p.row, m * d, "reclustering"));
-    DM_TRY(dm_alloc(p.column, m * d, "reclustering"));
+    DM_TRY(dm_alloc_zero(p.tiles, p.padded * d, "reclustering"));
     double total = 0.0;
     for (int64_t i = 0; i < m; i++) {
         total += w[i];
@@ -345,9 +393,10 @@ demarc_status dm_recluster(const dm_recluster_options *o, const double *y, const
     }
     for (int64_t f = 0; f < d; f++) p.mean[f] /= total;
     for (int64_t i = 0; i < m; i++) {
+        float *column = p.tiles + i / DMK_TILE_POINTS * DMK_TILE_POINTS * d + i % DMK_TILE_POINTS;
         for (int64_t f = 0; f < d; f++) {
             p.y[i * d + f] = y[i * d + f] - p.mean[f];
-            p.row[i * d + f] = p.column[f * m + i] = (float)p.y[i * d + f];
+            p.row[i * d + f] = column[f * DMK_TILE_POINTS] = (float)p.y[i * d + f];
         }
     }
     DM_TRY(dm_alloc_zero(at, threads, "reclustering"));
@@ -371,6 +420,6 @@ cleanup:
     dm_free(p.mean);
     dm_free(p.y);
     dm_free(p.row);
-    dm_free(p.column);
+    dm_free(p.tiles);
     return st;
 }

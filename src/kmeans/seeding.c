@@ -30,6 +30,7 @@
 #define RECLUSTER_LEAST 2e7 /* for a start that goes on from there */
 #define CORESET_ROWS 4096   /* at least, and */
 #define CORESET_PER_SEGMENT 48
+#define CORESET_MANY 128 /* the same where one start is all there is time for: it must not overfit */
 #define SUM_ROWS 32      /* rows summed in double before they join the exact sum: the same on every layout */
 #define MOST_ROUNDS 1000 /* a step in the counter's key space per restart; each round adds at least one distinct row */
 
@@ -316,11 +317,12 @@ static demarc_status seed_parallel(seeder *s, int32_t k, double *centroids)
     double *y = NULL, *w = NULL, *found = NULL;
     int64_t m = 0;
     if (km->sample == NULL) return rounds(s, k, centroids);
-    const int64_t wanted = (int64_t)k * CORESET_PER_SEGMENT;
-    DM_TRY(dm_coreset(km, s->restart, wanted > CORESET_ROWS ? wanted : CORESET_ROWS, &y, &w, &m));
-    if (distinct_points(y, m, km->d, k) < k) DM_TRY(too_few((int32_t)m, k)); /* then all rows are asked */
     dm_recluster_options o = {
         km->kernel, km->threads, RECLUSTER_MOST, km->seed, (uint64_t)s->restart + (UINT64_C(1) << 32), NULL, 0};
+    const bool many = !dm_recluster_wants_start(&o, (int64_t)k * CORESET_PER_SEGMENT, km->d, k);
+    const int64_t wanted = (int64_t)k * (many ? CORESET_MANY : CORESET_PER_SEGMENT);
+    DM_TRY(dm_coreset(km, s->restart, wanted > CORESET_ROWS ? wanted : CORESET_ROWS, &y, &w, &m));
+    if (distinct_points(y, m, km->d, k) < k) DM_TRY(too_few((int32_t)m, k)); /* then all rows are asked */
     if (dm_recluster_wants_start(&o, m, km->d, k)) {
         DM_TRY(rounds(s, k, centroids));
         o.start = centroids;

@@ -72,6 +72,16 @@ int32_t dm_replicate_weight(uint64_t seed, int32_t replicate, int64_t row)
     return weight;
 }
 
+void dm_replicate_weights(const dmk_table *kernel, uint64_t seed, int32_t first, const int64_t *row, int64_t rows,
+                          int64_t groups, float *out, int64_t ld)
+{
+    dmk_counts counts = {.key = {(uint32_t)seed, (uint32_t)(seed >> 32)},
+                         .fourth = (uint32_t)DM_PURPOSE_BOOTSTRAP << 16,
+                         .step = (uint32_t)(first / DMK_COUNTS * 8)};
+    memcpy(counts.limit, limit, sizeof limit);
+    kernel->row_counts(&counts, row, rows, groups, out, ld);
+}
+
 static int32_t log2_up(int64_t n)
 {
     int32_t bits = 0;
@@ -218,14 +228,10 @@ static void add_product(dm_replicates *r, const queue *q, int32_t cell, int32_t 
 /* product [width, n] = values of the tile [width, rows] times their weights in replicates [first, first + n). */
 static void multiply(const dm_replicates *r, queue *q, int32_t rows, int32_t first, int32_t n)
 {
-    dmk_counts counts = {.key = {(uint32_t)r->seed, (uint32_t)(r->seed >> 32)},
-                         .fourth = (uint32_t)DM_PURPOSE_BOOTSTRAP << 16,
-                         .step = (uint32_t)(first / DMK_COUNTS * 8)};
-    memcpy(counts.limit, limit, sizeof limit);
     double before = dm_clock();
     for (int32_t at = 0; at < rows; at += PIECE) {
         const int32_t some = rows - at < PIECE ? rows - at : PIECE;
-        r->kernel->row_counts(&counts, q->rows + at, some, n / DMK_COUNTS, q->weights, n);
+        dm_replicate_weights(r->kernel, r->seed, first, q->rows + at, some, n / DMK_COUNTS, q->weights, n);
         const double drawn = dm_clock();
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, r->width, n, some, 1.0f, q->values + at, rows,
                     q->weights, n, at == 0 ? 0.0f : 1.0f, q->product, n);
@@ -349,6 +355,27 @@ demarc_status dm_replicates_reduce(dm_replicates *r, dm_comm *comm)
     dm_comm_sum_i64(comm, r->sum, (int64_t)r->cells * r->columns * r->window);
     return DEMARC_OK;
 }
+
+/* The window's sums of one cell and column are packed without the room behind them. */
+void dm_replicates_gather(dm_replicates *r, dm_comm *comm, dm_packer *p)
+{
+    const int64_t rows = (int64_t)r->cells * r->columns, count = r->next - r->first;
+    (void)dm_replicates_reduce(r, comm);
+    if (dm_comm_rank(comm) == 0) {
+        dm_packer_room(p, rows * count * (int64_t)sizeof *r->sum);
+        for (int64_t i = 0; i < rows; i++) dm_pack(p, r->sum + i * r->window, count * (int64_t)sizeof *r->sum);
+    } else {
+        memset(r->sum, 0, (size_t)(rows * r->window) * sizeof *r->sum);
+    }
+}
+
+void dm_replicates_restore(dm_replicates *r, dm_unpacker *u)
+{
+    const int64_t rows = (int64_t)r->cells * r->columns, count = r->next - r->first;
+    for (int64_t i = 0; i < rows; i++) (void)dm_unpack(u, r->sum + i * r->window, count * (int64_t)sizeof *r->sum);
+}
+
+void dm_replicates_skip(dm_replicates *r, int32_t done) { r->next = done; }
 
 double dm_replicates_sum(const dm_replicates *r, int32_t cell, int32_t value, int32_t i)
 {

@@ -22,6 +22,7 @@
 #ifndef DM_LINALG_REPLICATE_SUMS_H
 #define DM_LINALG_REPLICATE_SUMS_H
 
+#include "base/packing.h"
 #include "comm/comm.h"
 #include "dmk.h"
 
@@ -69,11 +70,27 @@ bool dm_replicates_next(dm_replicates *r, int32_t *first, int32_t *count);
 void dm_replicates_add(dm_replicates *r, int thread, int64_t row, int32_t cell, const double *y);
 /** Flush the tiles and sum over threads and ranks. Collective. */
 demarc_status dm_replicates_reduce(dm_replicates *r, dm_comm *comm);
+/**
+ * What has been added in the present window so far: from all threads and ranks to rank 0, where it is packed; the others begin
+ * at nothing, and adding goes on. dm_replicates_restore() is its inverse: rank 0, after dm_replicates_next() gave the same
+ * window. Collective; local.
+ */
+void dm_replicates_gather(dm_replicates *r, dm_comm *comm, dm_packer *p);
+void dm_replicates_restore(dm_replicates *r, dm_unpacker *u);
+/** Begin with replicate `done` rather than 0: before the first dm_replicates_next(); a window's end. Local. */
+void dm_replicates_skip(dm_replicates *r, int32_t done);
 /** S of replicate first + i of the present window. Local. */
 double dm_replicates_sum(const dm_replicates *r, int32_t cell, int32_t value, int32_t i);
 
 /** Weight of one row in one replicate, as the tiles use it: for tests and for replicates by hand. Local. */
 int32_t dm_replicate_weight(uint64_t seed, int32_t replicate, int64_t row);
+
+/**
+ * out[r * ld + i] = weight of row[r] in replicate first + i, for i < groups * DMK_COUNTS: many rows at a time. `row` may be any
+ * 64-bit key of a row. @param[in] first  a multiple of DMK_COUNTS. Local.
+ */
+void dm_replicate_weights(const dmk_table *kernel, uint64_t seed, int32_t first, const int64_t *row, int64_t rows,
+                          int64_t groups, float *out, int64_t ld);
 
 /** Multiplications and additions done in sgemm so far by this rank, and seconds of threads spent in it and in drawing. */
 void dm_replicates_work(const dm_replicates *r, double *flops, double *sgemm_seconds, double *draw_seconds);

@@ -100,6 +100,8 @@ typedef struct dm_manifest_facts {
     int64_t input_bytes; /* 0 = not told */
     char digest[40];
     char options_digest[40], data_digest[40]; /* "" in manifests that have none */
+    char input_digest[40];                    /* of the stored values; "" where it is not told */
+    char version[64];                         /* of the program that fitted; "" = not told */
     double objective;
     demarc_paths paths; /* owned strings */
 } dm_manifest_facts;

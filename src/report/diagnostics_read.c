@@ -6,6 +6,11 @@
 #include "base/memory.h"
 #include "report/json_tools.h"
 
+static demarc_status no_memory(const char *path)
+{
+    return dm_fail(DEMARC_ERR_MEMORY, "out of memory: reading diagnostics.json: %s: free some memory", path);
+}
+
 static double real_of(const json_t *o, const char *key)
 {
     const json_t *v = json_object_get(o, key);
@@ -42,10 +47,11 @@ static demarc_status read_names(const json_t *root, const char *path, int32_t d,
     const json_t *names = json_object_get(root, "features");
     for (int32_t f = 0; f < d; f++) {
         const char *name = json_string_value(json_array_get(names, (size_t)f));
-        if (name == NULL || json_object_set_new(place, name, json_integer(f)) != 0) {
+        if (name == NULL) {
             DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged diagnostics.json: %s, features: run demarc fit again with --force",
                            path));
         }
+        if (json_object_set_new(place, name, json_integer(f)) != 0) DM_TRY(no_memory(path));
         DM_TRY(dm_strings_add(feature, name));
     }
 cleanup:
@@ -90,8 +96,10 @@ demarc_status dm_diagnostics_parse(const char *text, const char *path, dm_diagno
 {
     demarc_status st = DEMARC_OK;
     int64_t k = 0, d = 0, passes = 0;
-    json_t *root = json_loads(text, 0, NULL), *place = json_object();
+    json_error_t e = {.text = ""};
+    json_t *root = json_loads(text, 0, &e), *place = json_object();
     *g = (dm_diagnostics){.feature = feature};
+    if (place == NULL || (root == NULL && e.text[0] == 0)) DM_TRY(no_memory(path));
     DM_TRY(integer_of(root, path, "k", 1, INT32_MAX, &k));
     DM_TRY(integer_of(root, path, "d", 1, INT32_MAX, &d));
     DM_TRY(integer_of(root, path, "n", 1, INT64_MAX, &g->n));

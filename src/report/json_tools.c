@@ -144,8 +144,13 @@ static demarc_status read_all(int fd, const char *path, char *buf, size_t bytes,
     return DEMARC_OK;
 }
 
+/* What to do when a file is not there, and when it is damaged. */
+typedef struct advice {
+    const char *absent, *damaged;
+} advice;
+
 /* The file's bytes. O_NONBLOCK: opening a pipe must not wait for a writer. */
-static demarc_status slurp(const char *path, char **text, size_t *bytes)
+static demarc_status slurp(const char *path, const advice *a, char **text, size_t *bytes)
 {
     demarc_status st = DEMARC_OK;
     struct stat s;
@@ -153,18 +158,16 @@ static demarc_status slurp(const char *path, char **text, size_t *bytes)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &s) != 0) {
         int reason = errno;
-        st = dm_fail(DEMARC_ERR_DATA, "cannot open file: %s: %s: name a results directory made by demarc fit", path,
-                     strerror(reason));
+        st = dm_fail(DEMARC_ERR_DATA, "cannot open file: %s: %s: %s", path, strerror(reason), a->absent);
         goto cleanup;
     }
     if (!S_ISREG(s.st_mode)) {
-        st = dm_fail(DEMARC_ERR_DATA, "not a regular file: %s: name a results directory made by demarc fit", path);
+        st = dm_fail(DEMARC_ERR_DATA, "not a regular file: %s: %s", path, a->absent);
         goto cleanup;
     }
     if (s.st_size > DM_JSON_MAX_BYTES) {
-        st = dm_fail(DEMARC_ERR_DATA,
-                     "file too large: %s: %lld bytes, limit %lld: demarc did not write it, run demarc fit again", path,
-                     (long long)s.st_size, (long long)DM_JSON_MAX_BYTES);
+        st = dm_fail(DEMARC_ERR_DATA, "file too large: %s: %lld bytes, limit %lld: demarc did not write it, %s", path,
+                     (long long)s.st_size, (long long)DM_JSON_MAX_BYTES, a->damaged);
         goto cleanup;
     }
     *text = malloc((size_t)s.st_size + 1);
@@ -182,22 +185,22 @@ cleanup:
     return st;
 }
 
-demarc_status dm_json_load(const char *path, json_t **root)
+static demarc_status load(const char *path, const advice *a, json_t **root)
 {
     demarc_status st = DEMARC_OK;
     char *text = NULL;
     size_t bytes = 0;
     json_error_t e;
     *root = NULL;
-    DM_TRY(slurp(path, &text, &bytes));
+    DM_TRY(slurp(path, a, &text, &bytes));
     *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &e);
     if (*root == NULL && e.text[0] == 0) { /* the one failure for which jansson has no words */
         st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: reading %s: free some memory", path);
     } else if (*root == NULL) {
-        st = dm_fail(DEMARC_ERR_DATA, "not JSON: %s, line %d column %d: %s: run demarc fit again", path, e.line,
-                     e.column, e.text);
+        st = dm_fail(DEMARC_ERR_DATA, "not JSON: %s, line %d column %d: %s: %s", path, e.line, e.column, e.text,
+                     a->damaged);
     } else if (!json_is_object(*root)) {
-        st = dm_fail(DEMARC_ERR_DATA, "not a manifest: %s: the top is not a JSON object: run demarc fit again", path);
+        st = dm_fail(DEMARC_ERR_DATA, "not a manifest: %s: the top is not a JSON object: %s", path, a->damaged);
     }
 cleanup:
     free(text);
@@ -206,6 +209,19 @@ cleanup:
         *root = NULL;
     }
     return st;
+}
+
+demarc_status dm_json_load(const char *path, json_t **root)
+{
+    const advice a = {"name a results directory made by demarc fit", "run demarc fit again"};
+    return load(path, &a, root);
+}
+
+demarc_status dm_json_load_answer(const char *path, json_t **root)
+{
+    const advice a = {"name a file that holds what a command printed with --json",
+                      "keep what the command prints with --json once more"};
+    return load(path, &a, root);
 }
 
 static const char *found_text(const json_t *v)

@@ -54,6 +54,9 @@ demarc_status dm_json_write(json_t *root, const char *what, char **text);
  */
 demarc_status dm_json_load(const char *path, json_t **root);
 
+/** As dm_json_load, of what a command printed with --json: the error says so. */
+demarc_status dm_json_load_answer(const char *path, json_t **root);
+
 /** What dm_json_want() accepts. */
 typedef enum dm_json_kind { DM_JSON_STRING, DM_JSON_STRING_OR_NULL, DM_JSON_INTEGER, DM_JSON_NUMBER } dm_json_kind;
 

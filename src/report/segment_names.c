@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "report/json_tools.h"
 
 #define WORDS_FEATURES 3 /* features named in words */
 #define WORDS_LEAST 0.2  /* smallest |difference| worth a word, in standard deviations (Cohen's "small" effect) */
@@ -183,28 +184,11 @@ cleanup:
     return st;
 }
 
-/* ---- which names are alike ---- */
-
-static int compare_names(const void *a, const void *b, void *context)
-{
-    char *const *name = context;
-    const int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
-    const int c = strcmp(name[i], name[j]);
-    return c != 0 ? c : (i > j) - (i < j);
-}
-
-/* Indices by name, equal names by index, into order[count]. */
-static void sort_names(const dm_strings *s, int32_t *order)
-{
-    for (int32_t i = 0; i < s->count; i++) order[i] = i;
-    qsort_r(order, (size_t)s->count, sizeof *order, compare_names, s->item);
-}
-
 static demarc_status refuse_repeated(const dm_strings *s)
 {
     int32_t *order = NULL;
     demarc_status st = dm_alloc(order, s->count, "names of segments");
-    if (st == DEMARC_OK) sort_names(s, order);
+    if (st == DEMARC_OK) dm_strings_order(s, order);
     for (int32_t i = 1; i < s->count && st == DEMARC_OK; i++) {
         const char *name = s->item[order[i]];
         if (name[0] != 0 && strcmp(name, s->item[order[i - 1]]) == 0) {
@@ -260,17 +244,24 @@ cleanup:
 static void automatic_name(const dm_diagnostics *g, int32_t j, int features, int32_t number,
                            char buf[DM_SEGMENT_NAME_BYTES + 1])
 {
+    static const char *const head[2][2] = {{"Low ", "High "}, {"low ", "high "}};
     int32_t top[WORDS_FEATURES];
     struct phrase phrase[WORDS_FEATURES];
     const size_t room = DM_SEGMENT_NAME_BYTES + 1 - (number > 1 ? NUMBER_BYTES : 0);
     int count = g->k == 1 ? 0 : top_features(g, j, features, top);
     for (int i = 0; i < count; i++) {
         const bool high = g->difference[(int64_t)j * g->d + top[i]] > 0.0;
-        phrase[i].head = i == 0 ? (high ? "High " : "Low ") : (high ? "high " : "low ");
+        const bool level = strchr(g->feature->item[top[i]], '=') != NULL; /* of a category: there or not */
+        phrase[i].head = level ? (high ? "" : i == 0 ? "Not " : "not ") : head[i > 0][high];
         phrase[i].tail[0] = 0;
         dm_text_escape(phrase[i].name, sizeof phrase[i].name, g->feature->item[top[i]]);
+        for (char *c = phrase[i].name; *c != 0; c++) {
+            if (*c == '_') *c = ' ';
+        }
     }
-    if (count == 0 || !join_phrases(phrase, count, buf, room)) {
+    if (count > 0 && join_phrases(phrase, count, buf, room)) {
+        if (buf[0] >= 'a' && buf[0] <= 'z') buf[0] = (char)(buf[0] - 'a' + 'A');
+    } else {
         snprintf(buf, room, "%s", g->k == 1 ? "All customers" : "Average");
     }
     if (number > 1) snprintf(buf + strlen(buf), NUMBER_BYTES, " %d", (int)number);
@@ -331,7 +322,7 @@ demarc_status dm_segment_names_make(dm_diagnostics *g, const dm_strings *given)
             automatic_name(g, j, n.feature[j], n.number[j], text);
             DM_TRY(put_name(&g->name, j, text));
         }
-        sort_names(&g->name, n.order);
+        dm_strings_order(&g->name, n.order);
         for (int32_t i = 0, end = 0; i < g->k; i = end) {
             end = i + 1;
             while (end < g->k && strcmp(g->name.item[n.order[i]], g->name.item[n.order[end]]) == 0) end++;
@@ -345,5 +336,31 @@ cleanup:
     dm_free(n.order);
     dm_free(n.feature);
     dm_free(n.number);
+    return st;
+}
+
+demarc_status dm_diagnostics_rename(const char *path, const dm_strings *name, const dm_strings *given, char **text)
+{
+    demarc_status st = DEMARC_OK;
+    json_t *root = NULL;
+    int bad = 0;
+    *text = NULL;
+    DM_TRY(dm_json_load(path, &root));
+    const json_t *segments = json_object_get(root, "segments");
+    if ((int64_t)json_array_size(segments) != name->count) {
+        DM_TRY(dm_fail(DEMARC_ERR_DATA,
+                       "damaged diagnostics.json: %s has not the model's %d segments: fit again with "
+                       "--force",
+                       path, (int)name->count));
+    }
+    for (int32_t j = 0; j < name->count; j++) {
+        json_t *o = json_array_get(segments, (size_t)j);
+        bad |= json_object_set_new(o, "name", dm_json_text(name->item[j]));
+        if (j < given->count && given->item[j][0] != 0) bad |= json_object_set_new(o, "named", json_string("given"));
+        if (json_object_get(o, "named") == NULL) bad |= json_object_set_new(o, "named", json_string("automatic"));
+    }
+    DM_TRY(dm_json_write(bad == 0 ? json_incref(root) : NULL, "diagnostics", text));
+cleanup:
+    json_decref(root);
     return st;
 }

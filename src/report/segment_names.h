@@ -5,8 +5,9 @@
  * customers: "High spend, low recency". They are for people: nothing is computed from them and no digest covers them.
  *
  *   automatic: the two features of largest |difference|, where that is at least 0.2 standard deviations (Cohen 1988: a
- *   small effect); "Average" where there is none, "All customers" where there is one segment. Names that are alike get
- *   their third feature, and where they are alike still, numbers: the first keeps its name, then " 2", " 3", ...
+ *   small effect), with blanks for underscores, and levels of a category as "Channel=Web, not channel=Phone"; "Average"
+ *   where there is none, "All customers" where there is one segment. Names that are alike get their third feature, and
+ *   where they are alike still, numbers: the first keeps its name, then " 2", " 3", ...
  */
 #ifndef DM_REPORT_SEGMENT_NAMES_H
 #define DM_REPORT_SEGMENT_NAMES_H
@@ -34,5 +35,14 @@ demarc_status dm_segment_names_make(dm_diagnostics *g, const dm_strings *given);
 
 /** Put given names in the place of others. @retval DEMARC_ERR_USAGE  then two segments would have the same name */
 demarc_status dm_segment_names_replace(dm_strings *name, const dm_strings *given);
+
+/**
+ * diagnostics.json with other names and all else as it was.
+ * @param[in]  name   [k]
+ * @param[in]  given  those that the user gives now are marked so
+ * @param[out] text   malloc'd, as of dm_diagnostics_json()
+ * @retval DEMARC_ERR_DATA  the file is missing, larger than DM_JSON_MAX_BYTES, or of another k
+ */
+demarc_status dm_diagnostics_rename(const char *path, const dm_strings *name, const dm_strings *given, char **text);
 
 #endif

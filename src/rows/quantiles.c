@@ -7,23 +7,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/ordered_bits.h"
 #include "rows/rows_private.h"
-
-/* Order-preserving map of doubles to unsigned integers. */
-static uint64_t key_of(double v)
-{
-    uint64_t bits = 0;
-    memcpy(&bits, &v, sizeof bits);
-    return bits >> 63 ? ~bits : bits | (UINT64_C(1) << 63);
-}
-
-static double value_of(uint64_t key)
-{
-    uint64_t bits = key >> 63 ? key & ~(UINT64_C(1) << 63) : ~key;
-    double v = 0.0;
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
 
 typedef struct selector {
     dm_rows *rows;
@@ -47,7 +32,7 @@ static void count_block(void *context, int thread, const dm_raw_block *block)
             for (int32_t f = 0; f < d; f++) {
                 const double v = tile[r * d + f];
                 if (!isfinite(v)) continue;
-                const uint64_t key = key_of(v), digit = (key >> s->shift) & 0xff;
+                const uint64_t key = dm_ordered_bits(v), digit = (key >> s->shift) & 0xff;
                 for (int32_t t = 0; t < s->targets; t++) {
                     const int64_t i = (int64_t)f * s->targets + t;
                     const bool match = s->shift == 56 || (key ^ s->prefix[i]) >> (s->shift + 8) == 0;
@@ -103,8 +88,8 @@ demarc_status dm_rows_quantiles(dm_rows *rows, const uint8_t *log1p_of, const dm
     for (int32_t f = 0; f < d; f++) {
         for (int32_t p = 0; p < count; p++) {
             const int64_t i = (int64_t)f * targets + 2 * p;
-            const double at = probability[p] * (double)(scan->count[f] - 1), low = value_of(s.prefix[i]);
-            const double high = value_of(s.prefix[i + 1]);
+            const double at = probability[p] * (double)(scan->count[f] - 1), low = dm_ordered_value(s.prefix[i]);
+            const double high = dm_ordered_value(s.prefix[i + 1]);
             q[(int64_t)f * count + p] = scan->count[f] > 0 ? low + (high - low) * (at - floor(at)) : (double)NAN;
         }
     }

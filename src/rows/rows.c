@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/stop.h"
 
 #define SLAB_BYTES (INT64_C(16) << 20)   /* one of two that HDF5 reads into */
 #define STRIDE_BYTES (INT64_C(64) << 20) /* read between two looks at the clock and at failures, past HDF5 */
@@ -287,6 +288,7 @@ static demarc_status read_pass(dm_rows *rows, int64_t begin, int64_t end, dm_raw
     int parity = 0;
     for (int64_t at = begin; at < end; at += rows->slab_rows, parity = 1 - parity) {
         const int64_t stop = at + rows->slab_rows < end ? at + rows->slab_rows : end;
+        DM_TRY(dm_stop_look());
         DM_TRY(give_slab(&p, parity, at, stop));
         rows->bytes_read += (stop - at) * row;
         dm_log_progress(rows->o.log, p.keep ? "read" : "pass", stop - begin, end - begin, start);

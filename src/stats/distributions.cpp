@@ -1,6 +1,8 @@
 #include "stats/distributions.h"
 
+#include <boost/math/constants/constants.hpp>
 #include <boost/math/distributions.hpp>
+#include <math.h>
 
 namespace {
 
@@ -29,6 +31,20 @@ double dm_student_quantile(double p, double freedom) { return quantile(student(f
 double dm_student_two_sided(double t, double freedom) { return 2.0 * cdf(complement(student(freedom), magnitude(t))); }
 
 double dm_chi_squared_sf(double x, double freedom) { return cdf(complement(chi_squared(freedom), x)); }
+
+double dm_kolmogorov_sf(double x)
+{
+    using namespace boost::math::double_constants;
+    if (isnan(x)) return x;
+    if (x <= 0.0) return 1.0;
+    double sum = 0.0;
+    if (x < 1.0) {
+        for (int j = 5; j >= 1; j--) sum += exp(-(2 * j - 1) * (2 * j - 1) * pi * pi / (8.0 * x * x));
+        return 1.0 - root_two_pi / x * sum;
+    }
+    for (int j = 5; j >= 1; j--) sum += (j % 2 == 1 ? 2.0 : -2.0) * exp(-2.0 * j * j * x * x);
+    return sum;
+}
 
 double dm_poisson_cdf(double mean, double count) { return cdf(poisson(mean), count); }
 }

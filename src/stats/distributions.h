@@ -26,6 +26,14 @@ double dm_student_two_sided(double t, double freedom);
 /** Chi-squared with `freedom` > 0 degrees: P(X > x). */
 double dm_chi_squared_sf(double x, double freedom);
 
+/**
+ * P(K > x), K the limit of sqrt(n) max |F_n - F|: 2 sum (-1)^(j-1) exp(-2 j^2 x^2) (A. Kolmogorov 1933), and for small x the
+ * same by Jacobi's transformation, sqrt(2 pi) / x sum exp(-(2j-1)^2 pi^2 / (8 x^2)) for P(K <= x) (N. Smirnov, "Table for
+ * estimating the goodness of fit of empirical distributions", Annals of Mathematical Statistics 19, 1948). Boost has it from
+ * release 1.75 on.
+ */
+double dm_kolmogorov_sf(double x);
+
 /** P(X <= count) of a Poisson variable of mean `mean`. */
 double dm_poisson_cdf(double mean, double count);
 

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "store/hdf5_column.h"
 #include "store/hdf5_read.h"
+#include "store/id_column.h"
 #include "store/id_hash.h"
 
 #define REMEDY "give the assignments.h5 of a results directory"
@@ -195,6 +196,13 @@ demarc_status dm_assignments_read(dm_assignments *a, int64_t begin, int64_t coun
     DM_TRY(dm_column_read(&a->margin, begin, begin + count, DM_TARGET_F32, rows->margin));
 cleanup:
     return st;
+}
+
+demarc_status dm_assignments_ids(dm_assignments *a, int64_t begin, int64_t end, dm_ids *out)
+{
+    int64_t size = 0;
+    const dm_id_kind kind = dm_id_kind_of(&a->id, &size);
+    return dm_id_column_read(&a->id, kind, size, begin, end, out);
 }
 
 static bool same_text(const dm_ids *ids, int64_t i, const char *stored, int64_t stored_size)

@@ -54,6 +54,8 @@ demarc_status dm_assignments_open(dm_assignments **out, dm_comm *comm, const cha
 void dm_assignments_shut(dm_assignments **a);
 /** Local. */
 demarc_status dm_assignments_read(dm_assignments *a, int64_t begin, int64_t count, const dm_assignment_rows *rows);
+/** Ids of rows [begin, end), given back by dm_ids_clear(). Local. */
+demarc_status dm_assignments_ids(dm_assignments *a, int64_t begin, int64_t end, dm_ids *out);
 /** Compare /id with the input's ids. Local. @param[out] first  first row that differs, -1 = none */
 demarc_status dm_assignments_compare_ids(dm_assignments *a, dm_customers *customers, int64_t begin, int64_t count,
                                          int64_t *first);

@@ -146,17 +146,20 @@ static bool is_head(const head *h, int64_t file_bytes)
 
 /*
  * Payload of one generation, malloc'd; NULL if it is not there (*there false) or not whole. Whatever cannot be read counts
- * as damaged.
+ * as damaged; what there was no memory for does not.
  */
-static char *read_slot(const dm_checkpoint_folder *c, int slot, head *h, bool *there)
+static char *read_slot(const dm_checkpoint_folder *c, int slot, head *h, bool *there, bool *refused)
 {
     struct stat s;
     char *payload = NULL, digest[32];
     const int fd = openat(c->fd, slot_name[slot], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     *there = fd >= 0 || errno != ENOENT;
     if (fd < 0) return NULL;
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && read_all(fd, h, sizeof *h) && is_head(h, s.st_size) &&
-        (payload = malloc((size_t)h->length + 1)) != NULL) {
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && read_all(fd, h, sizeof *h) && is_head(h, s.st_size)) {
+        payload = malloc((size_t)h->length + 1);
+        *refused = payload == NULL;
+    }
+    if (payload != NULL) {
         const bool read = read_all(fd, payload, h->length);
         if (read) digest_of(payload, (size_t)h->length, digest);
         if (!read || memcmp(digest, h->payload_digest, sizeof digest) != 0) {
@@ -172,14 +175,15 @@ demarc_status dm_checkpoint_load(dm_checkpoint_folder *c, char **payload, int64_
 {
     char *best = NULL;
     int seen = 0;
+    bool refused = false;
     *payload = NULL;
     *bytes = 0;
     *spared = false;
     if (c->fd < 0) return DEMARC_OK;
-    for (int slot = 0; slot < 2; slot++) {
+    for (int slot = 0; slot < 2 && !refused; slot++) {
         head h;
         bool there = false;
-        char *found = read_slot(c, slot, &h, &there);
+        char *found = read_slot(c, slot, &h, &there, &refused);
         seen += there;
         *spared = *spared || (there && found == NULL);
         if (found == NULL) continue;
@@ -192,6 +196,10 @@ demarc_status dm_checkpoint_load(dm_checkpoint_folder *c, char **payload, int64_
         } else {
             free(found);
         }
+    }
+    if (refused) {
+        free(best);
+        return no_memory();
     }
     if (best == NULL && seen > 0) {
         return dm_fail(DEMARC_ERR_DATA,

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/stop.h"
 #include "base/row_blocks.h"
 #include "stats/digest.h"
 #include "store/customer_internal.h"
@@ -77,6 +78,7 @@ static demarc_status scan_order(search *s, int64_t edge[4])
     edge[3] = 1;
     for (int64_t row = s->mine.begin; row < s->mine.end && edge[3] != 0;) {
         int64_t next = s->mine.end - row < s->batch_rows ? s->mine.end : row + s->batch_rows;
+        DM_TRY(dm_stop_look());
         DM_TRY(dm_customers_ids(s->c, row, next, &ids));
         if (row == s->mine.begin) {
             edge[1] = ids.integer[0];
@@ -170,6 +172,7 @@ static demarc_status pack_keys(search *s, int64_t begin, int64_t end)
     dm_ids ids = {0};
     memset(s->offset, 0, ((size_t)ranks + 1) * sizeof *s->offset);
     if (begin >= end) return DEMARC_OK;
+    DM_TRY(dm_stop_look());
     DM_TRY(dm_customers_ids(s->c, begin, end, &ids));
     const int64_t share = (ids.count + threads - 1) / threads;
 #pragma omp parallel for schedule(static, 1) num_threads(threads)
@@ -388,6 +391,7 @@ static demarc_status pack_batch(search *s, int64_t begin, int64_t end)
     memset(s->offset, 0, ((size_t)ranks + 1) * sizeof *s->offset);
     if (end > s->best.second) end = s->best.second;
     if (begin >= end) return DEMARC_OK;
+    DM_TRY(dm_stop_look());
     DM_TRY(dm_customers_ids(s->c, begin, end, &ids));
     make_keys(&ids, 0, ids.count, s->key);
     for (int64_t i = 0; i < ids.count; i++) {

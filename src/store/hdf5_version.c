@@ -3,6 +3,8 @@
 #include <hdf5.h>
 #include <stdio.h>
 
+#include "store/hdf5_util.h"
+
 const char *dm_hdf5_version(void)
 {
     static char text[32];
@@ -11,3 +13,5 @@ const char *dm_hdf5_version(void)
     snprintf(text, sizeof text, "%u.%u.%u (parallel)", major, minor, release);
     return text;
 }
+
+demarc_status dm_hdf5_before_mpi(void) { return dm_hdf5_start(); }

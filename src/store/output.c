@@ -14,11 +14,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "store/path_tools.h"
-
-#define TAG 6     /* random letters or digits in a temporary name */
-#define TRIES 100 /* random names to try; each collides with probability 36^-6 per temporary that lies about */
-
-static const char digit[] = "0123456789abcdefghijklmnopqrstuvwxyz", ending[] = ".tmp";
+#include "store/temporary.h"
 
 /* All that a directory of each kind may hold when --force replaces it. */
 static const char *const result_file[] = {"model.h5", "assignments.h5", "diagnostics.json", "manifest.json", NULL};
@@ -123,65 +119,20 @@ static demarc_status check_target(const dm_output *o, const char *parent)
 
 /* ------------------------------------------------------------------------------------------------ the temporary */
 
-/* FOLDER/.NAME.XXXXXX.tmp for FOLDER/NAME with TAG random letters or digits; freed by free(), NULL without memory. */
-static char *temporary_name(const char *path)
-{
-    unsigned char r[TAG];
-    if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r) return NULL;
-    char suffix[TAG + sizeof ending] = {0};
-    for (int i = 0; i < TAG; i++) suffix[i] = digit[r[i] % 36];
-    memcpy(suffix + TAG, ending, sizeof ending);
-    return dm_path_hidden(path, suffix, NULL);
-}
-
-/*
- * Created exclusively with the ordinary mode, so that the kernel applies umask (or the parent's default ACL) as for any
- * other new file and nothing needs to be corrected when the name becomes final.
- */
-static int make_empty(const char *name, dm_output_kind kind)
-{
-    if (kind != DM_OUTPUT_FILE) return mkdir(name, 0777);
-    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    return fd < 0 ? -1 : close(fd);
-}
-
 static demarc_status make_temporary(dm_output *o, const char *parent)
 {
-    for (int i = 0; i < TRIES; i++) {
-        char *name = temporary_name(o->final_path);
-        if (name == NULL) return no_memory();
-        if (make_empty(name, o->kind) == 0) {
-            o->temp_path = name;
-            o->active = true;
-            return DEMARC_OK;
-        }
-        int reason = errno;
-        free(name);
-        if (reason != EEXIST) {
-            return dm_fail_errno(reason,
-                                 "cannot create the output: %s: check permissions and space of the directory %s",
-                                 o->final_path, parent);
-        }
+    const int reason = dm_temporary_make(o->final_path, o->kind != DM_OUTPUT_FILE, &o->temp_path, &o->lock);
+    o->active = reason == 0;
+    if (reason == ENOMEM) return no_memory();
+    if (reason == EEXIST) {
+        return dm_fail(DEMARC_ERR_IO, "cannot create the output: %s: remove old temporary files from %s", o->final_path,
+                       parent);
     }
-    return dm_fail(DEMARC_ERR_IO, "cannot create the output: %s: remove old temporary files from %s", o->final_path,
-                   parent);
-}
-
-/* Remove a file or a folder with all that is in it; only ever called on a temporary of ours. */
-static void remove_temporary(const char *path)
-{
-    char *const roots[] = {(char *)path, NULL};
-    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
-    if (walk == NULL) return;
-    FTSENT *e;
-    while ((e = fts_read(walk)) != NULL) {
-        if (e->fts_info == FTS_DP) {
-            (void)rmdir(e->fts_accpath);
-        } else if (e->fts_info != FTS_D) {
-            (void)unlink(e->fts_accpath);
-        }
+    if (reason != 0) {
+        return dm_fail_errno(reason, "cannot create the output: %s: check permissions and space of the directory %s",
+                             o->final_path, parent);
     }
-    fts_close(walk);
+    return DEMARC_OK;
 }
 
 /* All ranks get rank 0's temporary path. */
@@ -221,6 +172,10 @@ static demarc_status spare_input(const char *out, const char *input)
         return dm_fail(DEMARC_ERR_USAGE, "output is the input: %s: inputs are never changed, choose another name", out);
     }
     char *real = realpath(input, NULL), *parent = real == NULL ? NULL : dm_path_parent(real);
+    if (real == NULL ? errno == ENOMEM : parent == NULL) {
+        free(real);
+        return no_memory();
+    }
     const bool inside = parent != NULL && S_ISDIR(o.st_mode) && stat(parent, &folder) == 0 && same_file(&o, &folder);
     free(parent);
     free(real);
@@ -303,7 +258,7 @@ static bool flag_unsupported(int reason) { return reason == EINVAL || reason == 
  */
 static demarc_status claim_and_rename(const dm_output *o)
 {
-    if (make_empty(o->final_path, o->kind) != 0) return cannot_name(errno, o);
+    if (dm_temporary_make_empty(o->final_path, o->kind != DM_OUTPUT_FILE) != 0) return cannot_name(errno, o);
     if (rename(o->temp_path, o->final_path) == 0) return DEMARC_OK;
     int reason = errno;
     (void)(o->kind != DM_OUTPUT_FILE ? rmdir(o->final_path) : unlink(o->final_path));
@@ -328,41 +283,54 @@ static demarc_status remove_old_results(const dm_output *o, const char *path)
     return dm_fail_errno(errno, "new results are in %s but the old ones stay: %s: remove them", o->final_path, path);
 }
 
+/* How the output got its name, so that the name can be given back. */
+typedef struct naming {
+    enum { NAMED_NEW, NAMED_BY_EXCHANGE, NAMED_BY_MOVE, NAMED_OVER } how;
+    char *old; /* where the replaced output lies; NULL = there was none, or it is gone */
+} naming;
+
 /* Where renameat2 has no RENAME_EXCHANGE: two renames; a crash between leaves old and new under temporary names. */
-static demarc_status move_aside_and_rename(dm_output *o)
+static demarc_status move_aside_and_rename(const dm_output *o, naming *n)
 {
+    char *aside = dm_temporary_name(o->final_path);
+    if (aside == NULL) return no_memory();
     demarc_status st = DEMARC_OK;
-    char *aside = temporary_name(o->final_path);
-    if (aside == NULL) {
-        st = no_memory();
-    } else if (rename(o->final_path, aside) != 0) {
+    if (rename(o->final_path, aside) != 0) {
         st = cannot_name(errno, o);
     } else if (rename(o->temp_path, o->final_path) != 0) {
         st = cannot_name(errno, o);
         (void)rename(aside, o->final_path);
     } else {
-        o->active = false;
-        st = remove_old_results(o, aside);
+        *n = (naming){NAMED_BY_MOVE, aside};
+        aside = NULL;
     }
     free(aside);
     return st;
 }
 
-static demarc_status replace_directory(dm_output *o)
+static demarc_status replace(const dm_output *o, naming *n)
 {
+    char *old = strdup(o->temp_path);
+    if (old == NULL) return no_memory();
     if (renameat2(AT_FDCWD, o->temp_path, AT_FDCWD, o->final_path, RENAME_EXCHANGE) == 0) {
-        o->active = false; /* what has the temporary name now is not ours to remove wholesale */
-        return remove_old_results(o, o->temp_path);
+        *n = (naming){NAMED_BY_EXCHANGE, old};
+        return DEMARC_OK;
     }
-    return flag_unsupported(errno) ? move_aside_and_rename(o) : cannot_name(errno, o);
+    const int reason = errno;
+    free(old);
+    if (!flag_unsupported(reason)) return cannot_name(reason, o);
+    if (o->kind != DM_OUTPUT_FILE) return move_aside_and_rename(o, n);
+    *n = (naming){NAMED_OVER, NULL};
+    return rename(o->temp_path, o->final_path) == 0 ? DEMARC_OK : cannot_name(errno, o);
 }
 
 /* Under the final name, which may have come or changed while we worked: look again. */
-static demarc_status publish(dm_output *o)
+static demarc_status publish(const dm_output *o, naming *n)
 {
     demarc_status st = DEMARC_OK;
     struct stat old;
     char *parent = NULL;
+    *n = (naming){NAMED_NEW, NULL};
     if (!o->force) return name_new(o);
     parent = dm_path_parent(o->final_path);
     if (parent == NULL) return no_memory();
@@ -376,26 +344,54 @@ static demarc_status publish(dm_output *o)
         st = dm_fail_errno(errno, "cannot set permissions: %s: check the file system", o->temp_path);
         goto cleanup;
     }
-    if (o->kind != DM_OUTPUT_FILE) {
-        st = replace_directory(o);
-    } else if (rename(o->temp_path, o->final_path) != 0) {
-        st = cannot_name(errno, o);
-    }
+    st = replace(o, n);
 cleanup:
     free(parent);
     return st;
 }
 
+/* Undo publish(), as far as that can be done. @return true when the output has its temporary name again */
+static bool take_back(const dm_output *o, const naming *n)
+{
+    switch (n->how) {
+    case NAMED_NEW:
+        return rename(o->final_path, o->temp_path) == 0;
+    case NAMED_BY_EXCHANGE:
+        return renameat2(AT_FDCWD, o->temp_path, AT_FDCWD, o->final_path, RENAME_EXCHANGE) == 0;
+    case NAMED_BY_MOVE:
+        return rename(o->final_path, o->temp_path) == 0 && rename(n->old, o->final_path) == 0;
+    case NAMED_OVER:
+        break;
+    }
+    return false;
+}
+
+static demarc_status remove_old(const dm_output *o, const char *old)
+{
+    if (o->kind != DM_OUTPUT_FILE) return remove_old_results(o, old);
+    if (unlink(old) == 0) return DEMARC_OK;
+    return dm_fail_errno(errno, "the new output is %s but the old one stays: %s: remove it", o->final_path, old);
+}
+
+/* The replaced output goes only when the new name is safe on disk; if that fails it gets its name back. */
 static demarc_status commit_on_root(dm_output *o)
 {
     demarc_status st = DEMARC_OK;
+    naming n = {NAMED_NEW, NULL};
     char *parent = dm_path_parent(o->final_path);
     if (parent == NULL) return no_memory();
     DM_TRY(sync_temporary(o->temp_path));
-    DM_TRY(publish(o));
-    o->active = false;
-    DM_TRY(dm_path_sync(parent, O_DIRECTORY));
+    DM_TRY(publish(o, &n));
+    o->active = false; /* what may have the temporary name now is not ours to remove wholesale */
+    st = dm_path_sync(parent, O_DIRECTORY);
+    if (st != DEMARC_OK && take_back(o, &n)) {
+        o->active = true;
+    } else if (n.old != NULL) {
+        const demarc_status removed = remove_old(o, n.old);
+        if (st == DEMARC_OK) st = removed;
+    }
 cleanup:
+    free(n.old);
     free(parent);
     return st;
 }
@@ -407,62 +403,40 @@ demarc_status dm_output_commit(dm_output *o, dm_comm *comm)
     dm_comm_barrier(comm); /* every rank has closed its files */
     if (dm_comm_rank(comm) == 0) {
         st = commit_on_root(o);
-        if (o->active) remove_temporary(o->temp_path);
+        if (o->active) dm_temporary_remove(o->temp_path);
     }
     o->active = false;
+    dm_temporary_unlock(&o->lock);
     return dm_comm_agree(comm, st);
 }
 
 void dm_output_abandon(dm_output *o, dm_comm *comm)
 {
-    if (o->active && dm_comm_rank(comm) == 0) remove_temporary(o->temp_path);
+    if (o->active && dm_comm_rank(comm) == 0) dm_temporary_remove(o->temp_path);
+    dm_temporary_unlock(&o->lock);
     free(o->final_path);
     free(o->temp_path);
     *o = (dm_output){0};
 }
 
-/* FOLDER/.NAME.XXXXXX.tmp of FOLDER/NAME? `name` is its last part. */
-static bool is_temporary_of(const char *path, const char *name)
+demarc_status dm_output_remove_dead(const char *path, const char *name)
 {
-    bool ours = false;
-    char *mould = dm_path_hidden(path, "", NULL);
-    if (mould == NULL) return false;
-    const char *prefix = dm_path_base(mould);
-    const size_t length = strlen(prefix);
-    if (strncmp(name, prefix, length) == 0 && strspn(name + length, digit) == TAG) {
-        ours = strcmp(name + length + TAG, ending) == 0;
-    }
-    free(mould);
-    return ours;
-}
-
-/* Path of a temporary into `final` that a dead run of this user left; malloc'd, NULL = there is none. */
-static char *dead_temporary(const char *final, const char *name)
-{
-    struct stat s;
-    char *dead = NULL;
-    if (!is_temporary_of(final, name) ||
-        asprintf(&dead, "%.*s%s", (int)(dm_path_base(final) - final), final, name) < 0) {
-        return NULL;
-    }
-    if (lstat(dead, &s) == 0 && s.st_uid == geteuid()) return dead;
-    free(dead);
-    return NULL;
-}
-
-void dm_output_remove_dead(const char *path, const char *name)
-{
-    char *final = dm_path_trimmed(path), *dead = final == NULL ? NULL : dead_temporary(final, name);
-    if (dead != NULL) remove_temporary(dead);
+    char *final = dm_path_trimmed(path), *dead = NULL;
+    const demarc_status st = final == NULL ? no_memory() : dm_temporary_dead(final, name, &dead);
+    if (dead != NULL) dm_temporary_remove(dead);
     free(dead);
     free(final);
+    return st;
 }
 
 demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, bool *adopted)
 {
     struct stat s;
     int64_t there = 0;
-    char *dead = dm_comm_rank(comm) == 0 ? dead_temporary(o->final_path, name) : NULL;
+    char *dead = NULL;
+    const demarc_status st =
+        dm_comm_agree(comm, dm_comm_rank(comm) == 0 ? dm_temporary_dead(o->final_path, name, &dead) : DEMARC_OK);
+    if (st != DEMARC_OK) return st;
     there = dead != NULL && lstat(dead, &s) == 0 && S_ISDIR(s.st_mode);
     dm_comm_bcast(comm, &there, sizeof there, 0);
     *adopted = there != 0;
@@ -470,10 +444,29 @@ demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, boo
         free(dead);
         return DEMARC_OK;
     }
-    if (dm_comm_rank(comm) == 0) remove_temporary(o->temp_path);
+    if (dm_comm_rank(comm) == 0) {
+        dm_temporary_remove(o->temp_path);
+        dm_temporary_unlock(&o->lock);
+        (void)dm_temporary_lock(dead, &o->lock);
+    }
     free(o->temp_path);
     o->temp_path = dead;
     return share_temporary(o, comm);
+}
+
+/* Only what results are made of goes: of a replaced directory, renamed before its end, a stranger's late file stays. */
+void dm_output_sweep(const char *path)
+{
+    dm_output o = {.kind = DM_OUTPUT_DIRECTORY, .final_path = dm_path_trimmed(path)};
+    char *dead = NULL;
+    if (o.final_path == NULL) return;
+    dm_temporary_walk *walk = dm_temporary_walk_begin(o.final_path);
+    while ((dead = dm_temporary_walk_next(walk)) != NULL) {
+        (void)remove_old_results(&o, dead);
+        free(dead);
+    }
+    dm_temporary_walk_end(&walk);
+    free(o.final_path);
 }
 
 void dm_output_leave(dm_output *o) { o->active = false; }

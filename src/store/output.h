@@ -20,6 +20,7 @@ typedef struct dm_output {
     bool active;      /* a temporary exists that commit or abandon must deal with */
     char *final_path; /* as the user wrote it, without trailing slashes */
     char *temp_path;  /* where to write; a file or a directory that exists (all ranks see it) */
+    int lock; /* of a temporary directory, held until it is committed or abandoned (store/temporary.h); rank 0 */
 } dm_output;
 
 /**
@@ -41,7 +42,10 @@ demarc_status dm_output_spare_input(dm_comm *comm, const char *out, const char *
 /** dst = temp_path (+ "/" + name for a directory); freed by free(). Local. */
 demarc_status dm_output_path(const dm_output *o, const char *name, char **dst);
 
-/** fsync all that was written, rename to the final name, fsync the parent. On failure the temporary is removed. */
+/**
+ * fsync all that was written, rename to the final name, fsync the parent. On failure the temporary is removed and an
+ * output that was to be replaced is as it was (but for file systems that cannot exchange two names).
+ */
 demarc_status dm_output_commit(dm_output *o, dm_comm *comm);
 
 /** Remove the temporary if there is one; free. Safe on a zeroed struct and after commit. Local work on rank 0. */
@@ -50,8 +54,9 @@ void dm_output_abandon(dm_output *o, dm_comm *comm);
 /**
  * Remove the temporary `name` (last part of its path) that a dead run into `path` left behind; nothing happens where the
  * name is not one that dm_output_begin() gives, or the temporary is another user's or gone. Local.
+ * @retval DEMARC_ERR_MEMORY  nothing was done
  */
-void dm_output_remove_dead(const char *path, const char *name);
+demarc_status dm_output_remove_dead(const char *path, const char *name);
 
 /**
  * Take the temporary `name` that a dead run into the same output left, with all that is in it, instead of the one that
@@ -59,6 +64,11 @@ void dm_output_remove_dead(const char *path, const char *name);
  * @param[out] adopted  false: there is no such directory of ours, nothing has changed
  */
 demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, bool *adopted);
+
+/**
+ * Remove the temporary results directories that dead runs into `path` left behind, those of runs at work excepted. Local.
+ */
+void dm_output_sweep(const char *path);
 
 /** From now on the temporary stays where it is when it is abandoned, for a later run to adopt. Local. */
 void dm_output_leave(dm_output *o);

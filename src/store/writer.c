@@ -1,18 +1,19 @@
 /*
  * Two phases. Layout: rank 0 alone makes every object through the POSIX driver; datasets of rows are contiguous and
- * allocated early, so their places are fixed and nothing of the file's structure changes later. Rows: the file is
- * opened again, by all ranks through MPI-IO or by rank 0 alone (funnel, or no MPI); only raw data are written then.
- * Both ways put the same bytes at the same places.
+ * allocated early, so their places are fixed and nothing of the file's structure changes later. Rows: only raw data are
+ * written then, by rank 0 alone, which opens the file again (funnel), or by a thread of each rank, which puts them at
+ * their places by plain system calls; it may go on while the caller computes (dm_writer_rows_later), since it calls
+ * neither HDF5 nor MPI. Both ways put the same bytes at the same places. The threads want the page of every row to belong
+ * to one rank, or file systems that cache pages per host could mix up old and new; where datasets are too small to start
+ * on a page rank 0 writes for all, and later is now.
  *
- * Rows that are written later (dm_writer_rows_later) go a third way to the same places: a thread of each rank writes
- * them to its own descriptor by plain system calls, since neither HDF5 nor our level of MPI bears a second thread. With
- * several ranks this wants the page of every row to belong to one rank, or file systems that cache pages per host could
- * mix up old and new; where datasets are too small to start on a page, and for the funnel, later is now.
+ * HDF5's own way, MPI-IO, is not used: it closes a file in step, and when the writes of one rank fail (its quota, its
+ * host's disk) that rank leaves the step and the others wait for it for ever.
  *
  * HDF5 1.10 cannot let go of a file whose structure it could not write: on a full disk H5Fclose fails and the library's
- * shutdown inside MPI_Finalize crashes. So once HDF5 has created the file, its descriptor is pointed at memory (a
- * memfd, as sparse as the file: rows take nothing), where no write fails; this module then writes the layout to disk
- * itself, after it has reserved the space of the whole file.
+ * shutdown inside MPI_Finalize crashes (unless dm_hdf5_before_mpi() was called). So once HDF5 has created the file, its
+ * descriptor is pointed at memory (a memfd, as sparse as the file: rows take nothing), where no write fails; this module
+ * then writes the layout to disk itself, after it has reserved the space of the whole file.
  */
 #include "store/writer.h"
 
@@ -26,7 +27,6 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "comm/watchdog.h"
 #include "store/hdf5_util.h"
 #include "store/output.h"
 #include "store/path_tools.h"
@@ -51,7 +51,7 @@ typedef enum writer_phase { PHASE_LAYOUT, PHASE_ROWS } writer_phase;
 
 struct dm_writer {
     dm_comm *comm;
-    bool parallel; /* rows go through MPI-IO */
+    bool parallel; /* every rank writes its rows, if their places allow it */
     bool keep;     /* the file is there with some of its rows */
     bool broken;   /* a call failed: the file must not pass for whole */
     writer_phase phase;
@@ -75,18 +75,9 @@ static demarc_status no_memory(void)
     return dm_fail(DEMARC_ERR_MEMORY, "out of memory: description of the output: free some memory");
 }
 
-/* MPI-IO keeps the system's reason to itself, so a full disk is looked for here. */
 static demarc_status cannot_write(const dm_writer *w, const char *name)
 {
-    demarc_status st = dm_hdf5_fail(DEMARC_ERR_IO, "cannot write the output: %s (%s): check the disk", w->path, name);
-    char line[1024];
-    snprintf(line, sizeof line, "%s", dm_error_line());
-    if (dm_output_room(w->path, LITTLE_ROOM) == DEMARC_OK) {
-        dm_error_set(line);
-        return st;
-    }
-    return dm_fail(DEMARC_ERR_IO, "cannot write the output: %s (%s): free some disk space: No space left on device",
-                   w->path, name);
+    return dm_hdf5_fail(DEMARC_ERR_IO, "cannot write the output: %s (%s): check the disk", w->path, name);
 }
 
 static demarc_status cannot_write_errno(const dm_writer *w, int reason)
@@ -247,17 +238,14 @@ static void close_row_datasets(dm_writer *w)
     for (int i = 0; i < w->row_datasets; i++) dm_hdf5_close(&w->rows[i].id);
 }
 
-/* Flush and close where the file is open; collective when all ranks have it open. */
+/* Flush and close where the file is open. */
 static demarc_status close_hdf5(dm_writer *w)
 {
     demarc_status st = DEMARC_OK;
     close_row_datasets(w);
     if (w->file < 0) return DEMARC_OK;
-    if (w->parallel) dm_watchdog_enter("closing a file by MPI-IO");
-    /* Through MPI-IO this also syncs, so that each rank hears of its own writes that the system has put off. */
     if (H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0) st = cannot_write(w, "flush");
     if (H5Fclose(w->file) < 0 && st == DEMARC_OK) st = cannot_write(w, "close");
-    dm_watchdog_leave();
     w->file = DM_HDF5_NONE;
     return st;
 }
@@ -265,9 +253,7 @@ static demarc_status close_hdf5(dm_writer *w)
 static void discard_hdf5(dm_writer *w)
 {
     close_row_datasets(w);
-    if (w->parallel) dm_watchdog_enter("closing a file by MPI-IO");
     if (w->file >= 0) (void)H5Fclose(w->file);
-    dm_watchdog_leave();
     w->file = DM_HDF5_NONE;
 }
 
@@ -299,14 +285,14 @@ static dm_writer *new_writer(dm_comm *comm, demarc_io io, const char *path)
     dm_writer *w = malloc(sizeof *w + path_bytes);
     if (w == NULL) return NULL;
     *w = (dm_writer){.comm = comm, .disk = -1, .memory = -1, .rows_disk = -1, .file = DM_HDF5_NONE};
-    w->parallel = io == DEMARC_IO_MPIO && dm_comm_native(comm) != NULL;
+    w->parallel = io == DEMARC_IO_MPIO && dm_comm_size(comm) > 1;
     memcpy(w->path, path, path_bytes);
     return w;
 }
 
 /*
  * A file size limit (ulimit -f) on any rank is met before anything is written: HDF5 1.10 does not survive a flush that
- * fails, and MPI-IO prints its own line when a write does.
+ * fails.
  */
 static demarc_status within_size_limit(dm_writer *w, const char *name, int64_t bytes)
 {
@@ -694,32 +680,6 @@ static demarc_status not_visible(const dm_writer *w, int reason)
                          w->path);
 }
 
-static demarc_status check_visible(const dm_writer *w)
-{
-    return access(w->path, R_OK | W_OK) == 0 ? DEMARC_OK : not_visible(w, errno);
-}
-
-/* Every rank through MPI-IO. */
-static demarc_status open_parallel(dm_writer *w)
-{
-    demarc_status st = DEMARC_OK, local = DEMARC_OK;
-    hid_t fapl = DM_HDF5_NONE;
-    DM_TRY(
-        agree(w, check_visible(w))); /* H5Fopen is collective: a rank that cannot open would leave the others in it */
-    local = file_access(&fapl);
-    if (local == DEMARC_OK && H5Pset_fapl_mpio(fapl, *(const MPI_Comm *)dm_comm_native(w->comm), MPI_INFO_NULL) < 0) {
-        local = dm_hdf5_fail(DEMARC_ERR_SYSTEM, "HDF5 refuses MPI-IO: %s: try --io funnel", w->path);
-    }
-    DM_TRY(agree(w, local));
-    dm_watchdog_enter("opening a file by MPI-IO");
-    w->file = H5Fopen(w->path, H5F_ACC_RDWR, fapl);
-    dm_watchdog_leave();
-    DM_TRY(agree(w, w->file < 0 ? cannot_write(w, "open by MPI-IO") : DEMARC_OK));
-cleanup:
-    dm_hdf5_close(&fapl);
-    return st;
-}
-
 static demarc_status open_alone(dm_writer *w)
 {
     hid_t fapl = DM_HDF5_NONE;
@@ -766,12 +726,8 @@ static demarc_status begin_rows(dm_writer *w, bool later)
     demarc_status st = DEMARC_OK;
     w->phase = PHASE_ROWS;
     DM_TRY(agree(w, is_root(w) ? save_layout(w) : DEMARC_OK));
-    if (later && share_places(w)) return agree(w, open_thread(w));
-    if (w->parallel) {
-        DM_TRY(open_parallel(w));
-    } else {
-        DM_TRY(agree(w, is_root(w) ? open_alone(w) : DEMARC_OK));
-    }
+    if ((later || w->parallel) && share_places(w)) return agree(w, open_thread(w));
+    DM_TRY(agree(w, is_root(w) ? open_alone(w) : DEMARC_OK));
     DM_TRY(agree(w, w->file >= 0 ? open_row_datasets(w) : DEMARC_OK));
 cleanup:
     return st;
@@ -885,7 +841,7 @@ static demarc_status write_rows(dm_writer *w, int handle, int64_t begin, int64_t
         dm_write_thread_put(w->thread, data, count * r->row_bytes, r->place + begin * r->row_bytes, handle);
         if (!later) DM_TRY(agree(w, thread_done(w)));
     } else {
-        DM_TRY(agree(w, w->parallel ? write_here(w, r, begin, count, data) : funnel(w, r, begin, count, data)));
+        DM_TRY(agree(w, funnel(w, r, begin, count, data)));
     }
 cleanup:
     return st;

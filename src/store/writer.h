@@ -3,9 +3,8 @@
  *
  * Order of calls: create, then any number of dataset / attribute calls, then rows, then close. Everything but the rows
  * is written by rank 0 alone with the plain POSIX driver, so no parallel metadata is involved; all functions are
- * collective and agree on errors. --io mpio: after the layout every rank opens the file through MPI-IO and writes its
- * own rows independently; rows given to dm_writer_rows_later are put at the same places by a thread, past MPI-IO.
- * --io funnel: rows travel to rank 0, which writes them.
+ * collective and agree on errors. --io mpio: after the layout every rank writes its own rows at their places; small files,
+ * whose rows share pages, rank 0 writes for all. --io funnel: rows travel to rank 0, which writes them.
  */
 #ifndef DM_STORE_WRITER_H
 #define DM_STORE_WRITER_H

@@ -106,6 +106,31 @@ class Names(Case):
         self.assertEqual(told["segments"][0]["name"], "Loyal")
         self.assertEqual(len(re.findall("warning.*names of segment 4, 'Lost'", p.stderr)), 1)
 
+    def test_new_names_for_a_finished_run(self):
+        data = self.customers()
+        out, names, before = self.fit(data, "run", "--names", "2=Old")
+        inside, stored = sorted(p.name for p in out.iterdir()), (out / "assignments.h5").read_bytes()
+        text = (out / "diagnostics.json").read_text()
+        for ranks in (1, 2):
+            p = self.ok("fit", data, "--segments", 3, "--out", out, "--resume", "--names", "0=Loyal", ranks=ranks)
+            self.assertIn("already finished", p.stderr)
+            self.assertRegex(p.stdout, r"(?m)^ +0  Loyal +\d+ ")
+            told = json.loads((out / "diagnostics.json").read_text())
+            self.assertEqual([s["name"] for s in told["segments"]], ["Loyal", names[1], "Old"])
+            self.assertEqual([s["named"] for s in told["segments"]], ["given", "automatic", "given"])
+            self.assertEqual(json.loads(self.ok("info", out, "--json").stdout)["model"]["names"], ["Loyal", names[1], "Old"])
+            self.assertEqual(sorted(p.name for p in out.iterdir()), inside)
+        self.assertEqual((out / "diagnostics.json").read_text(),
+                         text.replace(f'"{names[0]}",\n      "named": "automatic"', '"Loyal",\n      "named": "given"'))
+        self.assertEqual((out / "assignments.h5").read_bytes(), stored)
+        self.ok("verify", out)
+        self.fails(2, "two segments of one name", "fit", data, "--segments", 3, "--out", out, "--resume", "--names",
+                   "0=Old", ranks=2)
+        self.assertEqual(sorted(p.name for p in out.iterdir()), inside)
+        # without --names, nothing changes
+        self.ok("fit", data, "--segments", 3, "--out", out, "--resume")
+        self.assertEqual(json.loads((out / "diagnostics.json").read_text()), told)
+
 
 if __name__ == "__main__":
     main()

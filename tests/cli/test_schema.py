@@ -11,7 +11,7 @@ except ImportError:
 
 from demarc_testing import SOURCE, Case, main
 
-SCHEMAS = ("diagnostics", "manifest", "info", "select", "sweep")
+SCHEMAS = ("diagnostics", "manifest", "info", "select", "sweep", "stability", "report", "compare", "analyze")
 
 
 def schema(name):
@@ -116,6 +116,18 @@ class Schemas(Case):
         self.assertLessEqual(set(names), {"read", "scan", "seed", "minibatch", "polish", "assign", "write"})
         self.assertEqual(len(names), len(set(names)))
 
+    def test_stability(self):
+        data = self.generate()
+        out, _, _ = self.fit(data, "3")
+        for across in ((), ("--across", "1:3")):
+            p = self.ok("stability", data, "--model", out / "model.h5", "--replicates", 4, "--json", *across)
+            document = strict_json(p.stdout)
+            if across:
+                self.check("stability", document)
+            else:
+                self.assertIsNone(document["across"])
+            self.assertEqual(sum(s["size"] for s in document["segments"]), 5000)
+
     def test_fit_of_one_segment(self):
         _, diagnostics, _ = self.fit(self.generate(), "1")
         self.assertIsNone(diagnostics["segments"][0]["nearest_segment"])
@@ -160,6 +172,15 @@ class Schemas(Case):
         self.assertEqual(found["objective"], diagnostics["objective"])
         self.assertEqual([s["size"] for s in found["segments"]], [s["size"] for s in diagnostics["segments"]])
         self.assertEqual([s["status"] for s in found["shifts"]], ["ok", "ok", "impossible"] * 3)
+
+    def test_compare(self):
+        data = self.generate()
+        out, _, _ = self.fit(data, "3")
+        other, _, _ = self.fit(data, "4")
+        found = strict_json(self.ok("compare", out, other, "--json").stdout)
+        self.check("compare", found)
+        self.assertEqual(sorted(s["status"] for s in found["segments"]), ["born", "matched", "matched", "matched"])
+        self.assertGreater(len(found["calibration"]["advice"]), 0)
 
     def test_info_of_boundary_tests(self):
         import h5py
@@ -213,6 +234,33 @@ class Schemas(Case):
             self.assertEqual(found["control"], want)
             self.assertRegex(self.ok("info", self.tmp / "a.h5").stdout,
                              r"(?m)^control +" + (want or r"none named \(give --control NAME\)") + "$")
+
+    def test_boundary_analyze(self):
+        """A line that moves, with everything told; and an analysis that stopped, with nothing judged."""
+        import numpy as np
+
+        from boundary_data import write_customers, write_model
+        from experiment_files import write_experiment
+        rng = np.random.default_rng(5)
+        e = write_experiment(self.tmp / "e.h5", 4000, ((0, 1),), seed=3)
+        model = write_model(self.tmp / "m.h5", [[-1, 0], [1, 0]], [0.0, 0.0], [500, 700], digest="ab" * 16)
+        before = rng.standard_normal(4000)
+        spend = before + e["as_second"] * (0.8 + e["x"]) + 0.3 * rng.standard_normal(4000)
+        run = ("boundary", "analyze", self.tmp / "e.h5", self.tmp / "r.h5", "--model", model, "--json", "--outcome", "spend")
+        write_customers(self.tmp / "r.h5", None, {"spend": spend, "before": before}, id=e["id"])
+        found = strict_json(self.ok(*run, "--pre", "before", "--apply", self.tmp / "moved.h5").stdout)
+        self.check("analyze", found)
+        first = found["boundaries"][0]
+        self.assertRegex(first["decision"], "widen")
+        for told in (first["move"], first["crossing"], first["curve"], first["sides"][0]["cuped"], found["offsets"]):
+            self.assertIsNotNone(told)
+        self.assertAlmostEqual(first["crossing"]["value"], -0.8, delta=0.1)
+        rows = np.flatnonzero(rng.random(4000) < 0.5)
+        write_customers(self.tmp / "r.h5", None, {"spend": spend[rows]}, id=e["id"][rows])
+        found = strict_json(self.ok(*run).stdout)
+        self.check("analyze", found)
+        self.assertIsNotNone(found["stopped"])
+        self.assertIsNone(found["boundaries"][0]["decision"])
 
 
 if __name__ == "__main__":

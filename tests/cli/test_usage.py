@@ -6,7 +6,7 @@ import subprocess
 
 from demarc_testing import DEMARC, Case, main, run
 
-COMMANDS = ["generate", "import", "info", "fit", "assign", "verify"]
+COMMANDS = ["generate", "import", "info", "fit", "assign", "export", "verify", "report"]
 # Options and arguments with which a command gets as far as checking one more option.
 BASE = {
     "generate": ["generate", "out.h5"],
@@ -14,7 +14,9 @@ BASE = {
     "info": ["info", "in.h5"],
     "fit": ["fit", "in.h5", "--segments", "3", "--out", "run"],
     "assign": ["assign", "in.h5", "--model", "m.h5", "--out", "out.h5"],
+    "export": ["export", "run", "--format", "csv", "--out", "out.csv"],
     "verify": ["verify", "run"],
+    "report": ["report", "run", "--out", "page.html"],
 }
 
 
@@ -101,8 +103,14 @@ class Examples(Case):
     def test_assign(self):
         self.run_example("assign", "--help")
 
+    def test_export(self):
+        self.run_example("export", "--help")
+
     def test_verify(self):
         self.run_example("verify", "--help")
+
+    def test_report(self):
+        self.run_example("report", "--help")
 
     def test_boundary_sweep(self):
         self.run_example("boundary", "sweep", "--help")

@@ -462,6 +462,38 @@ class Signals(Checkpoint):
                 self.stopped(self.end(p), signum.name)
                 self.assertEqual(self.hidden(), [".run.checkpoint"])
 
+    def test_died_early(self):
+        """A run killed before its first checkpoint leaves temporary results that no checkpoint names: the next one sweeps
+        them, not those of a run at work, of another output or what only looks like them."""
+        spared = [".run.abcdef.tmp", ".runner.abcdef.tmp", ".run.abc.tmp", ".run.ABCDEF.tmp"]
+        (self.tmp / spared[0]).write_text("a file")
+        for name in spared[1:]:
+            (self.tmp / name).mkdir()
+        alive, others = self.start_another(set(spared))
+        for more in ([], ["--resume"]):
+            killed, those = self.start_another(others)
+            killed.kill()
+            self.end(killed)
+            self.assertEqual(self.temporaries(), those)
+            self.finished(self.fit("--segments", 2, "--algorithm", "lloyd", "--force", *more))
+            self.assertEqual(self.temporaries(), others)
+        alive.kill()
+        self.end(alive)
+        self.finished(self.fit("--segments", 2, "--algorithm", "lloyd", "--resume"))  # finished already, and yet
+        self.assertEqual(self.temporaries(), set(spared))
+
+    def temporaries(self):
+        return {p.name for p in self.tmp.glob(".run*.tmp")}
+
+    def start_another(self, others):
+        """A fit without checkpoints that has its temporary results; all there are now."""
+        p = self.start("--checkpoint-every", 0, "--force")
+        deadline = time.monotonic() + HANG
+        while self.temporaries() == others and p.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertEqual(len(self.temporaries()), len(others) + 1)
+        return p, self.temporaries()
+
     def test_mpirun_passes_on(self):
         """SIGUSR1 to the launcher stops all ranks, however long the edge is away; all exit with 75."""
         p = self.start(ranks=3)

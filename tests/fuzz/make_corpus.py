@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """Write the seeds of the fuzz targets: small valid files of every shape that the readers know.
 
-    tests/fuzz/make_corpus.py FOLDER
+    tests/fuzz/make_corpus.py FOLDER [FUZZ_CHECKPOINT]
 
+States of a fit are made by the target that reads them, if it is named.
 HDF5's newest format is small but guards its headers by checksums, so a changed byte rarely gets past them; the oldest
 has none. Both are among the seeds.
 """
+import os
 import pathlib
+import struct
+import subprocess
 import sys
+import tempfile
 
 import h5py
 import numpy as np
@@ -110,6 +115,25 @@ TEXTS = {
 }
 
 
+def checkpoints(folder, target):
+    """States (see fuzz_checkpoint.c) of different lengths, whole files, and rows of a final pass that are done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as made:
+        (pathlib.Path(made) / "nothing").write_bytes(b"-")
+        subprocess.run([target, f"{made}/nothing"], env={**os.environ, "FUZZ_SEEDS": made}, check=True, stderr=subprocess.DEVNULL)
+        states = sorted(pathlib.Path(made).glob("state-*"), key=lambda p: int(p.name.split("-")[1]))
+        last = states[-1].read_bytes()[:-8]  # without the mark that nothing is kept
+        kept = {p.stat().st_size: p.read_bytes() for p in states}
+    for name, state in zip(range(9), list(kept.values())[::max(1, len(kept) // 8)]):
+        (folder / f"state-{name}").write_bytes(b"s" + state)
+        (folder / f"resume-{name}").write_bytes(b"r" + state)
+    rows = struct.pack("<3q", 1, 0, 4096) + bytes(1800)
+    (folder / "kept").write_bytes(b"k" + struct.pack("<H", len(last)) + last + rows)
+    (folder / "nothing-kept").write_bytes(b"k" + struct.pack("<H", len(last)) + last + bytes(1800))
+    (folder / "head").write_bytes(b"h" + struct.pack("<2q", 1, 2) + b"a\tb" + bytes(24))
+    (folder / "file").write_bytes(b"f" + b"DEMARCCK" + struct.pack("<2I2q", 0x01020304, 1, 3, 0) + b"0" * 64)
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     hdf5 = {f"customer/{kind}": lambda f, kind=kind: customers(f, kind)
@@ -124,6 +148,8 @@ def main():
                 fill(f if name.startswith("customer") else Compact(f))
             if path.stat().st_size > MOST:
                 path.unlink()
+    if len(sys.argv) > 2:
+        checkpoints(folder / "checkpoint", sys.argv[2])
     for name, data in TEXTS.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,11 @@
 /*
  * Kernels of the bootstrap: row_counts of every variant against Philox written out here from the paper and the order that
- * dmk.h states, add_pieces against integers. The last value lies before a page that may not be touched. A variant that this
+ * dmk.h states, add_pieces and add_counts against integers. The last value lies before a page that may not be touched. A variant that this
  * CPU cannot run is reported as skipped.
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -148,6 +149,35 @@ static void check_pieces(const char *name)
     }
 }
 
+/* Rows of several segments, counted 0 to 8 times, with and without units; sums go on from what is there. */
+static void check_rows_on_a_grid(const char *name)
+{
+    enum { ROWS = 37, K = 5, LD = 48 };
+    const dmk_table *t = variant_or_skip(name);
+    int32_t grid[ROWS * LD], unit[ROWS], label[ROWS], want[K * LD], weight[K], want_weight[K];
+    uint8_t count[ROWS];
+    random_state = 5;
+    for (int c = 0; c < 200; c++) {
+        const int64_t rows = below(ROWS + 1), ld = 16 * (1 + below(3));
+        const int32_t k = 1 + below(K);
+        const bool units = below(2) == 0;
+        int32_t *sum = at_the_end((size_t)(k * ld) * sizeof *sum);
+        for (int64_t i = 0; i < rows * ld; i++) grid[i] = below(1 << 20) - (1 << 19);
+        for (int64_t i = 0; i < k * ld; i++) sum[i] = want[i] = below(1000) - 500;
+        for (int32_t j = 0; j < k; j++) weight[j] = want_weight[j] = below(1000);
+        for (int64_t r = 0; r < rows; r++) {
+            unit[r] = below(1 << 19);
+            label[r] = below(k);
+            count[r] = (uint8_t)below(9);
+            for (int64_t f = 0; f < ld; f++) want[label[r] * ld + f] += count[r] * grid[r * ld + f];
+            want_weight[label[r]] += count[r] * (units ? unit[r] : 1);
+        }
+        t->add_counts(grid, units ? unit : NULL, count, label, rows, ld, sum, weight);
+        assert_memory_equal(sum, want, (size_t)(k * ld) * sizeof *sum);
+        assert_memory_equal(weight, want_weight, (size_t)k * sizeof *weight);
+    }
+}
+
 #define TEST_ALL(op)                                                                                                   \
     static void op##_ref(void **state)                                                                                 \
     {                                                                                                                  \
@@ -167,12 +197,20 @@ static void check_pieces(const char *name)
 
 TEST_ALL(counts)
 TEST_ALL(pieces)
+TEST_ALL(rows_on_a_grid)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_ref), cmocka_unit_test(counts_avx2), cmocka_unit_test(counts_avx512),
-        cmocka_unit_test(pieces_ref), cmocka_unit_test(pieces_avx2), cmocka_unit_test(pieces_avx512),
+        cmocka_unit_test(counts_ref),
+        cmocka_unit_test(counts_avx2),
+        cmocka_unit_test(counts_avx512),
+        cmocka_unit_test(pieces_ref),
+        cmocka_unit_test(pieces_avx2),
+        cmocka_unit_test(pieces_avx512),
+        cmocka_unit_test(rows_on_a_grid_ref),
+        cmocka_unit_test(rows_on_a_grid_avx2),
+        cmocka_unit_test(rows_on_a_grid_avx512),
     };
     return cmocka_run_group_tests(tests, reserve, release);
 }

@@ -114,6 +114,7 @@ static void registry(void **state)
         assert_int_equal(dmk_variant_find(t->name), i); /* names are unique */
         assert_non_null(t->squared_distance);
         assert_non_null(t->squared_distances);
+        assert_non_null(t->distances_to);
         assert_non_null(t->row_norms);
         assert_non_null(t->smallest_two);
         assert_non_null(t->uncertain);
@@ -227,6 +228,42 @@ static void check_squared(const dmk_table *t, const dmk_table *oracle)
     assert_true(t->squared_distance(far, origin, 3) == 8.0 * (double)FLT_MAX * (double)FLT_MAX);
     assert_true(t->squared_distance(far + 2, origin + 2, 1) == 0x1p-298);
     assert_true(t->squared_distance(far, origin, 0) == 0.0);
+}
+
+/* ------------------------------------------------------------------------------------------------ distances to */
+
+/* Points in tiles, centers in groups: the same bits as one point, one center and one feature after the other. */
+static void check_distances_to(const dmk_table *t, const dmk_table *oracle)
+{
+    (void)oracle; /* the definition itself is at hand */
+    static const int64_t features[] = {0, 1, 2, 7, 33};
+    random_state = 3;
+    for (int i = 0; i < SIZES; i++) {
+        const int64_t count = sizes[i], ld = (count + DMK_TILE_POINTS - 1) / DMK_TILE_POINTS * DMK_TILE_POINTS;
+        for (size_t j = 0; j < sizeof features / sizeof *features; j++) {
+            for (int64_t p = 0; p <= 9; p++) {
+                const int64_t d = features[j];
+                float *tiles = PLACE(0, float, ld *d, (size_t)p % 3), *c = PLACE(1, float, p *d, (size_t)i % 5),
+                      *out = PLACE(2, float, p *ld, 0), *want = PLACE(3, float, count, 0);
+                for (int64_t v = 0; v < ld * d; v++) tiles[v] = (float)uniform();
+                for (int64_t v = 0; v < p * d; v++) c[v] = (float)uniform();
+                for (int64_t v = 0; v < p * ld; v++) out[v] = -1.0f;
+                t->distances_to(tiles, count, d, c, p, out, ld);
+                for (int64_t a = 0; a < p; a++) {
+                    for (int64_t q = 0; q < count; q++) {
+                        const float *x = tiles + q / DMK_TILE_POINTS * DMK_TILE_POINTS * d + q % DMK_TILE_POINTS;
+                        volatile float sum = 0.0f; /* rounded after every step */
+                        for (int64_t f = 0; f < d; f++) {
+                            volatile float away = x[f * DMK_TILE_POINTS] - c[a * d + f], square = away * away;
+                            sum = sum + square;
+                        }
+                        want[q] = sum;
+                    }
+                    same_bits("distances_to", out + a * ld, want, count, sizeof *out, count, d);
+                }
+            }
+        }
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------ row norms */
@@ -1219,6 +1256,7 @@ static void check_moments(const dmk_table *t, const dmk_table *oracle)
     }
 
 TEST_PAIR(squared)
+TEST_PAIR(distances_to)
 TEST_PAIR(norms)
 TEST_PAIR(smallest)
 TEST_PAIR(uncertain)
@@ -1253,6 +1291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(registry),
         RUN(squared),
+        RUN(distances_to),
         RUN(norms),
         RUN(smallest),
         RUN(uncertain),

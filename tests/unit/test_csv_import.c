@@ -387,8 +387,8 @@ static void knows_utf8(void **state)
     static const char *const bad[] = {
         "\xe4",         "\xc0\xaf",         "\xc3", "a\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80",
         "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xff"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) assert_true(dm_csv_utf8(good[i]));
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(dm_csv_utf8(bad[i]));
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) assert_true(dm_text_utf8(good[i], strlen(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(dm_text_utf8(bad[i], strlen(bad[i])));
 }
 
 static void codes_levels(void **state)

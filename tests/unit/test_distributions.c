@@ -114,6 +114,18 @@ static void poisson(void **state)
         assert_true(near(dm_poisson_cdf(row[i][0], row[i][1]), row[i][2]));
 }
 
+static void kolmogorov(void **state)
+{
+    (void)state;
+    static const double row[][2] = {{0.2, 0.999999999999495},     {0.5, 0.9639452436648751},
+                                    {0.99, 0.2808738392255489},   {1.0, 0.26999967167735456},
+                                    {1.01, 0.25943416909359746},  {1.3581, 0.0499996304316674},
+                                    {2.5, 7.453306344157342e-06}, {6.0, 1.0760372320042276e-31}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) assert_true(near(dm_kolmogorov_sf(row[i][0]), row[i][1]));
+    assert_true(dm_kolmogorov_sf(0.0) == 1.0 && dm_kolmogorov_sf(1e-3) == 1.0 && dm_kolmogorov_sf(50.0) == 0.0);
+    assert_true(isnan(dm_kolmogorov_sf((double)NAN)));
+}
+
 static void outside_the_domain(void **state)
 {
     (void)state;
@@ -138,8 +150,13 @@ static void outside_the_domain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(normal),      cmocka_unit_test(normal_quantile), cmocka_unit_test(student),
-        cmocka_unit_test(chi_squared), cmocka_unit_test(poisson),         cmocka_unit_test(outside_the_domain),
+        cmocka_unit_test(normal),
+        cmocka_unit_test(normal_quantile),
+        cmocka_unit_test(student),
+        cmocka_unit_test(chi_squared),
+        cmocka_unit_test(poisson),
+        cmocka_unit_test(kolmogorov),
+        cmocka_unit_test(outside_the_domain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

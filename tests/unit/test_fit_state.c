@@ -136,7 +136,7 @@ static void comes_back(void **state)
         some_state(&s, &at, phase, (dm_step)(which % 3), which / 3);
         dm_fit_state_pack(&s, &at, &p);
         assert_false(p.failed);
-        dm_unpacker u = {p.bytes, p.count, false};
+        dm_unpacker u = {.bytes = p.bytes, .left = p.count};
         assert_int_equal(dm_fit_state_unpack(&t, &bt, &u, LO, HI, D), DEMARC_OK);
         assert_int_equal(u.left, 0);
         assert_int_equal(t.phase, s.phase);
@@ -181,7 +181,7 @@ static void try_bytes(const char *bytes, int64_t count, bool must_fail)
     dm_position bt = {0};
     char *copy = malloc((size_t)(uint32_t)count); /* exactly as long, for the address sanitizer */
     memcpy(copy, bytes, (size_t)count);
-    dm_unpacker u = {copy, count, false};
+    dm_unpacker u = {.bytes = copy, .left = count};
     const demarc_status st = dm_fit_state_unpack(&t, &bt, &u, LO, HI, D);
     assert_true(st == DEMARC_OK || st == DEMARC_ERR_DATA);
     if (must_fail) assert_int_equal(st, DEMARC_ERR_DATA);
@@ -236,7 +236,7 @@ static void other_shape(void **state)
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
         dm_fit_state t = {0};
         dm_position bt = {0};
-        dm_unpacker u = {p.bytes, p.count, false};
+        dm_unpacker u = {.bytes = p.bytes, .left = p.count};
         assert_int_equal(dm_fit_state_unpack(&t, &bt, &u, shape[i][0], shape[i][1], shape[i][2]), DEMARC_ERR_DATA);
         clear(&t, &bt);
     }

@@ -30,7 +30,7 @@ static void come_back(void **state)
     dm_pack_f64(&p, 2.5);
     assert_false(p.failed);
     assert_true(p.count < 4 * (int64_t)sizeof *sum); /* zeros are left out */
-    dm_unpacker u = {p.bytes, p.count, false};
+    dm_unpacker u = {.bytes = p.bytes, .left = p.count};
     assert_true(dm_unpack_i64(&u) == INT64_MIN);
     double *v = dm_unpack_f64s(&u, 3);
     assert_memory_equal(v, reals, sizeof reals);
@@ -61,10 +61,10 @@ static void bounds(void **state)
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         char bytes[16] = {0};
         memcpy(bytes, &lengths[i], 8);
-        dm_unpacker u = {bytes, 16, false};
+        dm_unpacker u = {.bytes = bytes, .left = 16};
         assert_null(dm_unpack_text(&u));
         assert_true(u.bad);
-        u = (dm_unpacker){bytes, 16, false};
+        u = (dm_unpacker){.bytes = bytes, .left = 16};
         assert_null(dm_unpack_f64s(&u, lengths[i]));
         assert_true(u.bad);
         assert_true(dm_unpack_i64(&u) == 0); /* bad once, bad for good */
@@ -73,20 +73,20 @@ static void bounds(void **state)
     const int64_t four = 4;
     memcpy(nul, &four, 8);
     memcpy(nul + 8, "a\0bc", 4);
-    dm_unpacker u = {nul, 12, false};
+    dm_unpacker u = {.bytes = nul, .left = 12};
     assert_null(dm_unpack_text(&u)); /* a NUL inside */
     const int64_t sums[][3] = {{-1, 1, 0}, {68, 1, 0}, {0, 69, 0}, {3, -1, 0}, {0, 1, INT64_C(1) << 40}, {67, 2, 0}};
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
         dm_exact_sum s;
-        u = (dm_unpacker){(const char *)sums[i], 24, false};
+        u = (dm_unpacker){.bytes = (const char *)sums[i], .left = 24};
         dm_unpack_exact(&u, &s, 1);
         assert_true(u.bad);
     }
     const int64_t seven = 7;
-    u = (dm_unpacker){(const char *)&seven, 8, false};
+    u = (dm_unpacker){.bytes = (const char *)&seven, .left = 8};
     assert_int_equal(dm_unpack_within(&u, 1, 6), 1);
     assert_true(u.bad);
-    u = (dm_unpacker){(const char *)&seven, 7, false};
+    u = (dm_unpacker){.bytes = (const char *)&seven, .left = 7};
     assert_true(dm_unpack_i64(&u) == 0);
     assert_true(u.bad);
 }

@@ -294,6 +294,23 @@ static void weights_depend_on_all_keys(void **state)
     assert_in_range(high, 600, 780);
 }
 
+static void weights_of_many_rows(void **state)
+{
+    (void)state;
+    enum { ROWS = 30, GROUPS = 2, LD = GROUPS * DMK_COUNTS + 3 };
+    static float out[ROWS * LD];
+    int64_t key[ROWS];
+    for (int r = 0; r < ROWS; r++) key[r] = (int64_t)((uint64_t)r * UINT64_C(0x9e3779b97f4a7c15));
+    for (int v = 0; v < dmk_variant_count(); v++) {
+        if (!dmk_variant_supported(v)) continue;
+        dm_replicate_weights(dmk_variant(v), 7, 3 * DMK_COUNTS, key, ROWS, GROUPS, out, LD);
+        for (int r = 0; r < ROWS; r++) {
+            for (int32_t i = 0; i < GROUPS * DMK_COUNTS; i++)
+                assert_true(out[r * LD + i] == (float)dm_replicate_weight(7, 3 * DMK_COUNTS + i, key[r]));
+        }
+    }
+}
+
 /* All rows at the bound, or with the largest digits, and the grid that the number of rows leaves. */
 static void large_sums_are_exact(void **state)
 {
@@ -358,9 +375,13 @@ static void nothing_to_do(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_to_integers_by_hand), cmocka_unit_test(weights_are_poisson),
-        cmocka_unit_test(weights_are_independent),   cmocka_unit_test(weights_depend_on_all_keys),
-        cmocka_unit_test(large_sums_are_exact),      cmocka_unit_test(nothing_to_do),
+        cmocka_unit_test(equal_to_integers_by_hand),
+        cmocka_unit_test(weights_are_poisson),
+        cmocka_unit_test(weights_are_independent),
+        cmocka_unit_test(weights_depend_on_all_keys),
+        cmocka_unit_test(weights_of_many_rows),
+        cmocka_unit_test(large_sums_are_exact),
+        cmocka_unit_test(nothing_to_do),
     };
     return cmocka_run_group_tests(tests, create, destroy);
 }

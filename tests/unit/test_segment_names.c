@@ -119,7 +119,11 @@ static void made(int32_t k, int32_t d, char **feature, double *difference, const
 static void test_made(void **state)
 {
     (void)state;
-    char *f[3] = {"spend", "visits", "age"};
+    char *f[3] = {"spend", "visits", "age"}, *g[1] = {"days_between_orders"};
+    made(2, 1, g, (double[]){1, -1}, NULL, (const char *[]){"High days between orders", "Low days between orders"});
+    char *levels[2] = {"channel=Web", "pay_by=cash"};
+    made(2, 2, levels, (double[]){2, -1, -2, 1}, NULL,
+         (const char *[]){"Channel=Web, not pay by=cash", "Not channel=Web, pay by=cash"});
     made(1, 3, f, (double[]){NAN, NAN, NAN}, NULL, (const char *[]){"All customers"});
     made(2, 3, f, (double[]){2, -1, 0.1, -2, 0.1, 0.1}, NULL, (const char *[]){"High spend, low visits", "Low spend"});
     /* alike with two features: the third parts them */

@@ -276,6 +276,44 @@ static void lists_grow_and_find(void **state)
     dm_strings_clear(&s);
 }
 
+static void utf8_by_length(void **state)
+{
+    (void)state;
+    unsigned char c[5];
+    assert_true(dm_text_utf8("", 0));
+    assert_true(dm_text_utf8("a\n\x7f", 3));
+    assert_false(dm_text_utf8("a\0b", 3));
+    for (int length = 1; length <= 4; length++) {
+        const uint32_t low[] = {0, 1, 0x80, 0x800, 0x10000}, high[] = {0, 0x7f, 0x7ff, 0xffff, 0x10ffff};
+        for (int end = 0; end < 2; end++) {
+            const int bytes = encode(end == 0 ? low[length] : high[length], length, c);
+            assert_true(dm_text_utf8((char *)c, (size_t)bytes));
+            /* cut short, although what follows would complete it */
+            if (bytes > 1) assert_false(dm_text_utf8((char *)c, (size_t)bytes - 1));
+        }
+        if (length > 1)
+            assert_false(dm_text_utf8((char *)c, (size_t)encode(low[length] - 1, length, c))); /* overlong */
+    }
+    assert_false(dm_text_utf8((char *)c, (size_t)encode(0xd800, 3, c)));
+    assert_false(dm_text_utf8((char *)c, (size_t)encode(0x110000, 4, c)));
+    assert_true(dm_text_plain("caf\xc3\xa9"));
+    assert_false(dm_text_plain("a\nb"));
+    assert_false(dm_text_plain("a\xc2\x9f"));
+    assert_true(dm_text_plain("a\xc2\xa0"));
+    assert_false(dm_text_plain("caf\xc3"));
+}
+
+static void lists_in_order(void **state)
+{
+    (void)state;
+    dm_strings s = {(char *[]){"b", "a", "b", "", "\xff", "a"}, 6};
+    const int32_t want[6] = {3, 1, 5, 0, 2, 4};
+    int32_t order[6];
+    dm_strings_order(&s, order);
+    assert_memory_equal(order, want, sizeof want);
+    dm_strings_order(&(dm_strings){0}, order);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +331,8 @@ int main(void)
         cmocka_unit_test(doubled_commas),
         cmocka_unit_test(refused_lists),
         cmocka_unit_test(lists_grow_and_find),
+        cmocka_unit_test(utf8_by_length),
+        cmocka_unit_test(lists_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,103 @@
+/* demarc compare OLD NEW */
+#include <stdlib.h>
+
+#include "cli/common.h"
+#include "cli/compare_text.h"
+
+#define DATA "Data"
+#define TESTS "Tests"
+#define OUTPUT "Output"
+
+static void add_options(cli_line *line, demarc_compare_options *o)
+{
+    const cli_option table[] = {
+        CLI_OPTION(DATA, "old-data", "FILE.h5", CLI_TEXT, &o->old_data,
+                   "customer file of the old run (default: as its manifest says)"),
+        CLI_OPTION(DATA, "new-data", "FILE.h5", CLI_TEXT, &o->new_data,
+                   "customer file of the new run (default: as its manifest says)"),
+        CLI_OPTION(TESTS, "alpha", "P", CLI_REAL, &o->alpha,
+                   "level of the tests of a table together; intervals have 1 - P each", .min = 0, .max = 1,
+                   .below_max = true, .show_default = true),
+        CLI_OPTION(TESTS, "bins", "N", CLI_INT32, &o->bins,
+                   "bins of the population stability index, at the quantiles of the old values", .min = 2, .max = 1000,
+                   .show_default = true),
+        CLI_OPTION(TESTS, "equivalence", "X", CLI_REAL, &o->equivalence,
+                   "a mean within X standard deviations is as expected", .min = 0, .max = 1e6, .show_default = true),
+        CLI_OPTION(OUTPUT, "out", "FILE.json", CLI_TEXT, &o->out, "write the result as JSON (for demarc report)"),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
+}
+
+static demarc_status print_dry(bool as_json)
+{
+    demarc_status st = DEMARC_OK;
+    dm_small_json *dry = NULL;
+    if (!as_json) {
+        puts("dry run, nothing computed");
+        return DEMARC_OK;
+    }
+    DM_TRY(dm_small_json_begin(&dry));
+    dm_small_json_text(dry, "command", "compare");
+    dm_small_json_bool(dry, "dry_run", true);
+    st = cli_json_print(&dry);
+cleanup:
+    return st;
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_status st = DEMARC_OK;
+    demarc_context *ctx = NULL;
+    cli_common common;
+    cli_line line;
+    demarc_compare_options o;
+    char *json = NULL;
+    demarc_compare_options_default(&o);
+    cli_common_begin(&common);
+    cli_line_begin(&line, command);
+    add_options(&line, &o);
+    cli_common_add(&common, &line);
+    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
+    if (line.help) goto cleanup;
+    o.old_run = line.argument[0];
+    o.new_run = line.argument[1];
+    DM_TRY(demarc_compare(ctx, &o, &json));
+    if (!cli_prints(ctx)) goto cleanup;
+    if (json == NULL) {
+        st = print_dry(common.json);
+    } else if (common.json) {
+        fputs(json, stdout);
+    } else {
+        st = cli_compare_print(json);
+    }
+cleanup:
+    free(json);
+    demarc_context_destroy(&ctx);
+    cli_line_clear(&line);
+    return st;
+}
+
+static const char *const argument_names[] = {"OLD", "NEW", NULL};
+
+const cli_command cli_compare = {
+    .name = "compare",
+    .summary = "two runs: which segment is which, who moved and why, what drifted",
+    .arguments = "OLD NEW",
+    .argument = argument_names,
+    .notes = "OLD and NEW are results directories of fits with the same features; customers are joined by id.\n"
+             "Segments are matched on the customers in both runs, so names and colours stay; one without a\n"
+             "partner was born or died. A customer who moved is counted at the first of three steps that takes\n"
+             "him out of his segment: his new values, then the new scaling, then the new centroids; so the three\n"
+             "sum to all moves. Drift compares all customers of each run, and those of each matched segment,\n"
+             "feature by feature: \"none shown\" where the change may be chance, else small, moderate or large\n"
+             "(psi below .1, below .25, above).\n"
+             "Outcomes in both files are held against what the segment brought before: as expected (equivalent),\n"
+             "shifted (different) or undecided; segments equal in every outcome are to be merged, shifted ones\n"
+             "to be redefined. That is observational: nobody was randomised to a segment.\n",
+    .example = "  demarc generate customers.h5 --customers 20000 --segments 4 --outcomes\n"
+               "  demarc fit customers.h5 --segments 4 --out run1\n"
+               "  demarc fit customers.h5 --segments 5 --scale robust --out run2\n"
+               "  demarc compare run1 run2 --out comparison.json\n",
+    .run = run,
+};

@@ -1,0 +1,53 @@
+/*
+ * Checkpoints of the boundary commands: where they lie, what they depend on, and what of the command they hold, which is its
+ * journal (boundary/journal.h).
+ *
+ * They lie beside the output that --checkpoint names, or else --out, or else --apply, as those of a fit do
+ * (store/checkpoint_file.h). A command without any of them writes no file, and so keeps none. Collective.
+ */
+#ifndef DM_ENGINE_BOUNDARY_RESUME_H
+#define DM_ENGINE_BOUNDARY_RESUME_H
+
+#include "engine/frozen_model.h"
+#include "engine/resume.h"
+#include "store/output.h"
+
+/** Everything borrowed. */
+typedef struct dm_boundary_resume_options {
+    const char *what;       /* "boundary sweep" */
+    const char *checkpoint; /* --checkpoint, NULL = not given */
+    const char *out, *apply;
+    double every;
+    bool resume, force;
+    bool dry_run;            /* nothing is looked for or kept */
+    const dm_output *output; /* its temporary goes when the run that made it is dead; NULL = none */
+} dm_boundary_resume_options;
+
+typedef struct dm_boundary_resume {
+    const dm_boundary_resume_options *o;
+    dm_resume resume;
+    dm_journal *journal; /* NULL = nothing is kept */
+} dm_boundary_resume;
+
+/** Local. @retval DEMARC_ERR_USAGE  resume without a place, or not a number of seconds */
+demarc_status dm_boundary_resume_check(const dm_boundary_resume_options *o);
+/**
+ * First of all, before any output is begun; then r->resume.options are listed.
+ * @param[in] o  borrowed until dm_boundary_resume_end()
+ */
+demarc_status dm_boundary_resume_begin(dm_boundary_resume *r, demarc_context *ctx, const dm_boundary_resume_options *o);
+/** The paths of the customer file, as options. Local. */
+demarc_status dm_boundary_resume_paths(dm_boundary_resume *r, const demarc_paths *p);
+/** Then: what is left, see dm_resume_look_back(). */
+demarc_status dm_boundary_resume_look_back(dm_boundary_resume *r);
+/** dm_frozen_model_open(), which a signal may stop. */
+demarc_status dm_boundary_resume_open(dm_boundary_resume *r, dm_frozen_model *m, demarc_context *ctx, const char *model,
+                                      const char *data, const demarc_paths *paths);
+/** Refuse other data; r->journal is there from now on, and belongs into the dm_frozen. */
+demarc_status dm_boundary_resume_restore(dm_boundary_resume *r, const dm_frozen_model *m);
+/** All is done: the checkpoints go. */
+void dm_boundary_resume_forget(dm_boundary_resume *r);
+/** Of a run that ended with `st`: where it can never end otherwise, its checkpoints go, too. Safe on a zeroed struct. */
+void dm_boundary_resume_end(dm_boundary_resume *r, demarc_status st);
+
+#endif

@@ -1,0 +1,222 @@
+#include "engine/resume.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stats/digest.h"
+#include "store/output.h"
+
+#define MOST_LINES 64 /* of options or data in a checkpoint */
+
+/* ------------------------------------------------------------------------------------------------ what it depends on */
+
+demarc_status dm_resume_add(dm_strings *list, const char *name, const char *fmt, ...)
+{
+    char *value = NULL, *line = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    const bool made = vasprintf(&value, fmt, ap) >= 0 && asprintf(&line, "%s\t%s", name, value) >= 0;
+    va_end(ap);
+    demarc_status st = made ? dm_strings_add(list, line)
+                            : dm_fail(DEMARC_ERR_MEMORY, "out of memory: list of options: free some memory");
+    if (made) free(line);
+    free(value);
+    return st;
+}
+
+const char *dm_resume_or_none(const char *text) { return text == NULL ? "not given" : text; }
+
+demarc_status dm_resume_digest(const dm_strings *list, int32_t from, char hex[33])
+{
+    dm_packer p = {0};
+    for (int32_t i = from; i < list->count; i++) dm_pack_text(&p, list->item[i]);
+    const bool failed = p.failed;
+    if (!failed) dm_hash128_hex(p.bytes, (size_t)p.count, hex);
+    dm_packer_clear(&p);
+    return failed ? dm_fail(DEMARC_ERR_MEMORY, "out of memory: digest of options: free some memory") : DEMARC_OK;
+}
+
+/* "NAME was OLD, is NEW" of the first line that differs, or nothing. */
+static bool differs(const dm_strings *was, const dm_strings *is, char *buf, size_t size)
+{
+    for (int32_t i = 0; i < is->count; i++) {
+        const char *old = i < was->count ? was->item[i] : "", *now = is->item[i];
+        if (strcmp(old, now) == 0) continue;
+        const size_t name = strcspn(now, "\t");
+        const bool same_name = strncmp(old, now, name + 1) == 0;
+        snprintf(buf, size, "%.*s was %.100s, is %.100s", (int)name, now, same_name ? old + name + 1 : "unknown",
+                 now + name + 1);
+        return true;
+    }
+    return was->count != is->count;
+}
+
+static demarc_status refuse_other(const dm_resume *r, const dm_strings *was, const dm_strings *is)
+{
+    char how[400] = "more options were given";
+    if (!differs(was, is, how, sizeof how)) return DEMARC_OK;
+    const char *folder = r->checkpoint.folder == NULL ? "" : dm_checkpoint_path(r->checkpoint.folder);
+    return dm_fail(DEMARC_ERR_USAGE,
+                   "the checkpoint is of another %s: %s: %s: give what it was, another --out, or --force without "
+                   "--resume to start anew",
+                   r->what, folder, how);
+}
+
+/* ------------------------------------------------------------------------------------------------ the payload */
+
+static void pack_lines(dm_packer *p, const dm_strings *list)
+{
+    dm_pack_i64(p, list->count);
+    for (int32_t i = 0; i < list->count; i++) dm_pack_text(p, list->item[i]);
+}
+
+static void unpack_lines(dm_unpacker *u, dm_strings *list)
+{
+    const int64_t count = dm_unpack_within(u, 0, MOST_LINES);
+    for (int64_t i = 0; i < count && !u->bad; i++) {
+        char *line = dm_unpack_text(u);
+        if (line != NULL && dm_strings_add(list, line) != DEMARC_OK) dm_unpack_no_memory(u);
+        free(line);
+    }
+}
+
+void dm_resume_pack_head(const dm_resume *r, dm_packer *p, const char *temporary)
+{
+    pack_lines(p, &r->options);
+    pack_lines(p, &r->data);
+    dm_pack_i64(p, r->count);
+    dm_pack_text(p, temporary);
+}
+
+/* The head; `old_options` is the caller's. */
+static demarc_status unpack_head(dm_resume *r, int64_t bytes, dm_strings *old_options)
+{
+    dm_unpacker *u = &r->left;
+    *u = (dm_unpacker){.bytes = r->payload, .left = bytes};
+    unpack_lines(u, old_options);
+    unpack_lines(u, &r->old_data);
+    r->count = (int32_t)dm_unpack_within(u, 0, INT32_MAX - 1) + 1;
+    r->old_temporary = dm_unpack_text(u);
+    return dm_unpack_verdict(u, "its head");
+}
+
+static void drop_payload(dm_resume *r)
+{
+    free(r->payload);
+    free(r->old_temporary);
+    dm_strings_clear(&r->old_data);
+    r->payload = r->old_temporary = NULL;
+    r->left = (dm_unpacker){0};
+    r->count = 0;
+}
+
+/* All ranks get rank 0's payload. */
+static demarc_status share_payload(dm_resume *r, int64_t *bytes)
+{
+    demarc_status st = DEMARC_OK;
+    dm_comm *comm = r->checkpoint.comm;
+    int64_t size = r->payload == NULL ? -1 : *bytes;
+    dm_comm_bcast(comm, &size, sizeof size, 0);
+    *bytes = size;
+    if (size < 0) return DEMARC_OK;
+    if (dm_comm_rank(comm) != 0) {
+        r->payload = malloc((size_t)size + 1);
+        if (r->payload == NULL) st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: checkpoint: free some memory");
+    }
+    DM_TRY_ALL(comm, st);
+    dm_comm_bcast(comm, r->payload, size, 0);
+cleanup:
+    return st;
+}
+
+/* ------------------------------------------------------------------------------------------------ looking back */
+
+demarc_status dm_resume_clear_away(dm_resume *r)
+{
+    int64_t bytes = 0;
+    bool spared = false;
+    dm_strings options = {0};
+    demarc_status st = dm_checkpoint_load(r->checkpoint.folder, &r->payload, &bytes, &spared);
+    if (st == DEMARC_OK && r->payload != NULL) {
+        st = unpack_head(r, bytes, &options);
+        if (st == DEMARC_OK && r->temporary_of != NULL) st = dm_output_remove_dead(r->temporary_of, r->old_temporary);
+    }
+    dm_strings_clear(&options);
+    drop_payload(r);
+    /* Without memory nothing is known: the checkpoint is damaged for sure only when it was read. */
+    return st == DEMARC_ERR_MEMORY ? st : dm_checkpoint_remove(r->checkpoint.folder);
+}
+
+/* Rank 0. @param[out] bytes  of the payload, if there is one to go on from */
+static demarc_status look_on_root(dm_resume *r, bool resume, bool force, int64_t *bytes)
+{
+    demarc_status st = DEMARC_OK;
+    dm_checkpoint_folder *folder = r->checkpoint.folder;
+    bool spared = false;
+    if (!dm_checkpoint_present(folder)) {
+        if (resume) dm_log_line(r->checkpoint.log, "no checkpoint: %s: starting from the beginning", r->out);
+        return DEMARC_OK;
+    }
+    if (!resume) {
+        if (force) return dm_resume_clear_away(r);
+        return dm_fail(DEMARC_ERR_EXISTS,
+                       "an interrupted run left a checkpoint: %s: add --resume to go on from it, or --force to start "
+                       "anew",
+                       dm_checkpoint_path(folder));
+    }
+    st = dm_checkpoint_load(folder, &r->payload, bytes, &spared);
+    if (st == DEMARC_ERR_DATA && force) {
+        dm_log_warn(r->checkpoint.log, "%s", dm_error_line());
+        return dm_resume_clear_away(r);
+    }
+    DM_TRY(st);
+    if (spared) {
+        dm_log_warn(r->checkpoint.log, "damaged checkpoint: %s: going on from the other generation",
+                    dm_checkpoint_path(folder));
+    }
+    if (r->payload == NULL) {
+        dm_log_line(r->checkpoint.log, "empty checkpoint: %s: starting from the beginning", r->out);
+    }
+cleanup:
+    return st;
+}
+
+demarc_status dm_resume_look_back(dm_resume *r, bool resume, bool force)
+{
+    demarc_status st = DEMARC_OK;
+    dm_comm *comm = r->checkpoint.comm;
+    dm_strings old = {0};
+    int64_t bytes = 0;
+    if (dm_comm_rank(comm) == 0) st = look_on_root(r, resume, force, &bytes);
+    DM_TRY_ALL(comm, st);
+    DM_TRY(share_payload(r, &bytes));
+    if (r->payload != NULL) {
+        DM_TRY_ALL(comm, unpack_head(r, bytes, &old));
+        DM_TRY_ALL(comm, refuse_other(r, &old, &r->options));
+    }
+cleanup:
+    dm_strings_clear(&old);
+    return st;
+}
+
+demarc_status dm_resume_check_data(const dm_resume *r)
+{
+    if (r->payload == NULL) return DEMARC_OK;
+    return dm_comm_agree(r->checkpoint.comm, refuse_other(r, &r->old_data, &r->data));
+}
+
+void dm_resume_forget(dm_resume *r)
+{
+    dm_checkpoint_folder *folder = r->checkpoint.folder;
+    if (folder == NULL || !r->checkpoint.ready) return;
+    if (dm_checkpoint_remove(folder) != DEMARC_OK) dm_log_warn(r->checkpoint.log, "%s", dm_error_line());
+}
+
+void dm_resume_end(dm_resume *r)
+{
+    drop_payload(r);
+    dm_strings_clear(&r->options);
+    dm_strings_clear(&r->data);
+    dm_checkpoint_end(&r->checkpoint);
+}
