@@ -109,7 +109,7 @@ class KnownAnswers(Select):
 class Independent(Select):
     @unittest.skipIf(metrics is None, "scikit-learn is not installed")
     def test_criteria_of_all_customers(self):
-        """Calinski-Harabasz and Davies-Bouldin of the labels that a fit of that k gives."""
+        """Of the labels that a fit of that k gives; ours are of float32 features."""
         for name, x in (("iris", iris()), ("s1", benchmark("s1")), ("mcdonalds", mcdonalds()), ("mall", mall())):
             with self.subTest(name):
                 path = self.write("x.h5", x)
@@ -120,8 +120,8 @@ class Independent(Select):
                     out = self.tmp / f"{name}{row['k']}"
                     self.ok("fit", path, "--segments", row["k"], "--out", out)
                     label = self.results(out)["segment"]
-                    self.assertAlmostEqual(row["calinski_harabasz"] / metrics.calinski_harabasz_score(z, label), 1, 6)
-                    self.assertAlmostEqual(row["davies_bouldin"] / metrics.davies_bouldin_score(z, label), 1, 6)
+                    self.assertAlmostEqual(row["calinski_harabasz"] / metrics.calinski_harabasz_score(z, label), 1, 5)
+                    self.assertAlmostEqual(row["davies_bouldin"] / metrics.davies_bouldin_score(z, label), 1, 5)
                     self.assertAlmostEqual(row["smallest_share"], np.bincount(label).min() / len(label), 12)
                     self.assertIsNone(row["gap"])
 
