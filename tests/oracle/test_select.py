@@ -130,7 +130,7 @@ class Independent(Select):
         """Within Monte Carlo error of clusGap: both are means of B draws, W_k is of two searches for the least."""
         for name, x in (("iris", iris()), ("mcdonalds", mcdonalds()), ("mall", mall()), ("s1", benchmark("s1")[::4])):
             with self.subTest(name):
-                draws = 40
+                draws = 20
                 found = self.select(x, "1:5", "--gap-draws", draws, "--replicates", 0, "--halvings", 0)
                 tab = self.r(x, "km <- function(x, k) list(cluster=kmeans(x, k, nstart=8, iter.max=50)$cluster);"
                                 f"t <- cluster::clusGap(x, km, K.max=5, B={draws}, d.power=2, spaceH0='scaledPCA')$Tab;"
@@ -146,7 +146,7 @@ class Independent(Select):
     def test_prediction_strength(self):
         for name, x in (("iris", iris()), ("mcdonalds", mcdonalds()), ("mall", mall()), ("s1", benchmark("s1")[::4])):
             with self.subTest(name):
-                halvings = 40
+                halvings = 20
                 found = self.select(x, "2:5", "--halvings", halvings, "--replicates", 0, "--gap-draws", 0)
                 theirs = self.r(x, f"p <- fpc::prediction.strength(x, Gmin=2, Gmax=5, M={halvings}, runs=8)$predcorr;"
                                    "for (k in 2:5) cat(mean(p[[k]]), sd(p[[k]]), '\\n')")
