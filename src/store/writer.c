@@ -726,6 +726,8 @@ static demarc_status begin_rows(dm_writer *w, bool later)
     demarc_status st = DEMARC_OK;
     w->phase = PHASE_ROWS;
     DM_TRY(agree(w, is_root(w) ? save_layout(w) : DEMARC_OK));
+    /* Whatever the size: that a run needs a shared file system is not to depend on it. */
+    if (w->parallel) DM_TRY(agree(w, access(w->path, R_OK | W_OK) == 0 ? DEMARC_OK : not_visible(w, errno)));
     if ((later || w->parallel) && share_places(w)) return agree(w, open_thread(w));
     DM_TRY(agree(w, is_root(w) ? open_alone(w) : DEMARC_OK));
     DM_TRY(agree(w, w->file >= 0 ? open_row_datasets(w) : DEMARC_OK));
