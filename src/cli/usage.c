@@ -1,6 +1,41 @@
 #include "cli/usage.h"
 
+#include <string.h>
+
 #include "cli/popt_table.h"
+
+#define COLUMNS 98
+
+/* Paragraphs of running text, filled to COLUMNS; lines that begin with a blank stay as they are. */
+static void print_filled(const char *text)
+{
+    size_t column = 0;
+    while (*text != 0) {
+        const size_t line = strcspn(text, "\n");
+        if (line == 0 || *text == ' ') { /* ends a paragraph */
+            printf("%s%.*s\n", column > 0 ? "\n" : "", (int)line, text);
+            column = 0;
+            text += line + (text[line] == '\n');
+            continue;
+        }
+        const size_t word = strcspn(text, " \n");
+        if (column > 0 && column + 1 + word > COLUMNS) {
+            putchar('\n');
+            column = 0;
+        }
+        column += (size_t)printf("%s%.*s", column > 0 ? " " : "", (int)word, text);
+        text += word;
+        while (*text == ' ') text++;
+        if (*text == '\n') {
+            text++;
+            if (*text == 0 || *text == '\n' || *text == ' ') {
+                putchar('\n');
+                column = 0;
+            }
+        }
+    }
+    if (column > 0) putchar('\n');
+}
 
 demarc_status cli_usage_command(const cli_line *line)
 {
@@ -19,9 +54,12 @@ demarc_status cli_usage_command(const cli_line *line)
     }
     snprintf(arguments, sizeof arguments, "%s [OPTION...]", c->arguments);
     poptSetOtherOptionHelp(con, arguments);
-    printf("%s: %s.\n\n", name, c->summary);
+    char title[512];
+    snprintf(title, sizeof title, "%s: %s.\n\n", name, c->summary);
+    print_filled(title);
     poptPrintHelp(con, stdout, 0);
-    if (c->notes != NULL) printf("\n%s", c->notes);
+    if (c->notes != NULL) putchar('\n');
+    if (c->notes != NULL) print_filled(c->notes);
     printf("\nExample:\n%s", c->example);
 cleanup:
     poptFreeContext(con);

@@ -7,6 +7,8 @@ import subprocess
 from demarc_testing import DEMARC, Case, main, run
 
 COMMANDS = ["generate", "import", "info", "fit", "assign", "export", "verify", "report"]
+MORE_COMMANDS = ["select", "stability", "compare", "boundary sweep", "boundary replay", "boundary plan",
+                 "boundary analyze"]  # those that BASE has no options for
 # Options and arguments with which a command gets as far as checking one more option.
 BASE = {
     "generate": ["generate", "out.h5"],
@@ -43,14 +45,14 @@ class Help(Case):
         self.assertEqual(self.ok("help").stdout, p.stdout)
 
     def test_commands(self):
-        for command in COMMANDS:
+        for command in COMMANDS + MORE_COMMANDS:
             with self.subTest(command):
-                p = self.ok(command, "--help")
+                p = self.ok(*command.split(), "--help")
                 self.assertEqual(p.stderr, "")
                 self.check(p.stdout)
                 for option in ("--config", "--threads", "--memory-limit", "--json", "--quiet", "--progress"):
                     self.assertIn(option, p.stdout)
-                self.assertEqual(self.ok("help", command).stdout, p.stdout)
+                self.assertEqual(self.ok("help", *command.split()).stdout, p.stdout)
 
     def test_help_needs_nothing_else(self):
         self.ok("fit", "no-such-file.h5", "--segments", "3", "--help")
