@@ -126,8 +126,14 @@ static demarc_status reference(void *context, dm_fitter *f, int64_t task, double
             x[v + i] = (float)(g->low[a] + u * (g->high[a] - g->low[a]));
         }
     }
-    for (int32_t i = 0; i < g->ks; i++)
-        DM_TRY(log_within(g, f, x, g->k[i], dm_fit_stream(DM_FIT_REFERENCE, (int32_t)task, g->k[i]), out + i));
+    for (int32_t i = 0; i < g->ks; i++) {
+        for (int32_t search = 0; search < DM_GAP_SEARCHES; search++) {
+            const int32_t number = (int32_t)task * DM_GAP_SEARCHES + search;
+            double log_w = 0.0;
+            DM_TRY(log_within(g, f, x, g->k[i], dm_fit_stream(DM_FIT_REFERENCE, number, g->k[i]), &log_w));
+            if (search == 0 || log_w < out[i]) out[i] = log_w;
+        }
+    }
 cleanup:
     return st;
 }

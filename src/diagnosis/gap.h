@@ -5,7 +5,7 @@
  *   gap(k) = mean over b of log W*_kb - log W_k,   se(k) = sd over b of log W*_kb x sqrt(1 + 1 / B)
  *
  * W_k is the sum of w ||x - mean of its segment||^2 with k segments, the least of DM_GAP_SEARCHES searches; W*_kb the same
- * (of one search) for reference draw b: as many points with the same weights, uniform in the box that the sample takes up
+ * for reference draw b: as many points with the same weights, uniform in the box that the sample takes up
  * along its principal components (their choice (b)). Rotations change no W, so the draws stay in the components' axes.
  * sd divides by B - 1. cluster::clusGap(d.power = 2, spaceH0 = "scaledPCA") is the same up to Monte Carlo error.
  */
@@ -14,7 +14,7 @@
 
 #include "diagnosis/sample_work.h"
 
-#define DM_GAP_SEARCHES 4
+#define DM_GAP_SEARCHES 3
 
 /**
  * @param[in]  k    [ks] numbers of segments, >= 1

@@ -14,7 +14,8 @@ typedef struct scratch {
     float *x;             /* [m, d] */
     double *w;            /* [m] */
     int32_t *own, *other; /* [m] labels */
-    double *c[2];         /* [k, d] */
+    int32_t *fitted;      /* [m] */
+    double *c[2], *trial; /* [k, d] */
     double *cell;         /* [k, k + 2] */
     int64_t *count;       /* [k, k] */
     double *jaccard;      /* [k, k] */
@@ -38,6 +39,8 @@ static demarc_status scratch_create(scratch *s, int64_t m, int64_t d, int64_t k)
     DM_TRY(dm_alloc(s->w, m, "resampling"));
     DM_TRY(dm_alloc(s->own, m, "resampling"));
     DM_TRY(dm_alloc(s->other, m, "resampling"));
+    DM_TRY(dm_alloc(s->fitted, m, "resampling"));
+    DM_TRY(dm_alloc(s->trial, k * d, "resampling"));
     DM_TRY(dm_alloc(s->c[0], k * d, "resampling"));
     DM_TRY(dm_alloc(s->c[1], k * d, "resampling"));
     DM_TRY(dm_alloc(s->cell, k * (k + 2), "resampling"));
@@ -52,7 +55,8 @@ static void resampling_destroy(resampling *r)
 {
     for (int t = 0; t < r->work->threads && r->part != NULL; t++) {
         scratch *s = &r->part[t];
-        void *const owned[] = {s->x, s->w, s->own, s->other, s->c[0], s->c[1], s->cell, s->count, s->jaccard, s->order};
+        void *const owned[] = {s->fitted, s->trial, s->x,    s->w,     s->own,     s->other,
+                               s->c[0],   s->c[1],  s->cell, s->count, s->jaccard, s->order};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) dm_free(owned[i]);
     }
     dm_free(r->part);
@@ -64,6 +68,26 @@ static demarc_status resampling_create(resampling *r, const dm_sample_work *work
     *r = (resampling){.work = work, .k = k};
     DM_TRY(dm_alloc_zero(r->part, work->threads, "resampling"));
     for (int t = 0; t < work->threads; t++) DM_TRY(scratch_create(&r->part[t], work->sample->m, work->sample->d, k));
+cleanup:
+    return st;
+}
+
+/* The best of several fits: away from the true number of segments one seeding may end in a poor optimum. */
+static demarc_status fit_best(const resampling *r, dm_fitter *f, const float *x, const double *w, int64_t m, int32_t k,
+                              uint64_t stream, double *centroids)
+{
+    demarc_status st = DEMARC_OK;
+    scratch *s = &r->part[f->thread];
+    double least = INFINITY;
+    const uint64_t searches = m * k * r->work->sample->d <= DM_RESAMPLE_SMALL ? 4 : 2;
+    for (uint64_t search = 0; search < searches; search++) {
+        const uint64_t number = (search & 1) << 40 | (search >> 1) << 43; /* bits that dm_fit_stream() leaves */
+        DM_TRY(dm_fitter_fit(f, x, w, m, k, number | stream, s->trial));
+        const double objective = dm_fitter_label(f, s->trial, k, x, w, m, s->fitted);
+        if (search > 0 && !(objective < least)) continue;
+        least = objective;
+        memcpy(centroids, s->trial, (size_t)k * (size_t)r->work->sample->d * sizeof *centroids);
+    }
 cleanup:
     return st;
 }
@@ -146,8 +170,8 @@ static demarc_status one_halving(void *context, dm_fitter *f, int64_t task, doub
     const int64_t m = r->work->sample->m, d = r->work->sample->d, first = halve(r->work, s, task);
     const int64_t begin[2] = {0, first}, end[2] = {first, m};
     for (int h = 0; h < 2; h++) {
-        DM_TRY(dm_fitter_fit(f, s->x + begin[h] * d, s->w + begin[h], end[h] - begin[h], r->k,
-                             dm_fit_stream(DM_FIT_HALF, (int32_t)(2 * task + h), r->k), s->c[h]));
+        DM_TRY(fit_best(r, f, s->x + begin[h] * d, s->w + begin[h], end[h] - begin[h], r->k,
+                        dm_fit_stream(DM_FIT_HALF, (int32_t)(2 * task + h), r->k), s->c[h]));
     }
     double total = 0.0;
     for (int h = 0; h < 2; h++) {
@@ -197,7 +221,7 @@ static demarc_status one_replicate(void *context, dm_fitter *f, int64_t task, do
     const int32_t k = r->k;
     for (int64_t i = 0; i < sample->m; i++)
         s->w[i] = work->weight[i] * dm_replicate_weight(work->seed, (int32_t)task, sample->row[i]);
-    DM_TRY(dm_fitter_fit(f, sample->x, s->w, sample->m, k, dm_fit_stream(DM_FIT_BOOTSTRAP, (int32_t)task, k), s->c[0]));
+    DM_TRY(fit_best(r, f, sample->x, s->w, sample->m, k, dm_fit_stream(DM_FIT_BOOTSTRAP, (int32_t)task, k), s->c[0]));
     (void)dm_fitter_label(f, r->centroids, k, sample->x, s->w, sample->m, s->own);
     (void)dm_fitter_label(f, s->c[0], k, sample->x, s->w, sample->m, s->other);
     memset(s->count, 0, (size_t)k * (size_t)k * sizeof *s->count);

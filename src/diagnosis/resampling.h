@@ -19,6 +19,9 @@
 
 #include "diagnosis/sample_work.h"
 
+#define DM_RESAMPLE_SMALL                                                                                              \
+    (INT64_C(1) << 20) /* customers x segments x features: four fits of each half and replicate, else two */
+
 /**
  * @param[out] strength  mean over halvings, @param[out] se its standard error (NaN of fewer than 2). Collective.
  * NaN, both, where every halving has a half with fewer than k customers.

@@ -109,7 +109,7 @@ class KnownAnswers(Select):
 class Independent(Select):
     @unittest.skipIf(metrics is None, "scikit-learn is not installed")
     def test_criteria_of_all_customers(self):
-        """Of the labels that a fit of that k gives; ours are of float32 features."""
+        """Of the labels that a fit of that k gives; ours are of float32 features and of centroids within its tolerance."""
         for name, x in (("iris", iris()), ("s1", benchmark("s1")), ("mcdonalds", mcdonalds()), ("mall", mall())):
             with self.subTest(name):
                 path = self.write("x.h5", x)
@@ -121,13 +121,13 @@ class Independent(Select):
                     self.ok("fit", path, "--segments", row["k"], "--out", out)
                     label = self.results(out)["segment"]
                     self.assertAlmostEqual(row["calinski_harabasz"] / metrics.calinski_harabasz_score(z, label), 1, 5)
-                    self.assertAlmostEqual(row["davies_bouldin"] / metrics.davies_bouldin_score(z, label), 1, 5)
+                    self.assertAlmostEqual(row["davies_bouldin"] / metrics.davies_bouldin_score(z, label), 1, 3)
                     self.assertAlmostEqual(row["smallest_share"], np.bincount(label).min() / len(label), 12)
                     self.assertIsNone(row["gap"])
 
     @unittest.skipUnless(r_available("cluster"), "R's cluster is not installed")
     def test_gap(self):
-        """Within Monte Carlo error of clusGap: both are means of B draws, W_k is of two searches for the least."""
+        """Within Monte Carlo error of clusGap: both are means of B draws, W_k is of several searches for the least."""
         for name, x in (("iris", iris()), ("mcdonalds", mcdonalds()), ("mall", mall()), ("s1", benchmark("s1")[::4])):
             with self.subTest(name):
                 draws = 20
