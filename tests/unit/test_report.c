@@ -85,7 +85,19 @@ static dm_diagnostics sample_diagnostics(void)
 }
 
 static dm_pass_record pass[3] = {{"seed", 0, 9.0, NAN}, {"minibatch", 1, 5.0, 0.5}, {"lloyd", 1, 3.0, 0.0}};
-static dm_k_record tried[2] = {{2, 3.0, 12.5, NAN, -0.5, 0.25, true}, {3, 2.0, 11.0, 0.5, 0.1, 0.125, false}};
+static dm_k_record tried[2] = {{.k = 2,
+                                .objective = 3.0,
+                                .calinski_harabasz = 12.5,
+                                .davies_bouldin = NAN,
+                                .silhouette = -0.5,
+                                .smallest_share = 0.25,
+                                .chosen = true},
+                               {.k = 3,
+                                .objective = 2.0,
+                                .calinski_harabasz = 11.0,
+                                .davies_bouldin = 0.5,
+                                .silhouette = 0.1,
+                                .smallest_share = 0.125}};
 static const dm_trace trace = {.passes = 3,
                                .ks = 2,
                                .pass = pass,
@@ -280,7 +292,8 @@ static void test_diagnostics_round_trip(void **state)
     (void)state;
     json_t *o = parsed(diagnostics_text());
     check_keys(o, "format_version n d k objective total explained_share weighted digest iterations batches converged "
-                  "restarts best_restart criteria near_boundary_rule features passes per_k overall segments ");
+                  "restarts best_restart criteria near_boundary_rule features passes per_k recommendation overall "
+                  "segments ");
     check_integer(o, "n", INT64_C(10000000000));
     check_real(o, "explained_share", 0.25);
     check_real(o, "criteria.davies_bouldin", NAN);
@@ -289,6 +302,7 @@ static void test_diagnostics_round_trip(void **state)
     check_text(o, "passes.2.phase", "lloyd");
     check_integer(o, "per_k.1.k", 3);
     assert_true(json_is_true(at(o, "per_k.0.chosen")));
+    assert_true(json_is_null(at(o, "recommendation")));
     check_integer(o, "segments.0.size", INT64_C(7500000000));
     check_real(o, "segments.0.share", 0.75);
     check_real(o, "segments.1.weight_share", 0.25);
