@@ -91,10 +91,10 @@ const cli_command cli_select = {
     .summary = "how many segments there are",
     .arguments = "DATA.h5 --segments LO:HI",
     .argument = argument_names,
-    .notes =
-        "Each number of segments is fitted and measured over all customers. Gap statistic, prediction strength\n"
-        "and bootstrap stability are of a sample: all customers up to 65,536, else 32,768. One number of segments\n"
-        "is recommended, with the rule and the reasons; or none, where nothing speaks for segments.\n",
+    .notes = "Each number of segments is fitted and measured over all customers. Gap statistic, prediction\n"
+             "strength and bootstrap stability are of a sample: all customers up to 65,536, else 32,768. One\n"
+             "number of segments is recommended, with the rule and the reasons; or none, where nothing speaks for\n"
+             "segments.\n",
     .example = "  demarc generate customers.h5 --customers 5000 --segments 5\n"
                "  demarc select customers.h5 --segments 2:7\n",
     .run = run,

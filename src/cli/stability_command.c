@@ -90,13 +90,13 @@ const cli_command cli_stability = {
     .summary = "how stable the segments of a model are when customers are drawn anew",
     .arguments = "DATA.h5 --model MODEL.h5",
     .argument = argument_names,
-    .notes =
-        "Each replicate draws the customers anew (by id: neither ranks nor the order of rows matter), is seeded and\n"
-        "searched on a sample of at most 65,536, refined on all, and held against the model: Jaccard similarity of\n"
-        "each segment with the one most like it, over the customers drawn (Hennig 2007). Words go by the mean:\n"
-        "highly stable from .85 on, stable .75, pattern .6, unstable .5, else dissolved. Within: the same over all\n"
-        "customers; across: is the segment one piece in solutions of other sizes (Dolnicar & Leisch 2017)?\n"
-        "Exploratory: the replicates say whether segments come back, not whether they are of use.\n",
+    .notes = "Each replicate draws the customers anew (by id: neither ranks nor the order of rows matter), is\n"
+             "seeded and searched on a sample of at most 65,536, refined on all, and held against the model:\n"
+             "Jaccard similarity of each segment with the one most like it, over the customers drawn (Hennig\n"
+             "2007). Words go by the mean: highly stable from .85 on, stable .75, pattern .6, unstable .5, else\n"
+             "dissolved. Within: the same over all customers; across: is the segment one piece in solutions of\n"
+             "other sizes (Dolnicar & Leisch 2017)? Exploratory: the replicates say whether segments come back,\n"
+             "not whether they are of use.\n",
     .example = "  demarc generate customers.h5 --customers 20000 --segments 5\n"
                "  demarc fit customers.h5 --segments 5 --out run1\n"
                "  demarc stability customers.h5 --model run1/model.h5 --replicates 20\n"
