@@ -184,9 +184,8 @@ const cli_command cli_fit = {
     .summary = "divide customers into segments",
     .arguments = "DATA.h5 --segments K --out DIR",
     .argument = argument_names,
-    .notes = "With LO:HI each number of segments is fitted and the recommended one kept, by the rule of demarc\n"
-             "select (see there; a quicker look); with none the one of the highest simplified silhouette, and a\n"
-             "warning.\n"
+    .notes = "With LO:HI each number of segments is fitted and the recommended one kept, by demarc select's rule (a\n"
+             "quicker look); with none recommended that of the highest simplified silhouette, and a warning.\n"
              "\n"
              "SIGTERM, SIGINT and SIGUSR1 stop a run: it saves a checkpoint to .NAME.checkpoint beside DIR and\n"
              "exits with 75 (under mpirun: kill -USR1). The same command with --resume goes on to the same bytes.\n"

@@ -24,6 +24,8 @@ static bool is_repeatable(const dm_k_record *k)
     return k->prediction_strength + se >= DM_REPEATABLE;
 }
 
+static bool is_clearly_repeatable(const dm_k_record *k) { return k->prediction_strength >= DM_CLEARLY_REPEATABLE; }
+
 static bool is_stable(const dm_k_record *k)
 {
     return k->stability >= DM_STABLE && k->stability_lowest >= DM_STABLE_LOWEST;
@@ -59,6 +61,10 @@ static dm_k_record *choose_repeatable(dm_k_record *record, int32_t ks, const dm_
     for (int32_t i = 0; i < ks; i++) {
         dm_k_record *k = &record[i];
         if (!k->eligible || r->halvings == 0 || (k->concerns & DM_CONCERN_UNREPEATED) != 0) continue;
+        if (taken != NULL && is_clearly_repeatable(taken) && !is_clearly_repeatable(k) &&
+            (is_wanted(taken->k) || !is_wanted(k->k))) {
+            continue;
+        }
         const bool wanted = taken != NULL && taken->k < DM_WANTED_LEAST && is_wanted(k->k) && !gains(k, taken, 1.0);
         if (taken == NULL || wanted || gains(taken, k, 1.0)) taken = k;
     }
@@ -96,7 +102,7 @@ static const dm_k_record *choose(dm_k_record *record, int32_t ks, dm_recommendat
 {
     if (r->halvings == 0 && r->replicates == 0) return choose_separated(record, ks, true);
     const dm_k_record *taken = choose_repeatable(record, ks, r);
-    if (taken == NULL || (!is_wanted(taken->k) && taken->prediction_strength < DM_CLEARLY_REPEATABLE)) {
+    if (taken == NULL || (!is_wanted(taken->k) && !is_clearly_repeatable(taken))) {
         const dm_k_record *wanted = choose_stable(record, ks, r, true);
         if (wanted != NULL && (taken == NULL || isnan(taken->gap) || isnan(wanted->gap) || wanted->gap >= taken->gap)) {
             r->preferred = taken != NULL;

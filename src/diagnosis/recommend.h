@@ -11,8 +11,10 @@
  *    - stable: mean Jaccard over segments at least 0.75, of the lowest segment at least 0.6 (Hennig 2007, 2008: stable;
  *      a pattern).
  * 2. Among repeatable ones, ascending: the next is taken if its gap exceeds that of the one taken before by one standard error
- *    of the difference; within four to eight also if the one before has fewer than four and is no better than that.
- *    (Prediction strength's own rule takes the largest; the gap keeps it from splitting what is one.)
+ *    of the difference; within four to eight also if the one before has fewer than four and is no better than that. One of
+ *    prediction strength 0.9 or more gives way only to another such, or to four to eight where it lies outside.
+ *    (Prediction strength's own rule takes the largest; the gap, and that, keep it from splitting what is one: of a long
+ *    segment halves are found again, too, but less surely.)
  * 3. Four to eight segments are preferred unless the evidence clearly says otherwise: where the k of 2. lies outside and its
  *    prediction strength is below 0.9, or there is none, the stable k within four to eight of the highest mean Jaccard is
  *    taken, the smaller of equals, if its gap is at least that of the k of 2.
