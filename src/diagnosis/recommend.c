@@ -26,6 +26,12 @@ static bool is_repeatable(const dm_k_record *k)
 
 static bool is_clearly_repeatable(const dm_k_record *k) { return k->prediction_strength >= DM_CLEARLY_REPEATABLE; }
 
+/* Tibshirani, Walther & Hastie's own rule: one segment more does not gain what the draws leave uncertain. */
+static bool is_peak(const dm_k_record *k, const dm_k_record *next)
+{
+    return next != NULL && next->k == k->k + 1 && k->gap >= next->gap - next->gap_se;
+}
+
 static bool is_stable(const dm_k_record *k)
 {
     return k->stability >= DM_STABLE && k->stability_lowest >= DM_STABLE_LOWEST;
@@ -62,7 +68,7 @@ static dm_k_record *choose_repeatable(dm_k_record *record, int32_t ks, const dm_
         dm_k_record *k = &record[i];
         if (!k->eligible || r->halvings == 0 || (k->concerns & DM_CONCERN_UNREPEATED) != 0) continue;
         if (taken != NULL && is_clearly_repeatable(taken) && !is_clearly_repeatable(k) &&
-            (is_wanted(taken->k) || !is_wanted(k->k))) {
+            !is_peak(k, i + 1 < ks ? k + 1 : NULL) && (is_wanted(taken->k) || !is_wanted(k->k))) {
             continue;
         }
         const bool wanted = taken != NULL && taken->k < DM_WANTED_LEAST && is_wanted(k->k) && !gains(k, taken, 1.0);

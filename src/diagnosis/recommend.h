@@ -12,7 +12,8 @@
  *      a pattern).
  * 2. Among repeatable ones, ascending: the next is taken if its gap exceeds that of the one taken before by one standard error
  *    of the difference; within four to eight also if the one before has fewer than four and is no better than that. One of
- *    prediction strength 0.9 or more gives way only to another such, or to four to eight where it lies outside.
+ *    prediction strength 0.9 or more gives way only to another such, to one whose gap the next k does not raise by its
+ *    standard error (Tibshirani, Walther & Hastie's rule), or to four to eight where it lies outside.
  *    (Prediction strength's own rule takes the largest; the gap, and that, keep it from splitting what is one: of a long
  *    segment halves are found again, too, but less surely.)
  * 3. Four to eight segments are preferred unless the evidence clearly says otherwise: where the k of 2. lies outside and its

@@ -19,7 +19,8 @@ const char *dm_recommendation_rule(void)
            "Tibshirani & Walther 2005) or stable (mean Jaccard >= 0.75, lowest segment >= 0.6, bootstrap; Hennig "
            "2007). "
            "Of the repeatable ones the largest is taken whose gap exceeds that of the smaller ones by a standard "
-           "error; one of prediction strength 0.9 or more gives way only to another such, or to four to eight. "
+           "error; one of prediction strength 0.9 or more gives way only to another such, to a peak "
+           "of the gap, or to four to eight. "
            "Four to eight segments are preferred: a stable number of them is taken instead of a number outside whose "
            "prediction strength is below 0.9, if its gap is no lower. Where nothing passes there is no structure to "
            "segment.";
