@@ -104,6 +104,19 @@ static dm_k_record *choose_separated(dm_k_record *record, int32_t ks, bool eligi
     return taken;
 }
 
+/* Four to eight that explain more than `taken`, of fewer than four, and that replicates find again for certain. */
+static dm_k_record *choose_finer(dm_k_record *record, int32_t ks, const dm_recommendation *r, const dm_k_record *taken)
+{
+    dm_k_record *finer = NULL;
+    for (int32_t i = 0; i < ks; i++) {
+        dm_k_record *k = &record[i];
+        if (!k->eligible || r->replicates == 0 || !is_wanted(k->k) || isnan(k->gap) || !gains(taken, k, 1.0)) continue;
+        if (!(k->stability >= DM_HIGHLY_STABLE && k->stability_lowest >= DM_STABLE)) continue;
+        if (finer == NULL || k->stability > finer->stability) finer = k;
+    }
+    return finer;
+}
+
 static const dm_k_record *choose(dm_k_record *record, int32_t ks, dm_recommendation *r)
 {
     if (r->halvings == 0 && r->replicates == 0) return choose_separated(record, ks, true);
@@ -114,6 +127,11 @@ static const dm_k_record *choose(dm_k_record *record, int32_t ks, dm_recommendat
             r->preferred = taken != NULL;
             return wanted;
         }
+    }
+    if (taken != NULL && taken->k < DM_WANTED_LEAST) {
+        const dm_k_record *finer = choose_finer(record, ks, r, taken);
+        r->preferred = finer != NULL;
+        if (finer != NULL) return finer;
     }
     return taken != NULL ? taken : choose_stable(record, ks, r, false);
 }

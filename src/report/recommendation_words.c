@@ -22,8 +22,9 @@ const char *dm_recommendation_rule(void)
            "error; one of prediction strength 0.9 or more gives way only to another such, to a peak "
            "of the gap, or to four to eight. "
            "Four to eight segments are preferred: a stable number of them is taken instead of a number outside whose "
-           "prediction strength is below 0.9, if its gap is no lower. Where nothing passes there is no structure to "
-           "segment.";
+           "prediction strength is below 0.9, if its gap is no lower, and a highly stable one (mean Jaccard >= 0.85, "
+           "lowest segment >= 0.75) instead of two or three segments, if its gap is higher by a standard error. Where "
+           "nothing passes there is no structure to segment.";
 }
 
 void dm_concern_words(const dm_k_record *k, const dm_recommendation *r, dm_concern concern, char *buf, size_t size)
@@ -142,7 +143,8 @@ bool dm_recommendation_reason(const dm_recommendation *r, const dm_k_record *rec
         return true;
     }
     if (r->preferred && i == at++) {
-        snprintf(buf, size, "four to eight segments are preferred, and no number outside is clearly more repeatable");
+        snprintf(buf, size,
+                 "four to eight segments are preferred: this number is stable, and none outside explains more");
         return true;
     }
     if (i == at++) {

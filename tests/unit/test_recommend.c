@@ -108,6 +108,29 @@ static void four_to_eight_are_preferred(void **state)
     expect(2, true);
 }
 
+static void finer_ones_that_are_highly_stable(void **state)
+{
+    (void)state;
+    reset();
+    repeatable(2, 0.3, 0.95);
+    stable(4, 0.95); /* lowest 0.85 */
+    expect(2, true); /* but it explains no more */
+    of(4)->gap = 0.4;
+    expect(4, true);
+    assert_true(r.preferred);
+    of(4)->stability_lowest = 0.74;
+    expect(2, true);
+    assert_false(r.preferred);
+    stable(9, 0.99); /* outside four to eight */
+    of(9)->gap = 0.5;
+    expect(2, true);
+    reset();
+    repeatable(5, 0.3, 0.95); /* within already */
+    stable(6, 0.99);
+    of(6)->gap = 0.5;
+    expect(5, true);
+}
+
 static void what_is_clearly_repeatable_stays(void **state)
 {
     (void)state;
@@ -184,13 +207,10 @@ static void what_was_not_computed_asks_for_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_no_structure),
-        cmocka_unit_test(the_largest_whose_gap_grows),
-        cmocka_unit_test(four_to_eight_are_preferred),
-        cmocka_unit_test(what_is_clearly_repeatable_stays),
-        cmocka_unit_test(stable_ones_will_do),
-        cmocka_unit_test(segments_must_be_of_use),
-        cmocka_unit_test(what_was_not_computed_asks_for_nothing),
+        cmocka_unit_test(nothing_is_no_structure),          cmocka_unit_test(the_largest_whose_gap_grows),
+        cmocka_unit_test(four_to_eight_are_preferred),      cmocka_unit_test(finer_ones_that_are_highly_stable),
+        cmocka_unit_test(what_is_clearly_repeatable_stays), cmocka_unit_test(stable_ones_will_do),
+        cmocka_unit_test(segments_must_be_of_use),          cmocka_unit_test(what_was_not_computed_asks_for_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
