@@ -120,3 +120,46 @@ void cli_path_join(char *dst, size_t size, const char *folder, const char *name)
     snprintf(raw, sizeof raw, "%s%s%s", folder, slash ? "" : "/", name);
     dm_text_escape(dst, size, raw);
 }
+
+static demarc_status print_dry_run(const cli_command *command, bool json)
+{
+    dm_small_json *j = NULL;
+    if (!json) {
+        puts("dry run, nothing computed");
+        return DEMARC_OK;
+    }
+    demarc_status st = dm_small_json_begin(&j);
+    if (st != DEMARC_OK) return st;
+    dm_small_json_text(j, "command", command->name);
+    dm_small_json_bool(j, "dry_run", true);
+    return cli_json_print(&j);
+}
+
+demarc_status cli_document_run(const cli_command *command, int argc, char *const *argv, const cli_document *d)
+{
+    demarc_status st = DEMARC_OK;
+    demarc_context *ctx = NULL;
+    cli_common common;
+    cli_line line;
+    char *json = NULL;
+    cli_common_begin(&common);
+    cli_line_begin(&line, command);
+    d->add(&line, d->options);
+    cli_common_add(&common, &line);
+    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
+    if (line.help) goto cleanup;
+    DM_TRY(d->make(ctx, &line, d->options, &json));
+    if (!cli_prints(ctx)) goto cleanup;
+    if (json == NULL) {
+        st = print_dry_run(command, common.json);
+    } else if (common.json) {
+        fputs(json, stdout);
+    } else {
+        st = d->print(json);
+    }
+cleanup:
+    free(json);
+    demarc_context_destroy(&ctx);
+    cli_line_clear(&line);
+    return st;
+}

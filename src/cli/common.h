@@ -28,6 +28,18 @@ void cli_paths_add(cli_line *line, demarc_paths *paths);
  */
 demarc_status cli_common_start(cli_common *c, cli_line *line, int argc, char *const *argv, demarc_context **ctx);
 
+/** A command whose result is one JSON document, printed as it is (--json) or as tables. */
+typedef struct cli_document {
+    void *options; /* of the command, with their defaults */
+    void (*add)(cli_line *line, void *options);
+    /* Collective. @param[out] json  rank 0: malloc'd; NULL there = a dry run */
+    demarc_status (*make)(demarc_context *ctx, const cli_line *line, void *options, char **json);
+    demarc_status (*print)(const char *json); /* local, rank 0 */
+} cli_document;
+
+/** The whole command: options, context, document, printing. Collective. */
+demarc_status cli_document_run(const cli_command *command, int argc, char *const *argv, const cli_document *d);
+
 /** True on the rank that prints results. */
 bool cli_prints(const demarc_context *ctx);
 /** Print the JSON of a short command's result and free it. Local. */

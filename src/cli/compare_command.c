@@ -8,8 +8,9 @@
 #define TESTS "Tests"
 #define OUTPUT "Output"
 
-static void add_options(cli_line *line, demarc_compare_options *o)
+static void add_options(cli_line *line, void *options)
 {
+    demarc_compare_options *o = options;
     const cli_option table[] = {
         CLI_OPTION(DATA, "old-data", "FILE.h5", CLI_TEXT, &o->old_data,
                    "customer file of the old run (default: as its manifest says)"),
@@ -29,53 +30,19 @@ static void add_options(cli_line *line, demarc_compare_options *o)
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
 }
 
-static demarc_status print_dry(bool as_json)
+static demarc_status make(demarc_context *ctx, const cli_line *line, void *options, char **json)
 {
-    demarc_status st = DEMARC_OK;
-    dm_small_json *dry = NULL;
-    if (!as_json) {
-        puts("dry run, nothing computed");
-        return DEMARC_OK;
-    }
-    DM_TRY(dm_small_json_begin(&dry));
-    dm_small_json_text(dry, "command", "compare");
-    dm_small_json_bool(dry, "dry_run", true);
-    st = cli_json_print(&dry);
-cleanup:
-    return st;
+    demarc_compare_options *o = options;
+    o->old_run = line->argument[0];
+    o->new_run = line->argument[1];
+    return demarc_compare(ctx, o, json);
 }
 
 static demarc_status run(const cli_command *command, int argc, char *const *argv)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
     demarc_compare_options o;
-    char *json = NULL;
     demarc_compare_options_default(&o);
-    cli_common_begin(&common);
-    cli_line_begin(&line, command);
-    add_options(&line, &o);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.old_run = line.argument[0];
-    o.new_run = line.argument[1];
-    DM_TRY(demarc_compare(ctx, &o, &json));
-    if (!cli_prints(ctx)) goto cleanup;
-    if (json == NULL) {
-        st = print_dry(common.json);
-    } else if (common.json) {
-        fputs(json, stdout);
-    } else {
-        st = cli_compare_print(json);
-    }
-cleanup:
-    free(json);
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
-    return st;
+    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, cli_compare_print});
 }
 
 static const char *const argument_names[] = {"OLD", "NEW", NULL};

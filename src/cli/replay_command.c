@@ -11,8 +11,9 @@
 #define TESTS "Tests"
 #define OUTPUT "Output"
 
-static void add_options(cli_line *line, demarc_replay_options *o)
+static void add_options(cli_line *line, void *options)
 {
+    demarc_replay_options *o = options;
     const cli_option table[] = {
         CLI_MODEL(CAMPAIGN, &o->model),
         CLI_OPTION(CAMPAIGN, "outcome", "NAMES", CLI_TEXT, &o->outcome, "outcomes to look at (default: all)"),
@@ -46,48 +47,22 @@ static void add_options(cli_line *line, demarc_replay_options *o)
     cli_paths_add(line, &o->paths);
 }
 
+static demarc_status make(demarc_context *ctx, const cli_line *line, void *options, char **json)
+{
+    demarc_replay_options *o = options;
+    o->data = line->argument[0];
+    const bool keeps = !o->dry_run && (o->checkpoint != NULL || o->apply != NULL);
+    if (keeps) cli_stop_signals(true);
+    const demarc_status st = demarc_boundary_replay(ctx, o, json);
+    if (keeps) cli_stop_signals(false);
+    return st;
+}
+
 static demarc_status run(const cli_command *command, int argc, char *const *argv)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
     demarc_replay_options o;
-    char *json = NULL;
     demarc_replay_options_default(&o);
-    cli_common_begin(&common);
-    cli_line_begin(&line, command);
-    add_options(&line, &o);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.data = line.argument[0];
-    const bool keeps = !o.dry_run && (o.checkpoint != NULL || o.apply != NULL);
-    if (keeps) cli_stop_signals(true);
-    st = demarc_boundary_replay(ctx, &o, &json);
-    if (keeps) cli_stop_signals(false);
-    DM_TRY(st);
-    if (!cli_prints(ctx)) goto cleanup;
-    if (json == NULL) {
-        dm_small_json *dry = NULL;
-        if (!common.json) {
-            puts("dry run, nothing computed");
-        } else {
-            DM_TRY(dm_small_json_begin(&dry));
-            dm_small_json_text(dry, "command", "boundary replay");
-            dm_small_json_bool(dry, "dry_run", true);
-            st = cli_json_print(&dry);
-        }
-    } else if (common.json) {
-        fputs(json, stdout);
-    } else {
-        st = cli_replay_print(json);
-    }
-cleanup:
-    free(json);
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
-    return st;
+    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, cli_replay_print});
 }
 
 static const char *const argument_names[] = {"DATA.h5", NULL};

@@ -30,65 +30,39 @@ static demarc_status print_answer(const char *json)
     return DEMARC_OK;
 }
 
-static demarc_status print_dry_run(bool json)
+static void add_options(cli_line *line, void *options)
 {
-    dm_small_json *j = NULL;
-    if (!json) {
-        puts("dry run, nothing written");
-        return DEMARC_OK;
-    }
-    demarc_status st = dm_small_json_begin(&j);
-    if (st != DEMARC_OK) return st;
-    dm_small_json_text(j, "command", "report");
-    dm_small_json_bool(j, "dry_run", true);
-    return cli_json_print(&j);
+    demarc_report_options *o = options;
+    const cli_option table[] = {
+        CLI_OPTION(PARTS, "boundary", "FILE,...", CLI_LIST, &o->boundary,
+                   "what boundary sweep, replay, plan or analyze printed with --json; may be given again"),
+        CLI_OPTION(PARTS, "select", "FILE", CLI_TEXT, &o->select, "what select printed with --json"),
+        CLI_OPTION(PARTS, "stability", "FILE", CLI_TEXT, &o->stability, "what stability printed with --json"),
+        CLI_OPTION(PARTS, "compare", "FILE", CLI_TEXT, &o->compare,
+                   "what compare printed with --json; its second run is RUN"),
+        CLI_OPTION(PARTS, "names", "J=NAME,...", CLI_TEXT, &o->names, "names of segments, instead of the run's"),
+        CLI_OPTION(PARTS, "data", "DATA.h5", CLI_TEXT, &o->data,
+                   "customer file of the run (default: where the manifest says it was)"),
+        CLI_OPTION(PARTS, "no-map", NULL, CLI_FLAG, &o->no_map,
+                   "leave out what needs the customer file: the map, values of example customers"),
+        CLI_OPTION(OUTPUT, "out", "FILE.html", CLI_TEXT, &o->out, "page to write", .required = true),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
+}
+
+static demarc_status make(demarc_context *ctx, const cli_line *line, void *options, char **json)
+{
+    demarc_report_options *o = options;
+    o->run = line->argument[0];
+    return demarc_report(ctx, o, json);
 }
 
 static demarc_status run(const cli_command *command, int argc, char *const *argv)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
     demarc_report_options o;
-    char *json = NULL;
     demarc_report_options_default(&o);
-    cli_common_begin(&common);
-    const cli_option table[] = {
-        CLI_OPTION(PARTS, "boundary", "FILE,...", CLI_LIST, &o.boundary,
-                   "what boundary sweep, replay, plan or analyze printed with --json; may be given again"),
-        CLI_OPTION(PARTS, "select", "FILE", CLI_TEXT, &o.select, "what select printed with --json"),
-        CLI_OPTION(PARTS, "stability", "FILE", CLI_TEXT, &o.stability, "what stability printed with --json"),
-        CLI_OPTION(PARTS, "compare", "FILE", CLI_TEXT, &o.compare,
-                   "what compare printed with --json; its second run is RUN"),
-        CLI_OPTION(PARTS, "names", "J=NAME,...", CLI_TEXT, &o.names, "names of segments, instead of the run's"),
-        CLI_OPTION(PARTS, "data", "DATA.h5", CLI_TEXT, &o.data,
-                   "customer file of the run (default: where the manifest says it was)"),
-        CLI_OPTION(PARTS, "no-map", NULL, CLI_FLAG, &o.no_map,
-                   "leave out what needs the customer file: the map, values of example customers"),
-        CLI_OPTION(OUTPUT, "out", "FILE.html", CLI_TEXT, &o.out, "page to write", .required = true),
-    };
-    cli_line_begin(&line, command);
-    cli_line_add(&line, table, sizeof table / sizeof *table);
-    cli_output_add(&line, OUTPUT, &o.force, &o.dry_run);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.run = line.argument[0];
-    DM_TRY(demarc_report(ctx, &o, &json));
-    if (!cli_prints(ctx)) goto cleanup;
-    if (json == NULL) {
-        st = print_dry_run(common.json);
-    } else if (common.json) {
-        fputs(json, stdout);
-    } else {
-        st = print_answer(json);
-    }
-cleanup:
-    free(json);
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
-    return st;
+    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, print_answer});
 }
 
 static const char *const argument_names[] = {"RUN", NULL};

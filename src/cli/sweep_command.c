@@ -10,8 +10,9 @@
 #define TESTS "Tests"
 #define OUTPUT "Output"
 
-static void add_options(cli_line *line, demarc_sweep_options *o)
+static void add_options(cli_line *line, void *options)
 {
+    demarc_sweep_options *o = options;
     const cli_option table[] = {
         CLI_MODEL(MOVES, &o->model),
         CLI_SHIFTS(MOVES, &o->shifts),
@@ -40,54 +41,22 @@ static void add_options(cli_line *line, demarc_sweep_options *o)
     cli_paths_add(line, &o->paths);
 }
 
-static demarc_status print_dry_run(bool json)
+static demarc_status make(demarc_context *ctx, const cli_line *line, void *options, char **json)
 {
-    dm_small_json *j = NULL;
-    if (!json) {
-        puts("dry run, nothing computed");
-        return DEMARC_OK;
-    }
-    demarc_status st = dm_small_json_begin(&j);
-    if (st != DEMARC_OK) return st;
-    dm_small_json_text(j, "command", "boundary sweep");
-    dm_small_json_bool(j, "dry_run", true);
-    return cli_json_print(&j);
+    demarc_sweep_options *o = options;
+    o->data = line->argument[0];
+    const bool keeps = !o->dry_run && (o->checkpoint != NULL || o->out != NULL || o->apply != NULL);
+    if (keeps) cli_stop_signals(true);
+    const demarc_status st = demarc_boundary_sweep(ctx, o, json);
+    if (keeps) cli_stop_signals(false);
+    return st;
 }
 
 static demarc_status run(const cli_command *command, int argc, char *const *argv)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
     demarc_sweep_options o;
-    char *json = NULL;
     demarc_sweep_options_default(&o);
-    cli_common_begin(&common);
-    cli_line_begin(&line, command);
-    add_options(&line, &o);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.data = line.argument[0];
-    const bool keeps = !o.dry_run && (o.checkpoint != NULL || o.out != NULL || o.apply != NULL);
-    if (keeps) cli_stop_signals(true);
-    st = demarc_boundary_sweep(ctx, &o, &json);
-    if (keeps) cli_stop_signals(false);
-    DM_TRY(st);
-    if (!cli_prints(ctx)) goto cleanup;
-    if (json == NULL) {
-        st = print_dry_run(common.json);
-    } else if (common.json) {
-        fputs(json, stdout);
-    } else {
-        st = cli_sweep_print(json);
-    }
-cleanup:
-    free(json);
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
-    return st;
+    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, cli_sweep_print});
 }
 
 static const char *const argument_names[] = {"DATA.h5", NULL};
