@@ -65,30 +65,30 @@ class Write(Failing):
         return ["fit", self.data, "--out", "run", "--quiet", "--threads", 1, "--segments", k, *more]
 
     def test_fit(self):
-        self.each("fit", Command(self.fit(), most=60))
+        self.each("fit", Command(self.fit(), most=24))
 
     def test_fit_force(self):
-        self.each("fit --force", Command(self.fit("--force"), self.old, most=20))
+        self.each("fit --force", Command(self.fit("--force"), self.old, most=10))
 
     def test_assign(self):
         args = ["assign", self.data, "--model", self.model, "--out", "out.h5", "--quiet", "--threads", 1]
-        self.each("assign", Command([*args], most=20))
+        self.each("assign", Command([*args], most=10))
         few = ["assign", self.inputs / "few.h5", *args[2:]]
-        self.each("assign few", Command(few, most=20), layouts=((2, 0, "mpio"), (2, 1, "mpio")))
+        self.each("assign few", Command(few, most=10), layouts=((2, 0, "mpio"), (2, 1, "mpio")))
         self.each("assign --force", Command([*args, "--force"], self.old, most=12))
 
     def test_generate(self):
         self.each("generate --force", Command(["generate", "out.h5", "--customers", ROWS, "--quiet", "--force"], self.old,
-                                              most=20))
+                                              most=10))
 
     def test_import(self):
         args = ["import", self.inputs / "data.csv", "out.h5", "--id", "id", "--quiet", "--force"]
-        self.each("import --force", Command(args, self.old, most=20), layouts=((1, 0, "mpio"), (2, 0, "mpio")))
+        self.each("import --force", Command(args, self.old, most=10), layouts=((1, 0, "mpio"), (2, 0, "mpio")))
 
     def test_plan(self):
         args = ["boundary", "plan", self.data, "--model", self.model, "--threads", 1, "--quiet", "--outcome", "spend", "--out",
                 "plan", "--force"]
-        self.each("plan", Command(args, most=20), layouts=((1, 0, "mpio"), (2, 1, "mpio"), (2, 0, "funnel")))
+        self.each("plan", Command(args, most=10), layouts=((1, 0, "mpio"), (2, 1, "mpio"), (2, 0, "funnel")))
 
     def test_apply(self):
         """A moved model is a small file, written by rank 0."""
@@ -102,12 +102,12 @@ class Write(Failing):
         again = self.fit("--resume", k="2:4")
         stop = {"DEMARC_STOP_AFTER": "6"}
         for label, prepare, args in (("first save", None, self.fit(k="2:4")), ("second save", self.interrupted, again)):
-            self.each(label, Command(args, prepare, 20, again, stop, 75), layouts=((1, 0, "mpio"), (2, 0, "mpio")))
+            self.each(label, Command(args, prepare, 12, again, stop, 75), layouts=((1, 0, "mpio"), (2, 0, "mpio")))
 
     def test_periodic(self):
         """A periodic save that fails is a warning; any other failure leaves a checkpoint to go on from."""
         args = self.fit("--checkpoint-every", "1e-6", "--max-epochs", 2)
-        self.each("periodic saves", Command(args, None, 25, [*args, "--resume"]), layouts=((1, 0, "mpio"), (2, 1, "mpio")))
+        self.each("periodic saves", Command(args, None, 12, [*args, "--resume"]), layouts=((1, 0, "mpio"), (2, 1, "mpio")))
 
 
 if __name__ == "__main__":
