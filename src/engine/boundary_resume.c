@@ -83,6 +83,7 @@ static demarc_status columns_create(columns *c, dm_customers *file)
     demarc_status st = DEMARC_OK;
     const dm_schema *s = dm_customers_schema(file);
     *c = (columns){.file = file, .schema = s};
+    DM_TRY(dm_customers_use_outcomes(file, 0, NULL)); /* which values are refused is the test's to say */
     DM_TRY(dm_alloc(c->outcome, (int64_t)DM_BLOCK_ROWS * s->outcome.count, "digest of the customers"));
     DM_TRY(dm_alloc(c->propensity, (int64_t)DM_BLOCK_ROWS * s->propensity, "digest of the customers"));
     DM_TRY(dm_alloc(c->arm, DM_BLOCK_ROWS, "digest of the customers"));
@@ -93,6 +94,7 @@ cleanup:
 
 static void columns_destroy(columns *c)
 {
+    dm_customers_use_all_outcomes(c->file);
     dm_free(c->outcome);
     dm_free(c->propensity);
     dm_free(c->arm);

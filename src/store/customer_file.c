@@ -183,6 +183,12 @@ cleanup:
     return st;
 }
 
+void dm_customers_use_all_outcomes(dm_customers *c)
+{
+    dm_free(c->outcome_used);
+    c->outcome_used = NULL;
+}
+
 demarc_status dm_customers_outcomes(dm_customers *c, int64_t begin, int64_t end, double *out)
 {
     const int32_t m = c->schema.outcome.count;

@@ -78,6 +78,8 @@ demarc_status dm_customers_weight(dm_customers *c, int64_t begin, int64_t end, f
  * @param[in] column  [count] indices into the schema's outcomes; copied
  */
 demarc_status dm_customers_use_outcomes(dm_customers *c, int32_t count, const int32_t *column);
+/** All of them again. Local. */
+void dm_customers_use_all_outcomes(dm_customers *c);
 /**
  * /outcomes [rows, m] as double (NaN = missing). Local.
  * @retval DEMARC_ERR_DATA  a value that is infinite or beyond DM_OUTCOME_MAX in a column that matters: the first of these rows
