@@ -28,10 +28,11 @@ typedef struct dm_k_record {
 /** Limits of the recommendation (src/diagnosis/recommend.h says why). */
 #define DM_REPEATABLE 0.8         /* prediction strength */
 #define DM_CLEARLY_REPEATABLE 0.9 /* the same, where four to eight segments are not to be preferred */
-#define DM_STABLE 0.75            /* mean Jaccard over segments */
-#define DM_HIGHLY_STABLE 0.85     /* the same, where it speaks against fewer than four */
-#define DM_STABLE_LOWEST 0.6      /* of the lowest segment */
-#define DM_REACHABLE 0.1          /* share of a segment that some channel must reach */
+#define DM_UNMISTAKABLE 0.95  /* the same, where highly stable ones of four to eight are no reason to look further */
+#define DM_STABLE 0.75        /* mean Jaccard over segments */
+#define DM_HIGHLY_STABLE 0.85 /* the same, where it speaks against fewer than four */
+#define DM_STABLE_LOWEST 0.6  /* of the lowest segment */
+#define DM_REACHABLE 0.1      /* share of a segment that some channel must reach */
 #define DM_WANTED_LEAST 4
 #define DM_WANTED_MOST 8
 

@@ -128,7 +128,7 @@ static const dm_k_record *choose(dm_k_record *record, int32_t ks, dm_recommendat
             return wanted;
         }
     }
-    if (taken != NULL && taken->k < DM_WANTED_LEAST) {
+    if (taken != NULL && taken->k < DM_WANTED_LEAST && taken->prediction_strength < DM_UNMISTAKABLE) {
         const dm_k_record *finer = choose_finer(record, ks, r, taken);
         r->preferred = finer != NULL;
         if (finer != NULL) return finer;

@@ -19,7 +19,7 @@
  * 3. Four to eight segments are preferred unless the evidence clearly says otherwise: where the k of 2. lies outside and its
  *    prediction strength is below 0.9, or there is none, the stable k within four to eight of the highest mean Jaccard is
  *    taken, the smaller of equals, if its gap is at least that of the k of 2.
- *    In place of two or three segments it also takes a highly stable k (mean Jaccard at least 0.85, of the lowest segment
+ *    In place of two or three segments whose prediction strength is below 0.95 it also takes a highly stable k (mean Jaccard at least 0.85, of the lowest segment
  *    0.75; Hennig 2008) whose gap is higher by a standard error: that halves agree on a coarse division does not say that
  *    there is no finer one.
  * 4. With no k of 2. or 3. the stable k of the highest mean Jaccard.

@@ -23,8 +23,9 @@ const char *dm_recommendation_rule(void)
            "of the gap, or to four to eight. "
            "Four to eight segments are preferred: a stable number of them is taken instead of a number outside whose "
            "prediction strength is below 0.9, if its gap is no lower, and a highly stable one (mean Jaccard >= 0.85, "
-           "lowest segment >= 0.75) instead of two or three segments, if its gap is higher by a standard error. Where "
-           "nothing passes there is no structure to segment.";
+           "lowest segment >= 0.75) instead of two or three segments of a prediction strength below 0.95, if its gap "
+           "is "
+           "higher by a standard error. Where nothing passes there is no structure to segment.";
 }
 
 void dm_concern_words(const dm_k_record *k, const dm_recommendation *r, dm_concern concern, char *buf, size_t size)

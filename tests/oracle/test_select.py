@@ -76,6 +76,13 @@ class KnownAnswers(Select):
                     self.assertEqual((found["k"], found["structure"]), (k, True), found)
                     self.assertRegex(found["sentence"], f"^{k} segments: ")
 
+    def test_noise_beside_clusters(self):
+        """A feature of noise, scaled up to the others' variance, splits clear clusters again and again: they stay three."""
+        rng = np.random.default_rng(1)
+        centre = np.repeat(np.array([[0, 0, 0], [8, 0, 0], [0, 8, 0]]), 200, axis=0)
+        found = self.select(centre + rng.normal(size=(600, 3)), "2:8", "--replicates", 20, "--gap-draws", 10, "--halvings", 10)
+        self.assertEqual(found["recommendation"]["k"], 3)
+
     def test_clouds_have_no_structure(self):
         for d, n, seed in ((2, 500, 1), (2, 3000, 2), (5, 300, 3), (10, 1500, 4), (3, 1000, 5)):
             x = np.random.default_rng(seed).normal(size=(n, d))

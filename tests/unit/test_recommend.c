@@ -112,12 +112,15 @@ static void finer_ones_that_are_highly_stable(void **state)
 {
     (void)state;
     reset();
-    repeatable(2, 0.3, 0.95);
+    repeatable(2, 0.3, 0.94);
     stable(4, 0.95); /* lowest 0.85 */
     expect(2, true); /* but it explains no more */
     of(4)->gap = 0.4;
     expect(4, true);
     assert_true(r.preferred);
+    of(2)->prediction_strength = 0.95; /* no doubt about two */
+    expect(2, true);
+    of(2)->prediction_strength = 0.94;
     of(4)->stability_lowest = 0.74;
     expect(2, true);
     assert_false(r.preferred);
