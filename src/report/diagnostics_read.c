@@ -97,7 +97,7 @@ demarc_status dm_diagnostics_parse(const char *text, const char *path, dm_diagno
     demarc_status st = DEMARC_OK;
     int64_t k = 0, d = 0, passes = 0;
     json_error_t e = {.text = ""};
-    json_t *root = json_loads(text, 0, &e), *place = json_object();
+    json_t *root = dm_json_read(text, strlen(text), 0, &e), *place = json_object();
     *g = (dm_diagnostics){.feature = feature};
     if (place == NULL || (root == NULL && e.text[0] == 0)) DM_TRY(no_memory(path));
     DM_TRY(integer_of(root, path, "k", 1, INT32_MAX, &k));

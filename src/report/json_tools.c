@@ -185,6 +185,31 @@ cleanup:
     return st;
 }
 
+/* jansson's allocator while dm_json_read() is at work: one call of the library at a time. */
+static json_malloc_t inner_malloc;
+static bool refused;
+
+static void *watched_malloc(size_t bytes)
+{
+    void *p = inner_malloc(bytes);
+    refused = refused || p == NULL;
+    return p;
+}
+
+json_t *dm_json_read(const char *text, size_t bytes, size_t flags, json_error_t *e)
+{
+    json_free_t inner_free;
+    json_get_alloc_funcs(&inner_malloc, &inner_free);
+    refused = false;
+    json_set_alloc_funcs(watched_malloc, inner_free);
+    json_t *root = json_loadb(text, bytes, flags, e);
+    json_set_alloc_funcs(inner_malloc, inner_free);
+    if (!refused) return root;
+    json_decref(root);
+    e->text[0] = 0;
+    return NULL;
+}
+
 static demarc_status load(const char *path, const advice *a, json_t **root)
 {
     demarc_status st = DEMARC_OK;
@@ -193,8 +218,8 @@ static demarc_status load(const char *path, const advice *a, json_t **root)
     json_error_t e;
     *root = NULL;
     DM_TRY(slurp(path, a, &text, &bytes));
-    *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &e);
-    if (*root == NULL && e.text[0] == 0) { /* the one failure for which jansson has no words */
+    *root = dm_json_read(text, bytes, JSON_REJECT_DUPLICATES, &e);
+    if (*root == NULL && e.text[0] == 0) {
         st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: reading %s: free some memory", path);
     } else if (*root == NULL) {
         st = dm_fail(DEMARC_ERR_DATA, "not JSON: %s, line %d column %d: %s: %s", path, e.line, e.column, e.text,

@@ -70,8 +70,9 @@ demarc_status dm_small_json_finish(dm_small_json **j, char **text)
 demarc_status dm_json_parse(const char *text, const char *what, dm_json_node **root)
 {
     json_error_t error;
-    *root = json_loads(text, 0, &error);
+    *root = dm_json_read(text, strlen(text), 0, &error);
     if (*root != NULL) return DEMARC_OK;
+    if (error.text[0] == 0) return dm_fail(DEMARC_ERR_MEMORY, "out of memory: %s: free some memory", what);
     return dm_fail(DEMARC_ERR_SYSTEM, "unreadable JSON: %s: %s: report this as a fault of demarc", what, error.text);
 }
 
