@@ -115,7 +115,7 @@ demarc_status dm_json_write(json_t *root, const char *what, char **text)
     *text = NULL;
     char *dump = NULL, *line = NULL;
     size_t length = 0;
-    if (root != NULL) dump = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
+    if (root != NULL) dump = dm_json_dump(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
     json_decref(root);
     if (dump != NULL) {
         length = strlen(dump);
@@ -183,31 +183,6 @@ cleanup:
         *text = NULL;
     }
     return st;
-}
-
-/* jansson's allocator while dm_json_read() is at work: one call of the library at a time. */
-static json_malloc_t inner_malloc;
-static bool refused;
-
-static void *watched_malloc(size_t bytes)
-{
-    void *p = inner_malloc(bytes);
-    refused = refused || p == NULL;
-    return p;
-}
-
-json_t *dm_json_read(const char *text, size_t bytes, size_t flags, json_error_t *e)
-{
-    json_free_t inner_free;
-    json_get_alloc_funcs(&inner_malloc, &inner_free);
-    refused = false;
-    json_set_alloc_funcs(watched_malloc, inner_free);
-    json_t *root = json_loadb(text, bytes, flags, e);
-    json_set_alloc_funcs(inner_malloc, inner_free);
-    if (!refused) return root;
-    json_decref(root);
-    e->text[0] = 0;
-    return NULL;
 }
 
 static demarc_status load(const char *path, const advice *a, json_t **root)

@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "base/text.h"
+#include "report/json_memory.h"
 
 /** A number; null for NaN and infinities, which JSON cannot say. */
 json_t *dm_json_real(double v);
@@ -43,12 +44,6 @@ json_t *dm_json_finish(json_t *v, int bad);
  * @retval DEMARC_ERR_MEMORY
  */
 demarc_status dm_json_write(json_t *root, const char *what, char **text);
-
-/**
- * json_loadb() that cannot be wrong: jansson 2.14 drops characters of a string when memory for them is refused, and goes on.
- * @param[out] e  when NULL is returned: e->text is "" where memory was short, else what is wrong with the text
- */
-json_t *dm_json_read(const char *text, size_t bytes, size_t flags, json_error_t *e);
 
 /** Largest JSON file that is read back, bytes. */
 #define DM_JSON_MAX_BYTES (INT64_C(64) << 20)

@@ -337,7 +337,7 @@ demarc_status dm_page_document(const dm_page_sources *s, char **text, dm_page_fa
     bad |= dm_put(page, "examples", examples(s, &run));
     bad |= dm_put(page, "map", map_json(s->map, s->k, s->d));
     bad |= dm_put_text(page, "map_left_out", s->map_left_out);
-    if (bad == 0) *text = json_dumps(page, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
+    if (bad == 0) *text = dm_json_dump(page, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
     if (*text == NULL) DM_TRY(no_memory());
     *facts = (dm_page_facts){.n = run.n,
                              .boundary = s->boundary != NULL ? s->boundary->count : 0,
