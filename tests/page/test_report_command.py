@@ -144,7 +144,7 @@ class Report(Case):
         self.assertEqual((found["n"], found["d"], found["k"], found["bytes"]), (500, 5, 4, page.stat().st_size))
         self.assertEqual(found["parts"], {"map": True, "boundary": 0, "select": False, "stability": False, "compare": False})
         self.assertIn("500 customers in 4 segments", self.ok("report", out, "--out", page, "--force").stdout)
-        self.assertIn("nothing written", self.ok("report", out, "--out", self.tmp / "q.html", "--dry-run").stdout)
+        self.assertIn("dry run, nothing", self.ok("report", out, "--out", self.tmp / "q.html", "--dry-run").stdout)
         self.assertFalse((self.tmp / "q.html").exists())
 
     def test_real_data(self):
