@@ -10,8 +10,9 @@
 #define OUTPUT "Moved model"
 
 /* What became of --apply, for people. */
-static demarc_status print_applied(const demarc_analyze_options *o, const char *json)
+static demarc_status print_applied(const void *options, const char *json)
 {
+    const demarc_analyze_options *o = options;
     dm_json_node *root = NULL;
     char path[1024];
     if (o->apply == NULL) return DEMARC_OK;
@@ -27,58 +28,48 @@ static demarc_status print_applied(const demarc_analyze_options *o, const char *
     return DEMARC_OK;
 }
 
-static demarc_status run(const cli_command *command, int argc, char *const *argv)
+static void add_options(cli_line *line, void *options)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
-    demarc_analyze_options o;
-    char *json = NULL;
-    demarc_analyze_options_default(&o);
-    cli_common_begin(&common);
+    demarc_analyze_options *o = options;
     const cli_option table[] = {
-        CLI_OPTION(DATA, "model", "MODEL.h5", CLI_TEXT, &o.model,
+        CLI_OPTION(DATA, "model", "MODEL.h5", CLI_TEXT, &o->model,
                    "the frozen model of the experiment; needed for new offsets"),
-        CLI_OPTION(DATA, "outcome", "NAME", CLI_TEXT, &o.outcome,
+        CLI_OPTION(DATA, "outcome", "NAME", CLI_TEXT, &o->outcome,
                    "outcome to analyse (default: the plan's, else the first)"),
-        CLI_OPTION(DATA, "pre", "NAME", CLI_TEXT, &o.pre,
+        CLI_OPTION(DATA, "pre", "NAME", CLI_TEXT, &o->pre,
                    "column from before the experiment that foretells the outcome: takes out its noise (CUPED)"),
-        CLI_OPTION(TESTS, "alpha", "A", CLI_REAL, &o.alpha,
+        CLI_OPTION(TESTS, "alpha", "A", CLI_REAL, &o->alpha,
                    "level of the verdicts together; intervals have 1 - A each (default: the plan's)", .min = 0x1p-1022,
                    .max = 1.0, .below_max = true),
-        CLI_ADJUST(TESTS, &o.adjust),
-        CLI_SRM_ALPHA(TESTS, &o.srm_alpha),
-        CLI_OPTION(TESTS, "max-attrition", "SHARE", CLI_REAL, &o.max_attrition,
+        CLI_ADJUST(TESTS, &o->adjust),
+        CLI_SRM_ALPHA(TESTS, &o->srm_alpha),
+        CLI_OPTION(TESTS, "max-attrition", "SHARE", CLI_REAL, &o->max_attrition,
                    "so many customers may lack an outcome; more stop the verdicts", .min = 0, .max = 1,
                    .show_default = true),
-        CLI_MIN_CELL(TESTS, &o.min_cell, "fewer customers in an arm are not enough data", 2),
-        CLI_MIN_EVENTS(TESTS, &o.min_events, "a 0/1 outcome needs so many of both in each arm"),
-        CLI_OPTION(OUTPUT, "apply", "NEW.h5", CLI_TEXT, &o.apply,
+        CLI_MIN_CELL(TESTS, &o->min_cell, "fewer customers in an arm are not enough data", 2),
+        CLI_MIN_EVENTS(TESTS, &o->min_events, "a 0/1 outcome needs so many of both in each arm"),
+        CLI_OPTION(OUTPUT, "apply", "NEW.h5", CLI_TEXT, &o->apply,
                    "write the model with the boundaries moved as decided; nothing is written when none moves"),
     };
-    cli_line_begin(&line, command);
-    cli_line_add(&line, table, sizeof table / sizeof *table);
-    cli_output_add(&line, OUTPUT, &o.force, &o.dry_run);
-    cli_paths_add(&line, &o.paths);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.experiment = line.argument[0];
-    o.results = line.argument[1];
-    DM_TRY(demarc_boundary_analyze(ctx, &o, &json));
-    if (!cli_prints(ctx)) goto cleanup;
-    if (common.json) {
-        fputs(json, stdout);
-    } else {
-        DM_TRY(cli_analyze_print(json));
-        DM_TRY(print_applied(&o, json));
-    }
-cleanup:
-    free(json);
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
-    return st;
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_output_add(line, OUTPUT, &o->force, &o->dry_run);
+    cli_paths_add(line, &o->paths);
+}
+
+static demarc_status make(demarc_context *ctx, const cli_line *line, void *options, char **json)
+{
+    demarc_analyze_options *o = options;
+    o->experiment = line->argument[0];
+    o->results = line->argument[1];
+    return demarc_boundary_analyze(ctx, o, json);
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_analyze_options o;
+    demarc_analyze_options_default(&o);
+    return cli_document_run(command, argc, argv,
+                            &(cli_document){&o, add_options, make, cli_analyze_print, print_applied});
 }
 
 static const char *const argument_names[] = {"EXPERIMENT.h5", "RESULTS.h5", NULL};

@@ -62,36 +62,37 @@ static demarc_status print_result(const demarc_assign_options *o, const demarc_a
     return DEMARC_OK;
 }
 
-static demarc_status run(const cli_command *command, int argc, char *const *argv)
+static void add_options(cli_line *line, void *state)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
-    demarc_assign_options o;
-    demarc_assign_result r = {0};
-    demarc_assign_options_default(&o);
-    cli_common_begin(&common);
+    demarc_assign_options *o = state;
     const cli_option table[] = {
-        CLI_MODEL(GROUP, &o.model),
-        CLI_OPTION(GROUP, "out", "FILE.h5", CLI_TEXT, &o.out,
+        CLI_MODEL(GROUP, &o->model),
+        CLI_OPTION(GROUP, "out", "FILE.h5", CLI_TEXT, &o->out,
                    "file to write: id, segment, distance, runner_up, margin of every row", .required = true),
     };
-    cli_line_begin(&line, command);
-    cli_line_add(&line, table, sizeof table / sizeof *table);
-    cli_output_add(&line, GROUP, &o.force, &o.dry_run);
-    cli_paths_add(&line, &o.paths);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.data = line.argument[0];
-    DM_TRY(demarc_assign(ctx, &o, &r));
-    if (cli_prints(ctx)) st = print_result(&o, &r, common.json);
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_output_add(line, GROUP, &o->force, &o->dry_run);
+    cli_paths_add(line, &o->paths);
+}
+
+static demarc_status act(demarc_context *ctx, const cli_line *line, bool json, void *state)
+{
+    demarc_status st = DEMARC_OK;
+    demarc_assign_options *o = state;
+    demarc_assign_result r = {0};
+    o->data = line->argument[0];
+    DM_TRY(demarc_assign(ctx, o, &r));
+    if (cli_prints(ctx)) st = print_result(o, &r, json);
 cleanup:
     demarc_assign_result_clear(&r);
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
     return st;
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_assign_options o;
+    demarc_assign_options_default(&o);
+    return cli_run(command, argc, argv, &(cli_body){&o, add_options, act});
 }
 
 static const char *const argument_names[] = {"DATA.h5", NULL};

@@ -121,7 +121,7 @@ void cli_path_join(char *dst, size_t size, const char *folder, const char *name)
     dm_text_escape(dst, size, raw);
 }
 
-static demarc_status print_dry_run(const cli_command *command, bool json)
+static demarc_status print_dry_run(const char *command, bool json)
 {
     dm_small_json *j = NULL;
     if (!json) {
@@ -130,36 +130,57 @@ static demarc_status print_dry_run(const cli_command *command, bool json)
     }
     demarc_status st = dm_small_json_begin(&j);
     if (st != DEMARC_OK) return st;
-    dm_small_json_text(j, "command", command->name);
+    dm_small_json_text(j, "command", command);
     dm_small_json_bool(j, "dry_run", true);
     return cli_json_print(&j);
 }
 
-demarc_status cli_document_run(const cli_command *command, int argc, char *const *argv, const cli_document *d)
+demarc_status cli_run(const cli_command *command, int argc, char *const *argv, const cli_body *b)
 {
     demarc_status st = DEMARC_OK;
     demarc_context *ctx = NULL;
     cli_common common;
     cli_line line;
-    char *json = NULL;
     cli_common_begin(&common);
     cli_line_begin(&line, command);
-    d->add(&line, d->options);
+    b->add(&line, b->state);
     cli_common_add(&common, &line);
     DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    DM_TRY(d->make(ctx, &line, d->options, &json));
-    if (!cli_prints(ctx)) goto cleanup;
-    if (json == NULL) {
-        st = print_dry_run(command, common.json);
-    } else if (common.json) {
-        fputs(json, stdout);
-    } else {
-        st = d->print(json);
-    }
+    if (!line.help) st = b->act(ctx, &line, common.json, b->state);
 cleanup:
-    free(json);
     demarc_context_destroy(&ctx);
     cli_line_clear(&line);
     return st;
+}
+
+static void add_document(cli_line *line, void *state)
+{
+    const cli_document *d = state;
+    d->add(line, d->options);
+}
+
+static demarc_status act_document(demarc_context *ctx, const cli_line *line, bool as_json, void *state)
+{
+    demarc_status st = DEMARC_OK;
+    const cli_document *d = state;
+    char *json = NULL;
+    DM_TRY(d->make(ctx, line, d->options, &json));
+    if (!cli_prints(ctx)) goto cleanup;
+    if (json == NULL) {
+        st = print_dry_run(line->command->name, as_json);
+    } else if (as_json) {
+        fputs(json, stdout);
+    } else {
+        if (d->print != NULL) DM_TRY(d->print(json));
+        if (d->also != NULL) st = d->also(d->options, json);
+    }
+cleanup:
+    free(json);
+    return st;
+}
+
+demarc_status cli_document_run(const cli_command *command, int argc, char *const *argv, const cli_document *d)
+{
+    cli_document document = *d;
+    return cli_run(command, argc, argv, &(cli_body){&document, add_document, act_document});
 }

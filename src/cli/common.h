@@ -28,16 +28,28 @@ void cli_paths_add(cli_line *line, demarc_paths *paths);
  */
 demarc_status cli_common_start(cli_common *c, cli_line *line, int argc, char *const *argv, demarc_context **ctx);
 
+/** What a command does between its options and its end. */
+typedef struct cli_body {
+    void *state; /* options with their defaults */
+    void (*add)(cli_line *line, void *state);
+    /* Do it, and print where cli_prints(). Collective. */
+    demarc_status (*act)(demarc_context *ctx, const cli_line *line, bool json, void *state);
+} cli_body;
+
+/** The whole command: options, context, body. Collective. */
+demarc_status cli_run(const cli_command *command, int argc, char *const *argv, const cli_body *b);
+
 /** A command whose result is one JSON document, printed as it is (--json) or as tables. */
 typedef struct cli_document {
     void *options; /* of the command, with their defaults */
     void (*add)(cli_line *line, void *options);
     /* Collective. @param[out] json  rank 0: malloc'd; NULL there = a dry run */
     demarc_status (*make)(demarc_context *ctx, const cli_line *line, void *options, char **json);
-    demarc_status (*print)(const char *json); /* local, rank 0 */
+    demarc_status (*print)(const char *json); /* local, rank 0; NULL = nothing */
+    demarc_status (*also)(const void *options,
+                          const char *json); /* after it, what depends on options; NULL = nothing */
 } cli_document;
 
-/** The whole command: options, context, document, printing. Collective. */
 demarc_status cli_document_run(const cli_command *command, int argc, char *const *argv, const cli_document *d);
 
 /** True on the rank that prints results. */

@@ -42,7 +42,7 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
 {
     demarc_compare_options o;
     demarc_compare_options_default(&o);
-    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, cli_compare_print});
+    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, cli_compare_print, NULL});
 }
 
 static const char *const argument_names[] = {"OLD", "NEW", NULL};

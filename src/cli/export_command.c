@@ -43,39 +43,40 @@ static demarc_status print_result(const demarc_export_options *o, const demarc_e
     return DEMARC_OK;
 }
 
-static demarc_status run(const cli_command *command, int argc, char *const *argv)
+static void add_options(cli_line *line, void *state)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
-    demarc_export_options o;
-    demarc_export_result r = {0};
-    demarc_export_options_default(&o);
-    cli_common_begin(&common);
+    demarc_export_options *o = state;
     const cli_option table[] = {
         CLI_OPTION(
-            GROUP, "format", "NAME", CLI_CHOICE, &o.format,
+            GROUP, "format", "NAME", CLI_CHOICE, &o->format,
             "csv or sqlite: every customer with id, segment and its name, distance, runner-up and margin; pmml: the "
             "model with its scaling",
             .word = format_words, .required = true),
-        CLI_OPTION(GROUP, "out", "FILE", CLI_TEXT, &o.out, "file to write", .required = true),
-        CLI_OPTION(GROUP, "names", "LIST", CLI_TEXT, &o.names,
+        CLI_OPTION(GROUP, "out", "FILE", CLI_TEXT, &o->out, "file to write", .required = true),
+        CLI_OPTION(GROUP, "names", "LIST", CLI_TEXT, &o->names,
                    "SEGMENT=NAME,...: names for this file (default: those of the run)"),
     };
-    cli_line_begin(&line, command);
-    cli_line_add(&line, table, sizeof table / sizeof *table);
-    cli_output_add(&line, GROUP, &o.force, &o.dry_run);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.run = line.argument[0];
-    DM_TRY(demarc_export(ctx, &o, &r));
-    if (cli_prints(ctx)) st = print_result(&o, &r, common.json);
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_output_add(line, GROUP, &o->force, &o->dry_run);
+}
+
+static demarc_status act(demarc_context *ctx, const cli_line *line, bool json, void *state)
+{
+    demarc_status st = DEMARC_OK;
+    demarc_export_options *o = state;
+    demarc_export_result r = {0};
+    o->run = line->argument[0];
+    DM_TRY(demarc_export(ctx, o, &r));
+    if (cli_prints(ctx)) st = print_result(o, &r, json);
 cleanup:
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
     return st;
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_export_options o;
+    demarc_export_options_default(&o);
+    return cli_run(command, argc, argv, &(cli_body){&o, add_options, act});
 }
 
 static const char *const argument_names[] = {"RUN", NULL};

@@ -11,8 +11,15 @@
 #define SEGMENTS "Segments"
 #define OUTPUT "Output"
 
-static void add_options(cli_line *line, demarc_fit_options *o)
+typedef struct fit_command {
+    demarc_fit_options o;
+    int argc;
+    char *const *argv;
+} fit_command;
+
+static void add_options(cli_line *line, void *state)
 {
+    demarc_fit_options *o = &((fit_command *)state)->o;
     const cli_option table[] = {
         CLI_OPTION(SEGMENTS, "segments", "K|LO:HI", CLI_RANGE, &o->k_lo, "how many, or a range to choose from",
                    .target_high = &o->k_hi, .min = 1, .max = 1e6, .required = true),
@@ -143,38 +150,33 @@ static demarc_status print_result(const demarc_fit_options *o, const demarc_fit_
     return st == DEMARC_OK ? print_summary(o, r) : st;
 }
 
-static demarc_status run(const cli_command *command, int argc, char *const *argv)
+static demarc_status act(demarc_context *ctx, const cli_line *line, bool json, void *state)
 {
     demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
-    demarc_fit_options o;
+    fit_command *c = state;
+    demarc_fit_options *o = &c->o;
     demarc_fit_result r = {0};
-    char *text = NULL;
-    demarc_fit_options_default(&o);
-    cli_common_begin(&common);
-    cli_line_begin(&line, command);
-    add_options(&line, &o);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.data = line.argument[0];
-    text = cli_command_line(argc, argv);
+    o->data = line->argument[0];
+    char *text = cli_command_line(c->argc, c->argv);
     if (text == NULL) st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: command line: free some memory");
     DM_TRY(demarc_mpi_agree(st));
-    o.command_line = text;
-    if (!o.dry_run) cli_stop_signals(true);
-    st = demarc_fit(ctx, &o, &r);
-    if (!o.dry_run) cli_stop_signals(false);
+    o->command_line = text;
+    if (!o->dry_run) cli_stop_signals(true);
+    st = demarc_fit(ctx, o, &r);
+    if (!o->dry_run) cli_stop_signals(false);
     DM_TRY(st);
-    if (cli_prints(ctx)) st = print_result(&o, &r, common.json);
+    if (cli_prints(ctx)) st = print_result(o, &r, json);
 cleanup:
     demarc_fit_result_clear(&r);
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
     free(text);
     return st;
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    fit_command c = {.argc = argc, .argv = argv};
+    demarc_fit_options_default(&c.o);
+    return cli_run(command, argc, argv, &(cli_body){&c, add_options, act});
 }
 
 static const char *const argument_names[] = {"DATA.h5", NULL};

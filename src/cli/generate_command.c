@@ -26,47 +26,48 @@ static demarc_status print_result(const demarc_generate_options *o, bool json)
     return DEMARC_OK;
 }
 
-static demarc_status run(const cli_command *command, int argc, char *const *argv)
+static void add_options(cli_line *line, void *state)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
-    demarc_generate_options o;
-    demarc_generate_options_default(&o);
-    cli_common_begin(&common);
+    demarc_generate_options *o = state;
     const cli_option table[] = {
-        CLI_OPTION(GROUP, "customers", "N", CLI_INT64, &o.customers, "rows; 1e6 and 10M are understood", .min = 1,
+        CLI_OPTION(GROUP, "customers", "N", CLI_INT64, &o->customers, "rows; 1e6 and 10M are understood", .min = 1,
                    .max = 1e15, .show_default = true),
-        CLI_OPTION(GROUP, "features", "D", CLI_INT32, &o.features, "columns", .min = 1, .max = 1e6,
+        CLI_OPTION(GROUP, "features", "D", CLI_INT32, &o->features, "columns", .min = 1, .max = 1e6,
                    .show_default = true),
-        CLI_OPTION(GROUP, "segments", "K", CLI_INT32, &o.segments, "true segments", .min = 1, .max = 1e6,
+        CLI_OPTION(GROUP, "segments", "K", CLI_INT32, &o->segments, "true segments", .min = 1, .max = 1e6,
                    .show_default = true),
-        CLI_OPTION(GROUP, "separation", "X", CLI_REAL, &o.separation,
+        CLI_OPTION(GROUP, "separation", "X", CLI_REAL, &o->separation,
                    "distance between segments, in standard deviations within one", .min = 0, .max = 1e6,
                    .show_default = true),
-        CLI_OPTION(GROUP, "arms", "A", CLI_INT32, &o.arms,
+        CLI_OPTION(GROUP, "arms", "A", CLI_INT32, &o->arms,
                    "arms of a randomised campaign, the control included; 0 = no campaign", .min = 0, .max = 1000,
                    .show_default = true),
-        CLI_OPTION(GROUP, "outcomes", NULL, CLI_FLAG, &o.outcomes, "also write outcomes (spend, visit, ...)"),
-        CLI_OPTION(GROUP, "missing-share", "P", CLI_REAL, &o.missing_share, "share of feature values that are missing",
+        CLI_OPTION(GROUP, "outcomes", NULL, CLI_FLAG, &o->outcomes, "also write outcomes (spend, visit, ...)"),
+        CLI_OPTION(GROUP, "missing-share", "P", CLI_REAL, &o->missing_share, "share of feature values that are missing",
                    .min = 0, .max = 1, .below_max = true, .show_default = true),
-        CLI_OPTION(GROUP, "seed", "N", CLI_UINT64, &o.seed, "a row depends only on the seed and its number",
+        CLI_OPTION(GROUP, "seed", "N", CLI_UINT64, &o->seed, "a row depends only on the seed and its number",
                    .show_default = true),
     };
-    cli_line_begin(&line, command);
-    cli_line_add(&line, table, sizeof table / sizeof *table);
-    cli_output_add(&line, "Output", &o.force, &o.dry_run);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.out = line.argument[0];
-    DM_TRY(demarc_generate(ctx, &o));
-    if (cli_prints(ctx)) st = print_result(&o, common.json);
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_output_add(line, "Output", &o->force, &o->dry_run);
+}
+
+static demarc_status act(demarc_context *ctx, const cli_line *line, bool json, void *state)
+{
+    demarc_status st = DEMARC_OK;
+    demarc_generate_options *o = state;
+    o->out = line->argument[0];
+    DM_TRY(demarc_generate(ctx, o));
+    if (cli_prints(ctx)) st = print_result(o, json);
 cleanup:
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
     return st;
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_generate_options o;
+    demarc_generate_options_default(&o);
+    return cli_run(command, argc, argv, &(cli_body){&o, add_options, act});
 }
 
 static const char *const argument_names[] = {"OUT.h5", NULL};

@@ -25,45 +25,46 @@ static demarc_status print_result(const demarc_import_options *o, const demarc_i
     return DEMARC_OK;
 }
 
-static demarc_status run(const cli_command *command, int argc, char *const *argv)
+static void add_options(cli_line *line, void *state)
+{
+    demarc_import_options *o = state;
+    const cli_option table[] = {
+        CLI_OPTION(GROUP, "id", "NAME", CLI_TEXT, &o->id, "customer id: whole numbers or text"),
+        CLI_OPTION(GROUP, "features", "NAMES", CLI_TEXT, &o->features,
+                   "features (default: every column not used otherwise)"),
+        CLI_OPTION(GROUP, "exclude", "NAMES", CLI_TEXT, &o->exclude, "columns to leave out"),
+        CLI_OPTION(GROUP, "categorical", "NAMES", CLI_TEXT, &o->categorical,
+                   "text columns that become one 0/1 feature a level"),
+        CLI_OPTION(GROUP, "weight", "NAME", CLI_TEXT, &o->weight, "weight of a customer"),
+        CLI_OPTION(GROUP, "outcomes", "NAMES", CLI_TEXT, &o->outcomes, "outcomes: spend, visit, churn, ..."),
+        CLI_OPTION(GROUP, "arm", "NAME", CLI_TEXT, &o->arm, "arm of a past randomised campaign, number or text"),
+        CLI_OPTION(GROUP, "control", "VALUE", CLI_TEXT, &o->control, "value of the arm column that is the control"),
+        CLI_OPTION(GROUP, "reachable", "NAMES", CLI_TEXT, &o->reachable, "yes/no: may be contacted on that channel"),
+        CLI_OPTION("Text", "delimiter", "CHAR", CLI_CHAR, &o->delimiter, "between fields; tab for a tab (default ,)"),
+        CLI_OPTION("Output", "float32", NULL, CLI_FLAG, &o->float32, "store features as float32 instead of float64"),
+    };
+    cli_line_add(line, table, sizeof table / sizeof *table);
+    cli_output_add(line, "Output", &o->force, &o->dry_run);
+}
+
+static demarc_status act(demarc_context *ctx, const cli_line *line, bool json, void *state)
 {
     demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
-    demarc_import_options o;
+    demarc_import_options *o = state;
     demarc_import_result r = {0};
-    demarc_import_options_default(&o);
-    cli_common_begin(&common);
-    const cli_option table[] = {
-        CLI_OPTION(GROUP, "id", "NAME", CLI_TEXT, &o.id, "customer id: whole numbers or text"),
-        CLI_OPTION(GROUP, "features", "NAMES", CLI_TEXT, &o.features,
-                   "features (default: every column not used otherwise)"),
-        CLI_OPTION(GROUP, "exclude", "NAMES", CLI_TEXT, &o.exclude, "columns to leave out"),
-        CLI_OPTION(GROUP, "categorical", "NAMES", CLI_TEXT, &o.categorical,
-                   "text columns that become one 0/1 feature a level"),
-        CLI_OPTION(GROUP, "weight", "NAME", CLI_TEXT, &o.weight, "weight of a customer"),
-        CLI_OPTION(GROUP, "outcomes", "NAMES", CLI_TEXT, &o.outcomes, "outcomes: spend, visit, churn, ..."),
-        CLI_OPTION(GROUP, "arm", "NAME", CLI_TEXT, &o.arm, "arm of a past randomised campaign, number or text"),
-        CLI_OPTION(GROUP, "control", "VALUE", CLI_TEXT, &o.control, "value of the arm column that is the control"),
-        CLI_OPTION(GROUP, "reachable", "NAMES", CLI_TEXT, &o.reachable, "yes/no: may be contacted on that channel"),
-        CLI_OPTION("Text", "delimiter", "CHAR", CLI_CHAR, &o.delimiter, "between fields; tab for a tab (default ,)"),
-        CLI_OPTION("Output", "float32", NULL, CLI_FLAG, &o.float32, "store features as float32 instead of float64"),
-    };
-    cli_line_begin(&line, command);
-    cli_line_add(&line, table, sizeof table / sizeof *table);
-    cli_output_add(&line, "Output", &o.force, &o.dry_run);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.in = line.argument[0];
-    o.out = line.argument[1];
-    DM_TRY(demarc_import(ctx, &o, &r));
-    if (cli_prints(ctx)) st = print_result(&o, &r, common.json);
+    o->in = line->argument[0];
+    o->out = line->argument[1];
+    DM_TRY(demarc_import(ctx, o, &r));
+    if (cli_prints(ctx)) st = print_result(o, &r, json);
 cleanup:
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
     return st;
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_import_options o;
+    demarc_import_options_default(&o);
+    return cli_run(command, argc, argv, &(cli_body){&o, add_options, act});
 }
 
 static const char *const argument_names[] = {"IN.csv", "OUT.h5", NULL};

@@ -4,34 +4,23 @@
 #include "cli/common.h"
 #include "cli/info_text.h"
 
+static void add_options(cli_line *line, void *options)
+{
+    cli_paths_add(line, &((demarc_info_options *)options)->paths);
+}
+
+static demarc_status make(demarc_context *ctx, const cli_line *line, void *options, char **json)
+{
+    demarc_info_options *o = options;
+    o->path = line->argument[0];
+    return demarc_info(ctx, o, json);
+}
+
 static demarc_status run(const cli_command *command, int argc, char *const *argv)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
     demarc_info_options o;
-    char *json = NULL;
     demarc_info_options_default(&o);
-    cli_common_begin(&common);
-    cli_line_begin(&line, command);
-    cli_paths_add(&line, &o.paths);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.path = line.argument[0];
-    DM_TRY(demarc_info(ctx, &o, &json));
-    if (!cli_prints(ctx)) goto cleanup;
-    if (common.json) {
-        fputs(json, stdout);
-    } else {
-        st = cli_info_print(json);
-    }
-cleanup:
-    free(json);
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
-    return st;
+    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, cli_info_print, NULL});
 }
 
 static const char *const argument_names[] = {"FILE", NULL};

@@ -14,8 +14,9 @@
 #define SIZE "Size"
 #define OUTPUT "Output"
 
-static void add_options(cli_line *line, demarc_plan_options *o)
+static void add_options(cli_line *line, void *options)
 {
+    demarc_plan_options *o = options;
     const cli_option table[] = {
         CLI_MODEL(BOUNDARIES, &o->model),
         CLI_OPTION(BOUNDARIES, "boundaries", "A-B,...", CLI_TEXT, &o->boundaries,
@@ -167,8 +168,9 @@ static void print_notes(const dm_json_node *plan)
     }
 }
 
-static demarc_status print_result(const demarc_plan_options *o, const char *json)
+static demarc_status print_result(const void *options, const char *json)
 {
+    const demarc_plan_options *o = options;
     dm_json_node *plan = NULL;
     char path[1024];
     demarc_status st = dm_json_parse(json, "result of demarc boundary plan", &plan);
@@ -188,37 +190,21 @@ static demarc_status print_result(const demarc_plan_options *o, const char *json
     return st;
 }
 
+static demarc_status make(demarc_context *ctx, const cli_line *line, void *options, char **json)
+{
+    demarc_plan_options *o = options;
+    o->data = line->argument[0];
+    if (!o->dry_run) cli_stop_signals(true);
+    const demarc_status st = demarc_boundary_plan(ctx, o, json);
+    if (!o->dry_run) cli_stop_signals(false);
+    return st;
+}
+
 static demarc_status run(const cli_command *command, int argc, char *const *argv)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
     demarc_plan_options o;
-    char *json = NULL;
     demarc_plan_options_default(&o);
-    cli_common_begin(&common);
-    cli_line_begin(&line, command);
-    add_options(&line, &o);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.data = line.argument[0];
-    if (!o.dry_run) cli_stop_signals(true);
-    st = demarc_boundary_plan(ctx, &o, &json);
-    if (!o.dry_run) cli_stop_signals(false);
-    DM_TRY(st);
-    if (!cli_prints(ctx)) goto cleanup;
-    if (common.json) {
-        fputs(json, stdout);
-    } else {
-        st = print_result(&o, json);
-    }
-cleanup:
-    free(json);
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
-    return st;
+    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, NULL, print_result});
 }
 
 static const char *const argument_names[] = {"DATA.h5", NULL};

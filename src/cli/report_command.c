@@ -62,7 +62,7 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
 {
     demarc_report_options o;
     demarc_report_options_default(&o);
-    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, print_answer});
+    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, print_answer, NULL});
 }
 
 static const char *const argument_names[] = {"RUN", NULL};

@@ -50,7 +50,7 @@ static demarc_status run(const cli_command *command, int argc, char *const *argv
 {
     demarc_stability_options o;
     demarc_stability_options_default(&o);
-    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, cli_stability_print});
+    return cli_document_run(command, argc, argv, &(cli_document){&o, add_options, make, cli_stability_print, NULL});
 }
 
 static const char *const argument_names[] = {"DATA.h5", NULL};

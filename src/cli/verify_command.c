@@ -24,32 +24,33 @@ static demarc_status print_result(const demarc_verify_options *o, const demarc_v
     return DEMARC_OK;
 }
 
-static demarc_status run(const cli_command *command, int argc, char *const *argv)
+static void add_options(cli_line *line, void *state)
 {
-    demarc_status st = DEMARC_OK;
-    demarc_context *ctx = NULL;
-    cli_common common;
-    cli_line line;
-    demarc_verify_options o;
-    demarc_verify_result r = {0};
-    demarc_verify_options_default(&o);
-    cli_common_begin(&common);
+    demarc_verify_options *o = state;
     const cli_option table[] = {
-        CLI_OPTION("Input", "data", "FILE.h5", CLI_TEXT, &o.data,
+        CLI_OPTION("Input", "data", "FILE.h5", CLI_TEXT, &o->data,
                    "customer file (default: the path that DIR's manifest names)"),
     };
-    cli_line_begin(&line, command);
-    cli_line_add(&line, table, sizeof table / sizeof *table);
-    cli_common_add(&common, &line);
-    DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
-    if (line.help) goto cleanup;
-    o.run = line.argument[0];
-    DM_TRY(demarc_verify(ctx, &o, &r));
-    if (cli_prints(ctx)) st = print_result(&o, &r, common.json);
+    cli_line_add(line, table, sizeof table / sizeof *table);
+}
+
+static demarc_status act(demarc_context *ctx, const cli_line *line, bool json, void *state)
+{
+    demarc_status st = DEMARC_OK;
+    demarc_verify_options *o = state;
+    demarc_verify_result r = {0};
+    o->run = line->argument[0];
+    DM_TRY(demarc_verify(ctx, o, &r));
+    if (cli_prints(ctx)) st = print_result(o, &r, json);
 cleanup:
-    demarc_context_destroy(&ctx);
-    cli_line_clear(&line);
     return st;
+}
+
+static demarc_status run(const cli_command *command, int argc, char *const *argv)
+{
+    demarc_verify_options o;
+    demarc_verify_options_default(&o);
+    return cli_run(command, argc, argv, &(cli_body){&o, add_options, act});
 }
 
 static const char *const argument_names[] = {"DIR", NULL};
