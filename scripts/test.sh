@@ -41,5 +41,5 @@ cmake --preset $preset -DDEMARC_TESTS=ON -DDEMARC_BENCH=ON
 cmake --build --preset $preset
 [ $cluster = no ] || exec scripts/cluster/cluster.sh build/$preset/demarc "$@"
 
-# Two at a time; a test that starts several ranks says so by its PROCESSORS property and then runs alone.
+# Two at a time; a test that needs the machine for itself says so by its PROCESSORS property.
 exec ctest --preset $preset --parallel 2 "$@"
