@@ -12,12 +12,12 @@ set -eu
 cd "$(dirname "$0")/.."
 export CC="${CC:-gcc}"
 
-preset=release cluster=no
+preset=release cluster=no bench=ON
 case ${1-} in
     --cluster) cluster=yes; shift ;;
     --asan) preset=asan; shift ;;
     --memcheck) shift; set -- -L memcheck "$@" ;;
-    --threads) preset=tsan; shift ;;
+    --threads) preset=tsan bench=OFF; shift ;;
     --failing) shift; export DEMARC_FAILING=all; set -- -R test_failing "$@" ;;
     -h | --help) sed -n '2,10s/^#[ ]\{0,1\}//p' "$0"; exit 0 ;;
 esac
@@ -37,7 +37,7 @@ echo "python   $(/usr/bin/python3 -c 'import sys, h5py, numpy, scipy, sklearn
 print(sys.version.split()[0], "h5py", h5py.__version__, "numpy", numpy.__version__, "scipy", scipy.__version__,
       "scikit-learn", sklearn.__version__)')"
 
-cmake --preset $preset -DDEMARC_TESTS=ON -DDEMARC_BENCH=ON
+cmake --preset $preset -DDEMARC_TESTS=ON -DDEMARC_BENCH=$bench
 cmake --build --preset $preset
 [ $cluster = no ] || exec scripts/cluster/cluster.sh build/$preset/demarc "$@"
 

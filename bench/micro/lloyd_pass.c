@@ -116,8 +116,7 @@ static double read_once(const float *x, int64_t floats, int threads)
 typedef float lanes __attribute__((vector_size(64)));
 
 /* Independent multiply-add chains in registers; compiled for this machine's widest set through target_clones. */
-__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("fp-contract=fast"),
-               noinline)) static float
+__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("fp-contract=fast"))) static float
 spin(int64_t turns)
 {
     lanes a[12], m = (lanes){0} + 0.999f, p = (lanes){0} + 0.001f;

@@ -86,7 +86,7 @@ restarts=$((2 * 100000 / taken + 1))
 export DATA=$folder/in.h5 OUT=$folder/run FIT="$fit --restarts $restarts --progress never"
 job=$(sbatch --parsable --nodes=1 --ntasks-per-node=2 --cpus-per-task=1 --mem=0 --time=1 --signal=TERM@10 \
     --output="$folder/job.log" "$here/../slurm/demarc.sbatch") || { failed "sbatch"; exit 0; }
-echo "  job $job: $restarts restarts, limit of one minute"
+echo "  job $job: k-means with $restarts restarts, limit of one minute"
 
 field() { scontrol show job "$job" 2>/dev/null | grep -o "\b$1=[^ ]*" | cut -d= -f2; }
 requeued() { [ "$(field Restarts)" -ge 1 ] 2>/dev/null; }
