@@ -23,7 +23,8 @@ typedef enum dm_purpose {
     DM_PURPOSE_MAP = 30,         /* customers drawn on the report's map */
     DM_PURPOSE_FIT_SAMPLE = 10,  /* which customers small fits are made of */
     DM_PURPOSE_REFERENCE = 11,   /* customers without structure, of the gap statistic */
-    DM_PURPOSE_HALVES = 12       /* halves of the prediction strength */
+    DM_PURPOSE_HALVES = 12,      /* halves of the prediction strength */
+    DM_PURPOSE_EXCHANGE = 13     /* first halves of segments that may be split */
 } dm_purpose;
 
 typedef struct dm_random4 {

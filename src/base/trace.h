@@ -6,7 +6,7 @@
 
 /** One pass of the fit, for the trace. */
 typedef struct dm_pass_record {
-    const char *phase; /* "seed", "minibatch", "lloyd" (static strings) */
+    const char *phase; /* "seed", "minibatch", "exchange", "lloyd" (static strings) */
     int32_t iteration;
     double objective; /* mini-batch: its objective x total weight / its weight */
     double shift;     /* squared centroid shift, NaN where undefined */

@@ -155,7 +155,7 @@ cleanup:
 
 /* ------------------------------------------------------------------------------------------------ going on */
 
-static const char *const step_name[DM_STEPS] = {"seeding", "mini-batches", "full passes"};
+static const char *const step_name[DM_STEPS] = {"seeding", "mini-batches", "full passes", "exchanges"};
 
 static void log_resumed(const dm_fit_run *run)
 {

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 
-static const char *const pass_phase[] = {"seed", "minibatch", "lloyd"};
+static const char *const pass_phase[] = {"seed", "minibatch", "lloyd", "exchange"};
 enum { PASS_PHASES = sizeof pass_phase / sizeof *pass_phase };
 
 demarc_status dm_fitted_create(dm_fitted *f, int32_t k, int32_t d)

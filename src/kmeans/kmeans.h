@@ -119,8 +119,16 @@ demarc_status dm_kmeans_remember(dm_kmeans *km, int32_t k);
  */
 demarc_status dm_seed(dm_kmeans *km, const dm_kmeans_options *o, int32_t restart, double *centroids);
 
+/** True where a seeding from the sample has time for one start only: many segments of many features. Local. */
+bool dm_seed_once(const dm_kmeans *km, int32_t k);
+
 /** Nested mini-batches (Newling & Fleuret 2016) over km->sample, from where km->at stands. */
 demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o);
+
+/** Are centroids to be exchanged in this fit? Only where one start was all that there was time for. Local. */
+bool dm_exchange_wanted(const dm_kmeans *km, const dm_kmeans_options *o);
+/** Rounds of exchanges (exchange.c), with Lloyd passes after each, from where km->at stands; needs km->sample. */
+demarc_status dm_exchange(dm_kmeans *km, const dm_kmeans_options *o);
 
 /**
  * Lloyd passes (Lloyd 1982) from where km->at stands up to pass `passes`, at least one.

@@ -13,14 +13,15 @@
 
 #include "base/trace.h"
 
-typedef enum dm_step { DM_STEP_SEED, DM_STEP_MINIBATCH, DM_STEP_LLOYD, DM_STEPS } dm_step;
+typedef enum dm_step { DM_STEP_SEED, DM_STEP_MINIBATCH, DM_STEP_LLOYD, DM_STEP_EXCHANGE, DM_STEPS } dm_step;
 
 typedef struct dm_position {
     int32_t k, d;    /* k == 0: nothing is being fitted */
     int32_t restart; /* the one at work */
     dm_step step;
-    int32_t level,
-        pass;          /* minibatch: of the sample, and the next pass of it; lloyd: pass is the next of this attempt */
+    int32_t level; /* minibatch: of the sample; exchange: round */
+    int32_t
+        pass; /* minibatch, lloyd: the next of this level or attempt; exchange: 0 = exchanges are due, or 1 + passes */
     double passed;     /* minibatch: rows gone over */
     int32_t attempt;   /* lloyd: how often a segment was split for the smallest share */
     double *centroids; /* [k, d] to go on from; undefined while seeding */

@@ -147,7 +147,7 @@ cleanup:
     return st;
 }
 
-/* Seeding and mini-batches, which share a sample of a large file. */
+/* Seeding, mini-batches and exchanges, which share a sample of a large file. */
 static demarc_status start(dm_kmeans *km, const dm_kmeans_options *o)
 {
     demarc_status st = DEMARC_OK;
@@ -163,10 +163,16 @@ static demarc_status start(dm_kmeans *km, const dm_kmeans_options *o)
         learn = learn && (o->init != DM_INIT_PARALLEL || km->sample != NULL); /* distinct customers in the sample */
     }
     km->sample = &sample;
-    if (learn) {
+    if (learn && at->step != DM_STEP_EXCHANGE) {
         at->step = DM_STEP_MINIBATCH;
         DM_TRY(dm_minibatch(km, o));
         at->pass = 0;
+    }
+    if (learn && dm_exchange_wanted(km, o)) {
+        if (at->step != DM_STEP_EXCHANGE) at->level = 0;
+        at->step = DM_STEP_EXCHANGE;
+        DM_TRY(dm_exchange(km, o));
+        at->pass = at->trace.iterations; /* of those that the polish may make */
     }
 cleanup:
     km->sample = NULL;

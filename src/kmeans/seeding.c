@@ -309,6 +309,18 @@ static int32_t distinct_points(const double *y, int64_t m, int32_t d, int32_t wa
     return found;
 }
 
+static dm_recluster_options search_of(const dm_kmeans *km, int32_t restart)
+{
+    return (dm_recluster_options){
+        km->kernel, km->threads, RECLUSTER_MOST, km->seed, (uint64_t)restart + (UINT64_C(1) << 32), NULL, 0};
+}
+
+bool dm_seed_once(const dm_kmeans *km, int32_t k)
+{
+    const dm_recluster_options o = search_of(km, 0);
+    return !dm_recluster_wants_start(&o, (int64_t)k * CORESET_PER_SEGMENT, km->d, k);
+}
+
 /* On all rows k-means||; on a sample the best of several starts on a coreset, that of k-means|| among them. */
 static demarc_status seed_parallel(seeder *s, int32_t k, double *centroids)
 {
@@ -317,10 +329,8 @@ static demarc_status seed_parallel(seeder *s, int32_t k, double *centroids)
     double *y = NULL, *w = NULL, *found = NULL;
     int64_t m = 0;
     if (km->sample == NULL) return rounds(s, k, centroids);
-    dm_recluster_options o = {
-        km->kernel, km->threads, RECLUSTER_MOST, km->seed, (uint64_t)s->restart + (UINT64_C(1) << 32), NULL, 0};
-    const bool many = !dm_recluster_wants_start(&o, (int64_t)k * CORESET_PER_SEGMENT, km->d, k);
-    const int64_t wanted = (int64_t)k * (many ? CORESET_MANY : CORESET_PER_SEGMENT);
+    dm_recluster_options o = search_of(km, s->restart);
+    const int64_t wanted = (int64_t)k * (dm_seed_once(km, k) ? CORESET_MANY : CORESET_PER_SEGMENT);
     DM_TRY(dm_coreset(km, s->restart, wanted > CORESET_ROWS ? wanted : CORESET_ROWS, &y, &w, &m));
     if (distinct_points(y, m, km->d, k) < k) DM_TRY(too_few((int32_t)m, k)); /* then all rows are asked */
     if (dm_recluster_wants_start(&o, m, km->d, k)) {

@@ -30,6 +30,7 @@ FITS = {  # what brings a fit through each of its phases
     "k-means++": ["--segments", 4, "--init", "kmeans++", "--batch-size", 1000, "--polish", 2],
     "range": ["--segments", "2:4", "--batch-size", 2000],
     "share": ["--segments", 5, "--min-segment-share", 0.09, "--init", "random", "--algorithm", "lloyd", "--max-iterations", 6],
+    "exchanges": ["--segments", 150, "--batch-size", 8192, "--max-iterations", 60],
     "no polish": ["--segments", 5, "--polish", 0, "--batch-size", 600, "--restarts", 2, "--min-segment-share", 0.08],
 }
 
@@ -165,6 +166,9 @@ class EveryPhase(Checkpoint):
         self.sweep("share", most=10)
         passes = json.loads((self.inputs / "share/diagnostics.json").read_text())["iterations"]
         self.assertGreater(passes, 6, "no segment was ever split")
+
+    def test_exchanges(self):
+        self.assertIn("exchanges", self.sweep("exchanges"))
 
     def test_no_polish(self):
         self.sweep("no polish")
