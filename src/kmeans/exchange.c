@@ -310,11 +310,11 @@ cleanup:
 
 bool dm_exchange_wanted(const dm_kmeans *km, const dm_kmeans_options *o)
 {
-    return o->algorithm == DEMARC_MINIBATCH && o->init == DM_INIT_PARALLEL && o->polish < 0 && o->k > 2 &&
+    return o->algorithm == DEMARC_MINIBATCH && o->init == DM_INIT_PARALLEL && o->k > 2 &&
            (int64_t)o->k * km->d <= MOST_VALUES && dm_seed_once(km, o->k);
 }
 
-demarc_status dm_exchange(dm_kmeans *km, const dm_kmeans_options *o)
+demarc_status dm_exchange(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes)
 {
     demarc_status st = DEMARC_OK;
     dm_position *at = &km->at;
@@ -328,8 +328,7 @@ demarc_status dm_exchange(dm_kmeans *km, const dm_kmeans_options *o)
     if (st == DEMARC_OK) st = dm_segment_sums_create(&sums, o->k, km->d, km->threads);
     DM_TRY_ALL(km->comm, st);
     DM_TRY(dm_kmeans_remember(km, o->k));
-    for (; at->level < ROUNDS && at->trace.iterations + LLOYD_PASSES + 1 < o->max_iterations;
-         at->level++, at->pass = 0) {
+    for (; at->level < ROUNDS && at->trace.iterations < passes; at->level++, at->pass = 0) {
         if (at->pass == 0) { /* 0: the exchanges are due; then 1 + Lloyd passes that are done */
             bool made = false;
             DM_TRY(dm_kmeans_edge(km));
@@ -341,7 +340,8 @@ demarc_status dm_exchange(dm_kmeans *km, const dm_kmeans_options *o)
             if (!made && at->trace.converged) break; /* nothing left to move for either */
             at->pass = 1;
         }
-        DM_TRY(dm_lloyd(km, o, 1 + LLOYD_PASSES, &objective, &sums));
+        const int32_t done = at->trace.iterations - (at->pass - 1), left = passes - done;
+        DM_TRY(dm_lloyd(km, o, 1 + (left < LLOYD_PASSES ? left : LLOYD_PASSES), &objective, &sums));
     }
 cleanup:
     km->sample = sample;

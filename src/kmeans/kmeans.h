@@ -127,8 +127,11 @@ demarc_status dm_minibatch(dm_kmeans *km, const dm_kmeans_options *o);
 
 /** Are centroids to be exchanged in this fit? Only where one start was all that there was time for. Local. */
 bool dm_exchange_wanted(const dm_kmeans *km, const dm_kmeans_options *o);
-/** Rounds of exchanges (exchange.c), with Lloyd passes after each, from where km->at stands; needs km->sample. */
-demarc_status dm_exchange(dm_kmeans *km, const dm_kmeans_options *o);
+/**
+ * Rounds of exchanges (exchange.c), with Lloyd passes after each, from where km->at stands; needs km->sample.
+ * @param[in] passes  over all rows, at most: exchanges and Lloyd together
+ */
+demarc_status dm_exchange(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes);
 
 /**
  * Lloyd passes (Lloyd 1982) from where km->at stands up to pass `passes`, at least one.

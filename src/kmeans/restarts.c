@@ -105,14 +105,20 @@ cleanup:
     return st;
 }
 
+/* Passes over all rows that a fit may make, exchanges and Lloyd together. */
+static int32_t most_passes(const dm_kmeans_options *o)
+{
+    const bool all = o->algorithm == DEMARC_LLOYD || o->polish < 0 || o->polish > o->max_iterations;
+    return all ? o->max_iterations : o->polish;
+}
+
 /* Lloyd passes, then, if a smallest share is wanted, splits of the heaviest segment and more passes until it is had. */
 static demarc_status polish(dm_kmeans *km, const dm_kmeans_options *o, double *objective)
 {
     demarc_status st = DEMARC_OK;
     dm_position *at = &km->at;
     dm_segment_sums sums = {0};
-    const bool lloyd = o->algorithm == DEMARC_LLOYD;
-    const int32_t wanted = lloyd || o->polish < 0 || o->polish > o->max_iterations ? o->max_iterations : o->polish;
+    const int32_t wanted = most_passes(o);
     const int32_t passes = wanted > 0 || at->attempt == 0 ? wanted : 1;
     if (at->attempt > SPLITS || (passes > 0 && at->pass >= passes)) {
         DM_TRY(dm_fail(DEMARC_ERR_DATA,
@@ -171,8 +177,8 @@ static demarc_status start(dm_kmeans *km, const dm_kmeans_options *o)
     if (learn && dm_exchange_wanted(km, o)) {
         if (at->step != DM_STEP_EXCHANGE) at->level = 0;
         at->step = DM_STEP_EXCHANGE;
-        DM_TRY(dm_exchange(km, o));
-        at->pass = at->trace.iterations; /* of those that the polish may make */
+        DM_TRY(dm_exchange(km, o, most_passes(o) - 1)); /* the last pass is Lloyd's */
+        at->pass = at->trace.iterations;                /* of those that the polish may make */
     }
 cleanup:
     km->sample = NULL;
