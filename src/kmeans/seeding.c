@@ -30,8 +30,9 @@
 #define RECLUSTER_LEAST 2e7 /* for a start that goes on from there */
 #define CORESET_ROWS 4096   /* at least, and */
 #define CORESET_PER_SEGMENT 48
-#define CORESET_MANY 128 /* the same where one start is all there is time for: it must not overfit */
-#define SUM_ROWS 32      /* rows summed in double before they join the exact sum: the same on every layout */
+#define CORESET_MANY 128    /* the same where one start is all there is time for: it must not overfit, */
+#define CORESET_EXCHANGE 32 /* unless exchanges follow, which make up for that */
+#define SUM_ROWS 32         /* rows summed in double before they join the exact sum: the same on every layout */
 #define MOST_ROUNDS 1000 /* a step in the counter's key space per restart; each round adds at least one distinct row */
 
 /* The candidates so far and the state of a round. */
@@ -322,15 +323,18 @@ bool dm_seed_once(const dm_kmeans *km, int32_t k)
 }
 
 /* On all rows k-means||; on a sample the best of several starts on a coreset, that of k-means|| among them. */
-static demarc_status seed_parallel(seeder *s, int32_t k, double *centroids)
+static demarc_status seed_parallel(seeder *s, const dm_kmeans_options *fit, double *centroids)
 {
     demarc_status st = DEMARC_OK;
     dm_kmeans *km = s->km;
+    const int32_t k = fit->k;
     double *y = NULL, *w = NULL, *found = NULL;
     int64_t m = 0;
     if (km->sample == NULL) return rounds(s, k, centroids);
     dm_recluster_options o = search_of(km, s->restart);
-    const int64_t wanted = (int64_t)k * (dm_seed_once(km, k) ? CORESET_MANY : CORESET_PER_SEGMENT);
+    const int64_t wanted = (int64_t)k * (!dm_seed_once(km, k)          ? CORESET_PER_SEGMENT
+                                         : dm_exchange_wanted(km, fit) ? CORESET_EXCHANGE
+                                                                       : CORESET_MANY);
     DM_TRY(dm_coreset(km, s->restart, wanted > CORESET_ROWS ? wanted : CORESET_ROWS, &y, &w, &m));
     if (distinct_points(y, m, km->d, k) < k) DM_TRY(too_few((int32_t)m, k)); /* then all rows are asked */
     if (dm_recluster_wants_start(&o, m, km->d, k)) {
@@ -424,7 +428,7 @@ static demarc_status seed_rows(dm_kmeans *km, const dm_kmeans_options *o, int32_
     for (int64_t i = 0; s.nearest != NULL && i < rows; i++) s.nearest[i] = INFINITY;
     switch (o->init) {
     case DM_INIT_PARALLEL:
-        DM_TRY(seed_parallel(&s, o->k, centroids));
+        DM_TRY(seed_parallel(&s, o, centroids));
         break;
     case DM_INIT_PLUS_PLUS:
         DM_TRY(seed_plus_plus(&s, o->k, centroids));

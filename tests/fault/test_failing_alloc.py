@@ -41,6 +41,7 @@ class Alloc(Failing):
         return {
             "fit": Command([*fit, "--segments", 3], most=10**4 if ranks == 1 else 100),
             "fit streamed": Command([*fit, "--segments", 3, "--memory-limit", "1M"]),
+            "fit exchanges": Command([*fit, "--segments", 200, "--batch-size", 1024, "--max-iterations", 12]),
             "fit LO:HI": Command([*fit, "--segments", "2:3", "--json"]),
             "fit resumed": Command([*fit, "--segments", "2:4", "--resume"], self.interrupted,
                                    again=[*fit, "--segments", "2:4", "--resume"]),
@@ -63,7 +64,7 @@ def add_tests():
     """A test for every command on one rank, and on two with either failing."""
     def test(name, ranks, rank):
         return lambda self: self.break_at_each(name, self.commands(ranks)[name], ranks, rank)
-    names = ["fit", "fit streamed", "fit LO:HI", "fit resumed", "assign", "verify", "generate", "import", "info",
+    names = ["fit", "fit streamed", "fit exchanges", "fit LO:HI", "fit resumed", "assign", "verify", "generate", "import", "info",
              "info results", "sweep", "replay", "plan", "analyze"]
     for name in names:
         for ranks, rank in ((1, 0), (2, 0), (2, 1)):
