@@ -40,5 +40,5 @@ The files are in $PWD/$out:
   run/manifest.json    options, versions, seconds and bytes per phase
 To look inside:
   $demarc info $out/run
-  python3 scripts/read_results.py $out/run
+  python3 scripts/read_results.py $out/run     (needs python3-h5py)
 TEXT

@@ -10,7 +10,7 @@
  *    all ranks call it with the same options, and all ranks return the same status.
  *  - The library never prints to stdout, never exits and never aborts (but see demarc_runtime.stall_timeout). Log and progress lines go to the context's
  *    log stream (rank 0, stderr by default).
- *  - After an error demarc_context_error() holds one line: what, where, what to do.
+ *  - After an error demarc_error() holds one line (of this thread): what, where, what to do.
  *  - Strings in option structs are borrowed for the duration of the call.
  */
 #ifndef DEMARC_DEMARC_H
@@ -166,9 +166,9 @@ typedef struct demarc_fit_options {
     demarc_algorithm algorithm;
     int64_t batch_size;       /**< 0 = automatic */
     int32_t max_epochs;       /**< mini-batch: at most this many times n rows drawn */
-    int32_t max_iterations;   /**< full Lloyd passes at most */
+    int32_t max_iterations;   /**< passes over all rows at most, exchanges of centroids among them */
     double tolerance;         /**< stop when the squared centroid shift <= tolerance x mean feature variance */
-    int32_t polish;           /**< Lloyd passes after mini-batch; -1 = until converged */
+    int32_t polish;           /**< the same after mini-batch; -1 = until converged */
     double min_segment_share; /**< smallest share of customers a segment may hold; 0 = none */
     /** SEGMENT=NAME,...: names of segments, at most 80 bytes of UTF-8 each, all different; a comma in a name is written
      *  twice. NULL or the others: named by what sets them apart. Results and digests do not depend on it; with `resume`
@@ -386,7 +386,8 @@ typedef struct demarc_replay_options {
     const char *shifts;  /**< as in a sweep */
     const char *outcome; /**< comma-separated names; NULL = all */
     const char *arms;    /**< arms that the policy may give, comma-separated names or numbers; NULL = all */
-    const char *control; /**< name or number of the control arm, "none"; NULL = as the file says, else arm 0 */
+    const char *
+        control; /**< name or number of the control arm, "none"; NULL = as the file says, else the arm named control, else arm 0 */
     const char
         *arm_shares; /**< shares that the campaign was designed with, comma-separated; NULL = equal (or /propensity) */
     const char

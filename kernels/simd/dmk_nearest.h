@@ -6,7 +6,7 @@
  * centroid one broadcast load and two fused multiply-adds. Best, second best and label are kept in registers too, so
  * what is left is arithmetic (k d / lanes / 2 cycles a row) or the reading of x, whichever is slower.
  *
- * Included by one file per instruction set that defines: V (vector of DMK_LANES floats), V_MASK, I (vector of int32),
+ * Included by one file per instruction set that defines: V (vector of DMK_LANES floats), I (vector of int32),
  * and the operations used below.
  */
 #include <math.h>

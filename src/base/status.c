@@ -1,5 +1,6 @@
 #include "base/status.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -64,4 +65,9 @@ demarc_status dm_fail_errno(int errnum, const char *fmt, ...)
     snprintf(raw + used, sizeof raw - used, ": %s", reason);
     dm_text_escape(error_line, sizeof error_line, raw);
     return DEMARC_ERR_IO;
+}
+
+demarc_status dm_open_status(int errnum)
+{
+    return errnum == ENOENT || errnum == ENOTDIR ? DEMARC_ERR_DATA : DEMARC_ERR_IO;
 }

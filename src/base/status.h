@@ -14,6 +14,8 @@ __attribute__((format(printf, 2, 3))) demarc_status dm_fail(demarc_status st, co
 
 /** As dm_fail(DEMARC_ERR_IO, ...) with ": " and strerror(errnum) put in after the formatted text. */
 __attribute__((format(printf, 2, 3))) demarc_status dm_fail_errno(int errnum, const char *fmt, ...);
+/** What becomes of an input that could not be opened: DEMARC_ERR_DATA where it is not there, else DEMARC_ERR_IO. */
+demarc_status dm_open_status(int errnum);
 
 /** The last line recorded on this thread; "" if none. */
 const char *dm_error_line(void);

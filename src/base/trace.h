@@ -65,7 +65,7 @@ typedef struct dm_trace {
     int32_t passes, ks;
     dm_pass_record *pass;
     dm_k_record *tried; /* [ks]; ks == 0 without LO:HI */
-    int32_t iterations; /* full Lloyd passes */
+    int32_t iterations; /* passes over all customers: exchanges and Lloyd */
     int64_t batches;
     bool converged;
     int32_t restarts, best_restart;

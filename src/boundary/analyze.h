@@ -1,5 +1,5 @@
 /*
- * The effect of switching customers near a boundary, from what became of them (contract section 5).
+ * The effect of switching customers near a boundary, from what became of them.
  *
  * Per boundary and side: post-stratified effect (stats/post_stratified.h), adjusted for a covariate where one is given, with a
  * fixed-horizon interval, a p-value adjusted over all sides of all boundaries, and an interval for any day

@@ -2,7 +2,7 @@
  * The facets that customers lie at: pairs of segments {a, b} that are somebody's own segment and runner-up.
  *
  * Of the k (k - 1) / 2 pairs few occur; they are found and numbered in one pass. A customer lies at one facet only. His margin
- * is his distance to it, |q_b - q_a| / (2 gap), q_j = ||x - c_j||^2 - b_j, gap = ||c_b - c_a|| (contract section 1).
+ * is his distance to it, |q_b - q_a| / (2 gap), q_j = ||x - c_j||^2 - b_j, gap = ||c_b - c_a||.
  */
 #ifndef DM_BOUNDARY_FACETS_H
 #define DM_BOUNDARY_FACETS_H

@@ -5,7 +5,7 @@
  * to all centroids in double precision, evaluated by the definition that labels are made of (linalg/distance.h), so the
  * same rows are members here as in fit and assign; and with outcomes, arms and propensities of the same rows.
  *
- * Critical offset (contract section 5): t_ij = ||x_i - c_j||^2 - min_{l != j} (||x_i - c_l||^2 - b_l). Customer i is in
+ * Critical offset: t_ij = ||x_i - c_j||^2 - min_{l != j} (||x_i - c_l||^2 - b_l). Customer i is in
  * segment j exactly when b_j > t_ij, so t_ij - b_j < 0 for members and >= 0 for all others, and segment j can be widened or
  * narrowed by moving b_j alone (power diagram: Aurenhammer 1987).
  */

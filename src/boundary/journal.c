@@ -185,4 +185,8 @@ bool dm_journal_find(dm_journal *j, const char *name, dm_unpacker *u)
     return false;
 }
 
-demarc_status dm_journal_read(const dm_unpacker *u) { return u->bad || u->left != 0 ? contradiction() : DEMARC_OK; }
+demarc_status dm_journal_read(const dm_unpacker *u)
+{
+    if (u->no_memory) return no_memory();
+    return u->bad || u->left != 0 ? contradiction() : DEMARC_OK;
+}

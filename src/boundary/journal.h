@@ -7,7 +7,7 @@
  * its name, which no other step has, for what is left of it, and does not work for what it finds. What it does not find it
  * makes anew, to the same bytes. So a step whose shape depends on memory or threads has that shape in its name.
  *
- * What was left is read by all ranks; entries are kept by rank 0 alone. No bytes depend on the layout.
+ * What was left is read by all ranks; entries are kept by rank 0 alone. Any layout can go on with them.
  */
 #ifndef DM_BOUNDARY_JOURNAL_H
 #define DM_BOUNDARY_JOURNAL_H

@@ -260,7 +260,10 @@ static demarc_status number_boundaries(plan_run *run, dm_plan *p)
                      dm_customers_path(run->f->customers));
         goto cleanup;
     }
-    if (boundaries > INT32_MAX / 2 / run->q->distance_strata) {
+    int64_t customers = 0;
+    for (int64_t i = 0; i < 4 * (int64_t)boundaries; i++) customers += run->cell[i];
+    const int64_t strata = 2 * (int64_t)boundaries * run->q->distance_strata;
+    if (strata > INT32_MAX || (strata > DM_STRATA_FREE && strata > customers)) { /* as the reader has it */
         st = dm_fail(DEMARC_ERR_USAGE, "%d boundaries x 2 x %d strata: --distance-strata: use fewer", (int)boundaries,
                      (int)run->q->distance_strata);
         goto cleanup;

@@ -167,6 +167,11 @@ void dm_radix_destroy(dm_radix **radix)
     *radix = NULL;
 }
 
+static demarc_status changed(void)
+{
+    return dm_fail(DEMARC_ERR_DATA, "changed while it was read: customer file: run again when nobody writes to it");
+}
+
 /* Keep the items of all leaves if every rank has room for its own. Collective. */
 static demarc_status collect(dm_radix *r, dm_radix_pass pass, void *context)
 {
@@ -184,7 +189,7 @@ static demarc_status collect(dm_radix *r, dm_radix_pass pass, void *context)
     st = pass(context, r, NULL);
     r->collecting = false;
     if (st == DEMARC_OK && r->items != r->room) {
-        st = dm_fail(DEMARC_ERR_DATA, "changed while it was read: customer file: run again when nobody writes to it");
+        st = changed();
     }
     DM_TRY_ALL(r->o.comm, st);
 cleanup:
@@ -199,8 +204,8 @@ static void choose_digit(dm_radix *r)
     r->shift = 64 - r->done - r->bits;
 }
 
-/* Go on into the digit that holds the target's rank. */
-static void advance(dm_radix *r, int32_t t, const int64_t *all, const int64_t *mine, bool first)
+/* Go on into the digit that holds the target's rank. The same on all ranks. */
+static demarc_status advance(dm_radix *r, int32_t t, const int64_t *all, const int64_t *mine, bool first)
 {
     dm_radix_target *target = &r->o.target[t];
     const int64_t at = (int64_t)r->leaf_of[t] << r->bits, digits = INT64_C(1) << r->bits;
@@ -209,10 +214,11 @@ static void advance(dm_radix *r, int32_t t, const int64_t *all, const int64_t *m
         for (int64_t i = 0; i < digits; i++) total += all[at + i];
         target->beyond = target->rank >= total;
         r->found[t] = target->beyond;
-        if (target->beyond) return;
+        if (target->beyond) return DEMARC_OK;
     }
     int64_t digit = 0;
-    while (target->rank >= all[at + digit]) target->rank -= all[at + digit++];
+    while (digit < digits && target->rank >= all[at + digit]) target->rank -= all[at + digit++];
+    if (digit == digits) return changed();
     target->equal = all[at + digit];
     target->local = mine[at + digit];
     target->word[r->word] |= (uint64_t)digit << r->shift;
@@ -221,6 +227,7 @@ static void advance(dm_radix *r, int32_t t, const int64_t *all, const int64_t *m
         target->word[r->word] |= (UINT64_C(1) << r->shift) - 1;
         for (int32_t w = r->word + 1; w < r->o.words; w++) target->word[w] = UINT64_MAX;
     }
+    return DEMARC_OK;
 }
 
 /* One digit of all targets. Collective. */
@@ -253,7 +260,7 @@ static demarc_status step(dm_radix *r, dm_radix_pass pass, void *context)
     memcpy(all, mine, (size_t)cells * sizeof *all);
     dm_comm_sum_i64(r->o.comm, all, cells);
     for (int32_t t = 0; t < r->o.targets; t++) {
-        if (!r->found[t]) advance(r, t, all, mine, first);
+        if (!r->found[t]) DM_TRY(advance(r, t, all, mine, first));
     }
     r->done += r->bits;
     r->local_known = !r->moved;

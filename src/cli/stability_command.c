@@ -40,9 +40,9 @@ static demarc_status make(demarc_context *ctx, const cli_line *line, void *optio
 {
     demarc_stability_options *o = options;
     o->data = line->argument[0];
-    cli_stop_signals(true);
+    if (!o->dry_run) cli_stop_signals(true);
     const demarc_status st = demarc_stability(ctx, o, json);
-    cli_stop_signals(false);
+    if (!o->dry_run) cli_stop_signals(false);
     return st;
 }
 
@@ -66,7 +66,7 @@ const cli_command cli_stability = {
              "2007). Words go by the mean: highly stable from .85 on, stable .75, pattern .6, unstable .5, else\n"
              "dissolved. Within: the same over all customers; across: is the segment one piece in solutions of\n"
              "other sizes (Dolnicar & Leisch 2017)? Exploratory: the replicates say whether segments come back,\n"
-             "not whether they are of use.\n",
+             "not whether they are of use. A signal ends a run with 75 and nothing is kept of it.\n",
     .example = "  demarc generate customers.h5 --customers 20000 --segments 5\n"
                "  demarc fit customers.h5 --segments 5 --out run1\n"
                "  demarc stability customers.h5 --model run1/model.h5 --replicates 20\n"

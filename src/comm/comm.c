@@ -123,7 +123,6 @@ void dm_comm_destroy(dm_comm **comm)
 
 int dm_comm_rank(const dm_comm *comm) { return comm->rank; }
 int dm_comm_size(const dm_comm *comm) { return comm->size; }
-const void *dm_comm_native(const dm_comm *comm) { return comm->mpi == MPI_COMM_NULL ? NULL : &comm->mpi; }
 
 int dm_comm_ranks_on_host(dm_comm *comm)
 {
@@ -147,8 +146,8 @@ int dm_comm_fair_threads(dm_comm *comm)
 {
     cpu_set_t mine;
     CPU_ZERO(&mine);
-    if (sched_getaffinity(0, sizeof mine, &mine) != 0) return 1;
-    if (comm->mpi == MPI_COMM_NULL) return CPU_COUNT(&mine) > 0 ? CPU_COUNT(&mine) : 1;
+    (void)sched_getaffinity(0, sizeof mine, &mine); /* where it fails the set stays empty, which gives 1 below */
+    if (comm->mpi == MPI_COMM_NULL) return dm_comm_cores();
     MPI_Comm host;
     WATCHED("MPI_Comm_split_type", MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host));
     int users[CPU_SETSIZE];

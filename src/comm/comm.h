@@ -29,8 +29,6 @@ void dm_comm_destroy(dm_comm **comm);
 
 int dm_comm_rank(const dm_comm *comm); /* local */
 int dm_comm_size(const dm_comm *comm); /* local */
-/** Local: pointer to the MPI_Comm, NULL for the one-rank stand-in (for parallel HDF5). */
-const void *dm_comm_native(const dm_comm *comm);
 
 /** Ranks that share this host, and cores of the host that this rank may use, divided fairly among them. */
 int dm_comm_fair_threads(dm_comm *comm);

@@ -13,7 +13,7 @@
  *    does while others wait: a pass over its rows, not the whole run.
  *  - Time in which this process itself was stopped (SIGSTOP, a suspended job) does not count: a look adds at most two
  *    intervals.
- *  - Rank r waits half a second longer than rank r - 1, up to 5 s: one line, not one of every rank.
+ *  - Rank r waits three seconds longer than rank r - 1, up to 6 s: one line, not one of every rank.
  *
  * One watchdog a process, because a stall ends the process. All functions are local. Only the thread that calls MPI may
  * call them.

@@ -114,23 +114,20 @@ typedef struct contrast {
     double p, equivalence_p;
 } contrast;
 
-/* a - b, and whether it lies within the margin. NaN where a mean or its variance is undefined. */
+/*
+ * a - b, and whether it lies within the margin. NaN where a mean or its variance is undefined, and where neither side
+ * varies: an outcome that never varied tells nothing of how sure its mean is.
+ */
 static contrast contrast_of(const dm_mean *a, const dm_mean *b, double margin, double alpha)
 {
     const double va = a->variance, vb = b->variance, v = va + vb, d = a->mean - b->mean;
     contrast t = {.p = (double)NAN, .equivalence_p = (double)NAN};
     const double freedom = v * v / (va * va / (double)(a->n - 1) + vb * vb / (double)(b->n - 1));
     t.difference = dm_estimate_of_student(d, v, freedom, alpha);
-    if (isnan(v)) return t;
-    if (v > 0.0) {
-        const double se = t.difference.se;
-        t.p = dm_estimate_p_student(&t.difference, freedom);
-        t.equivalence_p = fmax(dm_student_cdf(-(d + margin) / se, freedom), dm_student_cdf((d - margin) / se, freedom));
-    } else {
-        /* No spread on either side: what is seen is what is. */
-        t.p = d == 0.0 ? 1.0 : 0.0;
-        t.equivalence_p = fabs(d) < margin || d == 0.0 ? 0.0 : 1.0;
-    }
+    if (!(v > 0.0)) return t;
+    const double se = t.difference.se;
+    t.p = dm_estimate_p_student(&t.difference, freedom);
+    t.equivalence_p = fmax(dm_student_cdf(-(d + margin) / se, freedom), dm_student_cdf((d - margin) / se, freedom));
     return t;
 }
 

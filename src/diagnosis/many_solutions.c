@@ -133,8 +133,9 @@ int32_t dm_solutions_together(const dm_solution_data *data, int32_t k, int64_t b
 {
     const int64_t per_thread = k * padded(data->model->d) * 12 + 16 * (int64_t)k * data->model->k;
     const int64_t each = data->threads * per_thread + 36 * (int64_t)k * data->model->d;
-    const int64_t groups = budget / (each * DMK_COUNTS);
-    return (int32_t)((groups < 1 ? 1 : groups > 1024 ? 1024 : groups) * DMK_COUNTS);
+    const int64_t fit = budget / each, groups = fit / DMK_COUNTS;
+    if (groups < 1) return fit < 1 ? 1 : (int32_t)fit;
+    return (int32_t)((groups > 1024 ? 1024 : groups) * DMK_COUNTS);
 }
 
 /* ------------------------------------------------------------------------------------------------ one block */

@@ -67,6 +67,11 @@ cleanup:
     return st;
 }
 
+static demarc_status edge(const dm_sample_criteria_options *o)
+{
+    return o->edge == NULL ? DEMARC_OK : o->edge(o->edge_context);
+}
+
 demarc_status dm_sample_criteria(const dm_sample_criteria_options *o, int32_t ks, dm_k_record *record,
                                  const double *const *centroids, dm_recommendation *r)
 {
@@ -82,9 +87,11 @@ demarc_status dm_sample_criteria(const dm_sample_criteria_options *o, int32_t ks
     for (int64_t i = 0; i < sample.m; i++) weight[i] = sample.w == NULL ? 1.0 : (double)sample.w[i];
     work.weight = weight;
     if (o->gap_draws > 0) DM_TRY(add_gaps(&work, o->gap_draws, ks, record, r));
+    DM_TRY(edge(o));
     for (int32_t i = 0; i < ks; i++) {
         if (record[i].failed[0] == 0 && record[i].k > 1) DM_TRY(add_resampling(&work, o, &record[i], centroids[i]));
         dm_log_progress(opened->log, "replicates", i + 1, ks, start);
+        DM_TRY(edge(o));
     }
 cleanup:
     dm_fit_sample_clear(&sample);

@@ -107,21 +107,19 @@ demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o,
     dm_assignments *stored = NULL;
     dm_manifest_facts facts = {0};
     dm_diagnostics g = {0};
-    char model[DM_RUN_PATH], assignments[DM_RUN_PATH], manifest[DM_RUN_PATH], diagnostics[DM_RUN_PATH], digest[40];
+    dm_run_files files;
+    char digest[40];
     int64_t n = 0;
     if (o->run == NULL) return dm_fail(DEMARC_ERR_USAGE, "no results: verify: name a results directory");
-    DM_TRY(dm_run_path(model, o->run, "model.h5"));
-    DM_TRY(dm_run_path(assignments, o->run, "assignments.h5"));
-    DM_TRY(dm_run_path(manifest, o->run, "manifest.json"));
-    DM_TRY(dm_run_path(diagnostics, o->run, "diagnostics.json"));
-    DM_TRY(dm_run_manifest(ctx, manifest, &facts));
-    DM_TRY(dm_frozen_model_open(&l, ctx, model, o->data != NULL ? o->data : facts.input_path, &facts.paths, true,
+    DM_TRY_ALL(ctx->comm, dm_run_find(&files, o->run));
+    DM_TRY(dm_run_manifest(ctx, files.manifest, &facts));
+    DM_TRY(dm_frozen_model_open(&l, ctx, files.model, o->data != NULL ? o->data : facts.input_path, &facts.paths, true,
                                 DEMARC_ERR_VERIFY));
-    DM_TRY(dm_assignments_open(&stored, ctx->comm, assignments, &n));
+    DM_TRY(dm_assignments_open(&stored, ctx->comm, files.assignments, &n));
     if (n != dm_rows_global(l.rows)) {
         DM_TRY(dm_fail(DEMARC_ERR_VERIFY,
                        "verification failed: %s has %lld rows, the input %lld: name the right input by --data",
-                       assignments, (long long)n, (long long)dm_rows_global(l.rows)));
+                       files.assignments, (long long)n, (long long)dm_rows_global(l.rows)));
     }
     const dm_final_options fo = {
         .rows = l.rows, .customers = l.customers, .model = &l.model, .exhaustive = true, .compare = stored};
@@ -142,7 +140,7 @@ demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o,
                        "again",
                        l.model.digest, facts.digest, digest));
     }
-    DM_TRY(check_diagnostics(ctx, diagnostics, g.objective, digest));
+    DM_TRY(check_diagnostics(ctx, files.diagnostics, g.objective, digest));
     if (r != NULL) {
         *r = (demarc_verify_result){.n = g.n, .k = g.k, .objective = g.objective};
         snprintf(r->digest, sizeof r->digest, "%s", digest);

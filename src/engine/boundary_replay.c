@@ -121,6 +121,7 @@ demarc_status demarc_boundary_replay(demarc_context *ctx, const demarc_replay_op
                                              .every = o->checkpoint_every,
                                              .resume = o->resume,
                                              .force = o->force,
+                                             .campaign = true,
                                              .dry_run = o->dry_run};
     *json = NULL;
     if (st != DEMARC_OK) return st;

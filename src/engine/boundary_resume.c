@@ -72,17 +72,18 @@ enum { OF_OUTCOMES, OF_ARM, OF_PROPENSITY, OF_IDS, COLUMNS };
 typedef struct columns {
     dm_customers *file;
     const dm_schema *schema;
+    bool campaign;
     double *outcome, *propensity;
     int32_t *arm;
     uint64_t *id;
     dm_digest digest[COLUMNS];
 } columns;
 
-static demarc_status columns_create(columns *c, dm_customers *file)
+static demarc_status columns_create(columns *c, dm_customers *file, bool campaign)
 {
     demarc_status st = DEMARC_OK;
     const dm_schema *s = dm_customers_schema(file);
-    *c = (columns){.file = file, .schema = s};
+    *c = (columns){.file = file, .schema = s, .campaign = campaign};
     DM_TRY(dm_customers_use_outcomes(file, 0, NULL)); /* which values are refused is the test's to say */
     DM_TRY(dm_alloc(c->outcome, (int64_t)DM_BLOCK_ROWS * s->outcome.count, "digest of the customers"));
     DM_TRY(dm_alloc(c->propensity, (int64_t)DM_BLOCK_ROWS * s->propensity, "digest of the customers"));
@@ -117,11 +118,11 @@ static demarc_status add_block(columns *c, int64_t begin, int64_t end)
         DM_TRY(dm_customers_outcomes(c->file, begin, end, c->outcome));
         add(c, OF_OUTCOMES, begin, c->outcome, rows * s->outcome.count, sizeof *c->outcome);
     }
-    if (s->arm) {
+    if (s->arm && c->campaign) {
         DM_TRY(dm_customers_arm(c->file, begin, end, c->arm));
         add(c, OF_ARM, begin, c->arm, rows, sizeof *c->arm);
     }
-    if (s->propensity > 0) {
+    if (s->propensity > 0 && c->campaign) {
         DM_TRY(dm_customers_propensity(c->file, begin, end, c->propensity));
         add(c, OF_PROPENSITY, begin, c->propensity, rows * s->propensity, sizeof *c->propensity);
     }
@@ -142,7 +143,7 @@ static demarc_status describe_columns(dm_boundary_resume *r, const dm_frozen_mod
     dm_comm *comm = r->resume.checkpoint.comm;
     const dm_row_range range = dm_rows_range(m->rows);
     columns c = {0};
-    st = columns_create(&c, m->customers);
+    st = columns_create(&c, m->customers, r->o->campaign);
     for (int64_t at = range.begin; at < range.end && st == DEMARC_OK; at += DM_BLOCK_ROWS)
         st = add_block(&c, at, range.end - at < DM_BLOCK_ROWS ? range.end : at + DM_BLOCK_ROWS);
     DM_TRY_ALL(comm, st);
@@ -238,6 +239,10 @@ demarc_status dm_boundary_resume_restore(dm_boundary_resume *r, const dm_frozen_
         dm_log_line(c->log, "resumed: %s, from %s", r->o->what, r->resume.out);
         if (dm_comm_rank(c->comm) == 0 && r->o->out != NULL) dm_output_remove_dead(r->o->out, r->resume.old_temporary);
     }
+    /* Runs that died before their first checkpoint. */
+    if (dm_comm_rank(c->comm) == 0 && r->o->output != NULL && r->o->output->active &&
+        r->o->output->kind != DM_OUTPUT_FILE)
+        dm_output_sweep(r->o->out, r->o->output->kind);
     c->pack = pack;
     c->context = r;
     c->ready = true;

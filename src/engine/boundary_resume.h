@@ -19,6 +19,7 @@ typedef struct dm_boundary_resume_options {
     const char *out, *apply;
     double every;
     bool resume, force;
+    bool campaign;           /* the test reads /arm and /propensity */
     bool dry_run;            /* nothing is looked for or kept */
     const dm_output *output; /* its temporary goes when the run that made it is dead; NULL = none */
 } dm_boundary_resume_options;

@@ -59,21 +59,20 @@ static demarc_status open_side(compare_call *c, int side)
     demarc_status st = DEMARC_OK;
     compared_side *s = &c->side[side];
     const char *folder = folder_of(c, side), *other = side == 0 ? c->o->old_data : c->o->new_data;
-    char model[DM_RUN_PATH], assignments[DM_RUN_PATH], manifest[DM_RUN_PATH];
+    dm_run_files files;
     int64_t n = 0;
-    DM_TRY(dm_run_path(model, folder, "model.h5"));
-    DM_TRY(dm_run_path(assignments, folder, "assignments.h5"));
-    DM_TRY(dm_run_path(manifest, folder, "manifest.json"));
-    DM_TRY(dm_run_manifest(c->ctx, manifest, &s->facts));
-    DM_TRY(dm_assignments_open(&s->assignments, c->ctx->comm, assignments, &n));
-    DM_TRY(dm_frozen_model_open(&s->model, c->ctx, model, other != NULL ? other : s->facts.input_path, &s->facts.paths,
-                                true, DEMARC_ERR_DATA));
+    DM_TRY_ALL(c->ctx->comm, dm_run_find(&files, folder));
+    DM_TRY(dm_run_spare(c->ctx->comm, c->o->out, &files));
+    DM_TRY(dm_run_manifest(c->ctx, files.manifest, &s->facts));
+    DM_TRY(dm_assignments_open(&s->assignments, c->ctx->comm, files.assignments, &n));
+    DM_TRY(dm_frozen_model_open(&s->model, c->ctx, files.model, other != NULL ? other : s->facts.input_path,
+                                &s->facts.paths, true, DEMARC_ERR_DATA));
     DM_TRY(dm_output_spare_input(c->ctx->comm, c->o->out, dm_customers_path(s->model.customers)));
     if (n != dm_rows_global(s->model.rows)) {
         st = dm_fail(DEMARC_ERR_DATA,
                      "not the customers of this run: %s has %lld rows, %s %lld: name the file that was fitted "
                      "(--%s-data)",
-                     assignments, (long long)n, dm_customers_path(s->model.customers),
+                     files.assignments, (long long)n, dm_customers_path(s->model.customers),
                      (long long)dm_rows_global(s->model.rows), side == 0 ? "old" : "new");
     }
 cleanup:

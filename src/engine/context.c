@@ -41,7 +41,8 @@ static demarc_status choose_kernel(demarc_context *ctx)
     int64_t index = dmk_variant_find(automatic ? NULL : name);
     demarc_status st = DEMARC_OK;
     if (index < 0) {
-        st = dm_fail(DEMARC_ERR_USAGE, "unknown kernel '%s': --kernel: use auto, ref, avx2, avx512 or blas", name);
+        st = dm_fail(DEMARC_ERR_USAGE,
+                     "unknown kernel '%s': --kernel or DEMARC_KERNEL: use auto, ref, avx2, avx512 or blas", name);
     } else if (!dmk_variant_supported((int)index)) {
         st = dm_fail(DEMARC_ERR_USAGE, "kernel %s needs a CPU feature that is missing here: --kernel: use auto", name);
     }
@@ -108,11 +109,14 @@ int demarc_context_threads(const demarc_context *ctx) { return ctx->threads; }
 demarc_status dm_context_rows(demarc_context *ctx, dm_customers *file, int32_t d, const int32_t *column, bool stream,
                               demarc_store store, dm_rows **rows)
 {
+    int64_t most = ctx->threads;
+    dm_comm_max_i64(ctx->comm, &most, 1);
     const dm_rows_options o = {.comm = ctx->comm,
                                .log = &ctx->log,
                                .file = file,
                                .kernel = ctx->kernel,
                                .threads = ctx->threads,
+                               .most_threads = (int)most,
                                .memory_limit = ctx->runtime.memory_limit,
                                .stream = stream,
                                .d = d,

@@ -3,6 +3,7 @@
 
 #include "comm/watchdog.h"
 #include "engine/context.h"
+#include "engine/run_files.h"
 #include "exchange/csv_export.h"
 #include "exchange/pmml_export.h"
 #include "exchange/sqlite_export.h"
@@ -17,22 +18,6 @@ static demarc_status check_options(const demarc_export_options *o)
 {
     if (o->run == NULL) return dm_fail(DEMARC_ERR_USAGE, "no results: export: name a results directory");
     if (o->out == NULL && !o->dry_run) return dm_fail(DEMARC_ERR_USAGE, "no output: --out: name the file to write");
-    return DEMARC_OK;
-}
-
-/* Paths of what is in the directory. */
-struct paths {
-    char model[4096], assignments[4096], manifest[4096];
-};
-
-static demarc_status find(struct paths *p, const char *run)
-{
-    const int most = (int)sizeof p->model;
-    if (snprintf(p->model, sizeof p->model, "%s/model.h5", run) >= most ||
-        snprintf(p->assignments, sizeof p->assignments, "%s/assignments.h5", run) >= most ||
-        snprintf(p->manifest, sizeof p->manifest, "%s/manifest.json", run) >= most) {
-        return dm_fail(DEMARC_ERR_USAGE, "path too long: %s: use a shorter one", run);
-    }
     return DEMARC_OK;
 }
 
@@ -78,7 +63,7 @@ demarc_status demarc_export(demarc_context *ctx, const demarc_export_options *o,
 {
     dm_external_allow(ctx->runtime.allow_external);
     demarc_status st = DEMARC_OK;
-    struct paths path;
+    dm_run_files files;
     dm_output output = {0};
     dm_model model = {0};
     dm_strings given = {0};
@@ -87,20 +72,19 @@ demarc_status demarc_export(demarc_context *ctx, const demarc_export_options *o,
     demarc_export_result r = {0};
     dm_export_source from = {.run = o->run, .model = &model, .threads = ctx->threads, .log = &ctx->log};
     DM_TRY_ALL(ctx->comm, check_options(o));
-    DM_TRY_ALL(ctx->comm, find(&path, o->run));
-    DM_TRY(dm_output_spare_input(ctx->comm, o->out, path.model));
-    DM_TRY(dm_output_spare_input(ctx->comm, o->out, path.assignments));
+    DM_TRY_ALL(ctx->comm, dm_run_find(&files, o->run));
+    DM_TRY(dm_run_spare(ctx->comm, o->out, &files));
     if (!o->dry_run) DM_TRY(dm_output_begin(&output, ctx->comm, o->out, DM_OUTPUT_FILE, o->force));
-    DM_TRY(dm_model_read(ctx->comm, &model, path.model, DEMARC_ERR_DATA));
+    DM_TRY(dm_model_read(ctx->comm, &model, files.model, DEMARC_ERR_DATA));
     DM_TRY_ALL(ctx->comm, dm_segment_names_parse(o->names, model.k, &given));
     DM_TRY_ALL(ctx->comm, dm_segment_names_replace(&model.segment, &given));
     from.name = &model.segment;
     if (o->format != DEMARC_EXPORT_PMML) {
-        DM_TRY(dm_assignments_open(&assignments, ctx->comm, path.assignments, &from.n));
+        DM_TRY(dm_assignments_open(&assignments, ctx->comm, files.assignments, &from.n));
         from.assignments = assignments;
     }
     if (o->format == DEMARC_EXPORT_SQLITE) {
-        DM_TRY_ALL(ctx->comm, dm_comm_rank(ctx->comm) == 0 ? dm_manifest_read(path.manifest, &facts) : DEMARC_OK);
+        DM_TRY_ALL(ctx->comm, dm_comm_rank(ctx->comm) == 0 ? dm_manifest_read(files.manifest, &facts) : DEMARC_OK);
     }
     from.fitted_by = facts.version;
     r = (demarc_export_result){.rows = from.n, .d = model.d, .k = model.k};

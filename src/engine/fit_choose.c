@@ -22,6 +22,8 @@ dm_choice_options dm_fit_choice_default(const demarc_fit_options *o)
                                .min_share = o->min_segment_share > 0.0 ? o->min_segment_share : SMALLEST_SHARE};
 }
 
+static demarc_status edge(void *context) { return dm_checkpoint_edge(context); }
+
 void dm_fit_recommend(dm_fit_run *run)
 {
     dm_recommendation *r = &run->state.recommendation;
@@ -49,7 +51,9 @@ demarc_status dm_fit_choose(dm_fit_run *run)
                                                 .most = run->choice.most,
                                                 .replicates = run->choice.replicates,
                                                 .gap_draws = run->choice.gap_draws,
-                                                .halvings = run->choice.halvings};
+                                                .halvings = run->choice.halvings,
+                                                .edge = edge,
+                                                .edge_context = &run->resume.checkpoint};
     DM_TRY(dm_sample_criteria(&options, s->ks, s->tried, centroids, r));
     dm_fit_recommend(run);
     char sentence[600];

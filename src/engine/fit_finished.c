@@ -33,6 +33,15 @@ cleanup:
     return st;
 }
 
+/* The digests are of features, weights and names; ids, outcomes and reach may be others once the file was written again. */
+static bool written_since(const char *data, const char *manifest)
+{
+    struct stat input, made;
+    if (stat(data, &input) != 0 || stat(manifest, &made) != 0) return false;
+    return input.st_mtim.tv_sec > made.st_mtim.tv_sec ||
+           (input.st_mtim.tv_sec == made.st_mtim.tv_sec && input.st_mtim.tv_nsec > made.st_mtim.tv_nsec);
+}
+
 /* Rank 0. */
 static demarc_status compare_finished(const dm_fit_run *run, bool *same)
 {
@@ -44,7 +53,16 @@ static demarc_status compare_finished(const dm_fit_run *run, bool *same)
     DM_TRY(dm_manifest_read(path, &facts));
     *same =
         strcmp(facts.data_digest, data) == 0 && facts.input_bytes == dm_customers_schema(run->customers)->file_bytes;
-    if (!*same && !run->o->force) {
+    if (*same && written_since(run->o->data, path)) {
+        *same = false;
+        if (!run->o->force) {
+            st = dm_fail(
+                DEMARC_ERR_EXISTS,
+                "output exists: %s may be of another input: %s was written after it: choose another name or add "
+                "--force",
+                run->o->out, run->o->data);
+        }
+    } else if (!*same && !run->o->force) {
         st = dm_fail(DEMARC_ERR_EXISTS,
                      "output exists: %s was made from another input than %s is now: choose another name or add --force",
                      run->o->out, run->o->data);
@@ -63,15 +81,19 @@ demarc_status dm_fit_is_finished(dm_fit_run *run, bool *finished)
     if (dm_comm_rank(comm) == 0) {
         st = compare_finished(run, &same);
         /* A checkpoint beside finished results is of the moment before they got their name, or stale. */
-        if (st == DEMARC_OK && dm_checkpoint_present(run->resume.checkpoint.folder))
+        if (st == DEMARC_OK && same && dm_checkpoint_present(run->resume.checkpoint.folder))
             st = dm_resume_clear_away(&run->resume);
-        if (st == DEMARC_OK) dm_output_sweep(run->o->out);
+        if (st == DEMARC_OK && same) dm_output_sweep(run->o->out, DM_OUTPUT_DIRECTORY);
     }
     DM_TRY_ALL(comm, st);
     int64_t flag = same;
     dm_comm_bcast(comm, &flag, sizeof flag, 0);
     *finished = flag != 0;
-    if (*finished) dm_log_line(&run->ctx->log, "already finished: %s", run->o->out);
+    if (*finished) {
+        dm_log_line(&run->ctx->log, "already finished: %s", run->o->out);
+    } else { /* --force: these are to be replaced, perhaps by a run that was interrupted */
+        DM_TRY(dm_resume_look_back(&run->resume, run->o->resume, run->o->force));
+    }
 cleanup:
     return st;
 }

@@ -211,10 +211,10 @@ demarc_status dm_fit_restore(dm_fit_run *run)
         log_resumed(run);
     }
     /* Runs that died before their first checkpoint; select has no output. */
-    if (dm_comm_rank(comm) == 0 && o->out != NULL) dm_output_sweep(o->out);
+    if (dm_comm_rank(comm) == 0 && o->out != NULL) dm_output_sweep(o->out, DM_OUTPUT_DIRECTORY);
     run->resume.checkpoint.pack = pack;
     run->resume.checkpoint.context = run;
-    run->resume.checkpoint.ready = true;
+    run->resume.checkpoint.ready = !run->select; /* which keeps nothing */
 cleanup:
     return st;
 }

@@ -23,9 +23,12 @@ demarc_status dm_guard_start(demarc_context *ctx) { return dm_comm_agree(ctx->co
 
 void dm_guard_threads(demarc_context *ctx)
 {
-    int64_t fewest = dm_comm_cores();
+    int64_t cores = ctx->threads > dm_comm_cores() ? dm_comm_cores() : INT64_MAX, threads = ctx->threads;
+    int64_t fewest = cores;
     dm_comm_min_i64(ctx->comm, &fewest, 1);
-    if (ctx->threads <= fewest) return;
+    if (fewest == INT64_MAX) return;
+    if (cores != fewest) threads = 0;
+    dm_comm_max_i64(ctx->comm, &threads, 1); /* of the rank with the fewest cores */
     dm_log_warn(
         &ctx->log,
         "%d threads share %lld core%s: mpirun --bind-to none on one machine, --map-by numa:PE=%d --bind-to core "

@@ -17,8 +17,7 @@ void demarc_report_options_default(demarc_report_options *o) { *o = (demarc_repo
 typedef struct report_call {
     demarc_context *ctx;
     const demarc_report_options *o;
-    char model_path[DM_RUN_PATH], assignments_path[DM_RUN_PATH], manifest_path[DM_RUN_PATH],
-        diagnostics_path[DM_RUN_PATH];
+    dm_run_files files;
     dm_strings boundary;
     dm_output output;
     dm_manifest_facts facts;
@@ -68,8 +67,8 @@ static demarc_status spare_inputs(report_call *c)
     demarc_status st = DEMARC_OK;
     const demarc_report_options *o = c->o;
     dm_comm *comm = c->ctx->comm;
-    const char *const input[] = {c->model_path, c->assignments_path, c->manifest_path, c->diagnostics_path,
-                                 o->select,     o->stability,        o->compare,       o->data};
+    const char *const input[] = {o->select, o->stability, o->compare, o->data};
+    DM_TRY(dm_run_spare(comm, o->out, &c->files));
     for (size_t i = 0; i < sizeof input / sizeof *input; i++) DM_TRY(dm_output_spare_input(comm, o->out, input[i]));
     for (int32_t i = 0; i < c->boundary.count; i++) DM_TRY(dm_output_spare_input(comm, o->out, c->boundary.item[i]));
 cleanup:
@@ -81,9 +80,10 @@ static demarc_status find_data(const report_call *c, const char *path)
 {
     demarc_status st = DEMARC_OK;
     if (dm_comm_rank(c->ctx->comm) == 0 && c->o->data == NULL && access(path, R_OK) != 0) {
-        st = dm_fail(DEMARC_ERR_DATA,
+        const int reason = errno;
+        st = dm_fail(dm_open_status(reason),
                      "cannot open customer file: %s: %s: name it by --data FILE, or leave the map out by --no-map",
-                     path, strerror(errno));
+                     path, strerror(reason));
     }
     return dm_comm_agree(c->ctx->comm, st);
 }
@@ -95,13 +95,14 @@ static demarc_status open_model(report_call *c)
     const demarc_report_options *o = c->o;
     const char *data = o->data != NULL ? o->data : c->facts.input_path;
     if (o->no_map) {
-        DM_TRY(dm_model_read(c->ctx->comm, &c->model, c->model_path, DEMARC_ERR_DATA));
+        DM_TRY(dm_model_read(c->ctx->comm, &c->model, c->files.model, DEMARC_ERR_DATA));
         c->m = &c->model;
         c->left_out = "left out by --no-map";
         goto cleanup;
     }
+    DM_TRY(dm_output_spare_input(c->ctx->comm, o->out, data));
     DM_TRY(find_data(c, data));
-    DM_TRY(dm_frozen_model_open(&c->frozen, c->ctx, c->model_path, data, &c->facts.paths, false, DEMARC_ERR_DATA));
+    DM_TRY(dm_frozen_model_open(&c->frozen, c->ctx, c->files.model, data, &c->facts.paths, false, DEMARC_ERR_DATA));
     c->m = &c->frozen.model;
     if (c->facts.input_digest[0] != 0 && strcmp(c->facts.input_digest, c->frozen.scan.digest) != 0) {
         DM_TRY(dm_fail(DEMARC_ERR_DATA,
@@ -119,15 +120,12 @@ static demarc_status open_all(report_call *c)
     demarc_status st = DEMARC_OK;
     const demarc_report_options *o = c->o;
     dm_comm *comm = c->ctx->comm;
-    DM_TRY(dm_run_path(c->model_path, o->run, "model.h5"));
-    DM_TRY(dm_run_path(c->assignments_path, o->run, "assignments.h5"));
-    DM_TRY(dm_run_path(c->manifest_path, o->run, "manifest.json"));
-    DM_TRY(dm_run_path(c->diagnostics_path, o->run, "diagnostics.json"));
+    DM_TRY_ALL(comm, dm_run_find(&c->files, o->run));
     DM_TRY_ALL(comm, dm_strings_split(&c->boundary, o->boundary, "--boundary"));
     DM_TRY(spare_inputs(c));
     if (o->out != NULL && !o->dry_run) DM_TRY(dm_output_begin(&c->output, comm, o->out, DM_OUTPUT_FILE, o->force));
-    DM_TRY(dm_run_manifest(c->ctx, c->manifest_path, &c->facts));
-    DM_TRY(dm_assignments_open(&c->assignments, comm, c->assignments_path, &c->n));
+    DM_TRY(dm_run_manifest(c->ctx, c->files.manifest, &c->facts));
+    DM_TRY(dm_assignments_open(&c->assignments, comm, c->files.assignments, &c->n));
     DM_TRY(open_model(c));
     if (strcmp(c->m->digest, c->facts.digest) != 0) {
         DM_TRY(dm_fail(DEMARC_ERR_DATA, "files of two runs: %s: model.h5 has digest %s, manifest.json %s: fit again",
@@ -136,7 +134,7 @@ static demarc_status open_all(report_call *c)
     if (!o->no_map && c->n != dm_rows_global(c->frozen.rows)) {
         DM_TRY(dm_fail(DEMARC_ERR_DATA,
                        "other data: %s has %lld rows, the customer file %lld: name the run's file by --data FILE",
-                       c->assignments_path, (long long)c->n, (long long)dm_rows_global(c->frozen.rows)));
+                       c->files.assignments, (long long)c->n, (long long)dm_rows_global(c->frozen.rows)));
     }
 cleanup:
     return st;
@@ -191,8 +189,8 @@ static demarc_status write_page(report_call *c)
     dm_page_facts facts;
     int64_t bytes = 0;
     const dm_page_sources s = {.run = o->run,
-                               .diagnostics = c->diagnostics_path,
-                               .manifest = c->manifest_path,
+                               .diagnostics = c->files.diagnostics,
+                               .manifest = c->files.manifest,
                                .boundary = &c->boundary,
                                .select = o->select,
                                .stability = o->stability,

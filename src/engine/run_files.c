@@ -3,11 +3,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-demarc_status dm_run_path(char out[DM_RUN_PATH], const char *dir, const char *name)
+#include "store/output.h"
+
+demarc_status dm_run_find(dm_run_files *files, const char *dir)
 {
-    const int n = snprintf(out, DM_RUN_PATH, "%s/%s", dir, name);
-    if (n < 0 || n >= DM_RUN_PATH) return dm_fail(DEMARC_ERR_USAGE, "path too long: %s: use a shorter one", dir);
+    char *const path[] = {files->model, files->assignments, files->manifest, files->diagnostics};
+    static const char *const name[] = {"model.h5", "assignments.h5", "manifest.json", "diagnostics.json"};
+    for (size_t i = 0; i < sizeof path / sizeof *path; i++) {
+        const int n = snprintf(path[i], DM_RUN_PATH, "%s/%s", dir, name[i]);
+        if (n < 0 || n >= DM_RUN_PATH) return dm_fail(DEMARC_ERR_USAGE, "path too long: %s: use a shorter one", dir);
+    }
     return DEMARC_OK;
+}
+
+demarc_status dm_run_spare(dm_comm *comm, const char *output, const dm_run_files *files)
+{
+    demarc_status st = DEMARC_OK;
+    DM_TRY(dm_output_spare_input(comm, output, files->model));
+    DM_TRY(dm_output_spare_input(comm, output, files->assignments));
+    DM_TRY(dm_output_spare_input(comm, output, files->manifest));
+    DM_TRY(dm_output_spare_input(comm, output, files->diagnostics));
+cleanup:
+    return st;
 }
 
 demarc_status dm_run_manifest(demarc_context *ctx, const char *path, dm_manifest_facts *f)
@@ -32,10 +49,10 @@ demarc_status dm_run_manifest(demarc_context *ctx, const char *path, dm_manifest
         dm_comm_bcast(ctx->comm, &length, sizeof length, 0);
         if (length == 0) continue;
         char *copy = root ? (char *)(uintptr_t)*text[i] : malloc((size_t)length);
+        *text[i] = copy;
         DM_TRY_ALL(ctx->comm,
                    copy != NULL ? DEMARC_OK : dm_fail(DEMARC_ERR_MEMORY, "out of memory: paths: free some memory"));
         dm_comm_bcast(ctx->comm, copy, length, 0);
-        *text[i] = copy;
     }
 cleanup:
     return st;

@@ -7,11 +7,19 @@
 
 #define DM_RUN_PATH 4096
 
-/** out = dir/name. Local. @retval DEMARC_ERR_USAGE  too long */
-demarc_status dm_run_path(char out[DM_RUN_PATH], const char *dir, const char *name);
+/** Paths of what is in a results directory. */
+typedef struct dm_run_files {
+    char model[DM_RUN_PATH], assignments[DM_RUN_PATH], manifest[DM_RUN_PATH], diagnostics[DM_RUN_PATH];
+} dm_run_files;
+
+/** Local. @retval DEMARC_ERR_USAGE  too long */
+demarc_status dm_run_find(dm_run_files *files, const char *dir);
+/** An output must not take the place of one of them (dm_output_spare_input). Collective. */
+demarc_status dm_run_spare(dm_comm *comm, const char *output, const dm_run_files *files);
 
 /**
- * Rank 0 reads the manifest; the others get the input's path and what was recorded. Collective.
+ * Rank 0 reads the manifest; the others get the input's path, the names of its datasets, the digests of result and input, and the
+ * objective. Collective.
  * @param[out] f  cleared by dm_manifest_facts_clear() also after an error
  */
 demarc_status dm_run_manifest(demarc_context *ctx, const char *path, dm_manifest_facts *f);

@@ -54,6 +54,7 @@ demarc_status demarc_select(demarc_context *ctx, const demarc_select_options *o,
     /* Small segments are a reason not to recommend a k, none to fit it otherwise. */
     demarc_fit_options fit = o->fit;
     fit.min_segment_share = 0.0;
+    fit.out = NULL;
     fit.dry_run = o->dry_run;
     dm_fit_run run = {
         .ctx = ctx, .o = &fit, .select = true, .choice = dm_fit_choice_default(&o->fit), .start = dm_clock()};

@@ -1,5 +1,5 @@
 /*
- * `demarc generate`: synthetic customers with known truth (contract section 7), written in parallel.
+ * `demarc generate`: synthetic customers with known truth, written in parallel.
  *
  * The file: /features with feature_names, /id, /reachable with channel_names (email, app, post); with arms /arm with
  * arm_names (control, arm1, ...) and control, equal chances; with outcomes /outcomes with outcome_names.

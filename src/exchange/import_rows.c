@@ -215,8 +215,9 @@ static demarc_status open_input(reading *r, int *fd)
     struct stat s;
     *fd = strcmp(r->o->in, "-") == 0 ? dup(STDIN_FILENO) : open(r->o->in, O_RDONLY | O_CLOEXEC);
     if (*fd < 0) {
-        dm_fail_errno(errno, "cannot open the CSV file: %s: check its name and permissions", r->file);
-        return DEMARC_ERR_DATA;
+        const int reason = errno;
+        (void)dm_fail_errno(reason, "cannot open the CSV file: %s: check its name and permissions", r->file);
+        return dm_open_status(reason);
     }
     posix_fadvise(*fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     if (fstat(*fd, &s) == 0 && S_ISREG(s.st_mode)) r->file_bytes = s.st_size;

@@ -27,7 +27,7 @@
 #define LLOYD_PASSES 8                 /* after each */
 #define SPLIT_PASSES 8                 /* of 2-means on the sample */
 #define WORTH 1e-6                     /* what a round must save, of the objective, to be made */
-#define MOST_VALUES (INT64_C(1) << 18) /* k d: each thread holds sums of 2 k segments */
+#define MOST_VALUES (INT64_C(1) << 18) /* k (d + 12): each thread holds sums of 2 k segments and k exact sums */
 
 /* Per thread. */
 typedef struct part {
@@ -264,7 +264,10 @@ static demarc_status exchange_some(exchange *e, double *next, int32_t *exchanges
         while (h < k && state[high[h].j] != FREE) h++;
         int32_t g = h;
         while (g < k && (state[high[g].j] != FREE || high[g].j == from)) g++;
-        if (g == k || !(e->gain[high[g].j] > e->loss[from])) break;
+        if (g == k || !(e->gain[high[g].j] > e->loss[from])) {
+            if (g != h) continue; /* it gains most itself; the next may take that */
+            break;
+        }
         const int32_t to = high[g].j, neighbour = nearest_other(&e->centers, from);
         if (state[neighbour] == GONE || neighbour == to) continue;
         state[from] = GONE;
@@ -311,7 +314,7 @@ cleanup:
 bool dm_exchange_wanted(const dm_kmeans *km, const dm_kmeans_options *o)
 {
     return o->algorithm == DEMARC_MINIBATCH && o->init == DM_INIT_PARALLEL && o->k > 2 &&
-           (int64_t)o->k * km->d <= MOST_VALUES && dm_seed_once(km, o->k);
+           (int64_t)o->k * (km->d + 12) <= MOST_VALUES && dm_seed_once(km, o->k);
 }
 
 demarc_status dm_exchange(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes)

@@ -134,7 +134,7 @@ bool dm_exchange_wanted(const dm_kmeans *km, const dm_kmeans_options *o);
 demarc_status dm_exchange(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes);
 
 /**
- * Lloyd passes (Lloyd 1982) from where km->at stands up to pass `passes`, at least one.
+ * Lloyd passes (Lloyd 1982) from where km->at stands up to pass `passes`; none where it is there, then nothing is written.
  * @param[out] objective  of the last labels with the updated centroids: sum_squares - sum_j ||S_j||^2 / W_j
  */
 demarc_status dm_lloyd(dm_kmeans *km, const dm_kmeans_options *o, int32_t passes, double *objective,

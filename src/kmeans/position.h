@@ -21,7 +21,7 @@ typedef struct dm_position {
     dm_step step;
     int32_t level; /* minibatch: of the sample; exchange: round */
     int32_t
-        pass; /* minibatch, lloyd: the next of this level or attempt; exchange: 0 = exchanges are due, or 1 + passes */
+        pass; /* minibatch, lloyd: the next of this level or attempt (lloyd counts exchanges, too); exchange: 0 = exchanges are due, or 1 + passes */
     double passed;     /* minibatch: rows gone over */
     int32_t attempt;   /* lloyd: how often a segment was split for the smallest share */
     double *centroids; /* [k, d] to go on from; undefined while seeding */

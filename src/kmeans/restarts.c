@@ -125,7 +125,8 @@ static demarc_status polish(dm_kmeans *km, const dm_kmeans_options *o, double *o
                        "the checkpoint contradicts itself: position of the search: add --force to start anew"));
     }
     DM_TRY_ALL(km->comm, dm_segment_sums_create(&sums, o->k, km->d, km->threads));
-    DM_TRY(dm_kmeans_remember(km, o->k));
+    /* What exchanges remember of all rows goes on serving. */
+    if (!km->state.on || km->state_of_sample || km->state.k != o->k) DM_TRY(dm_kmeans_remember(km, o->k));
     at->step = DM_STEP_LLOYD;
     *objective = INFINITY;
     if (passes > 0) DM_TRY(dm_lloyd(km, o, passes, objective, &sums));
@@ -174,7 +175,7 @@ static demarc_status start(dm_kmeans *km, const dm_kmeans_options *o)
         DM_TRY(dm_minibatch(km, o));
         at->pass = 0;
     }
-    if (learn && dm_exchange_wanted(km, o)) {
+    if (learn && most_passes(o) > 1 && dm_exchange_wanted(km, o)) {
         if (at->step != DM_STEP_EXCHANGE) at->level = 0;
         at->step = DM_STEP_EXCHANGE;
         DM_TRY(dm_exchange(km, o, most_passes(o) - 1)); /* the last pass is Lloyd's */

@@ -186,10 +186,11 @@ static bool is_repeat(const seeder *s, int32_t a)
     return false;
 }
 
-static int32_t count_distinct(const seeder *s)
+/* Candidates that differ, as far as `wanted` of them. */
+static int32_t count_distinct(const seeder *s, int32_t wanted)
 {
     int32_t distinct = 0;
-    for (int32_t a = 0; a < s->count; a++) distinct += !is_repeat(s, a);
+    for (int32_t a = 0; a < s->count && distinct < wanted; a++) distinct += !is_repeat(s, a);
     return distinct;
 }
 
@@ -272,7 +273,7 @@ static demarc_status rounds(seeder *s, int32_t k, double *centroids)
     DM_TRY(draw_first(s));
     s->purpose = DM_PURPOSE_SEED_ROUND;
     s->race = false;
-    for (int32_t round = 0; round < ROUNDS || count_distinct(s) < k; round++) {
+    for (int32_t round = 0; round < ROUNDS || count_distinct(s, k) < k; round++) {
         int32_t count = 0, taken = 0;
         double phi = 0.0;
         s->step = (uint64_t)s->restart * MOST_ROUNDS + (uint64_t)round;
@@ -289,7 +290,7 @@ static demarc_status rounds(seeder *s, int32_t k, double *centroids)
         x = NULL;
         if (round + 1 >= MOST_ROUNDS) break;
     }
-    const int32_t distinct = count_distinct(s);
+    const int32_t distinct = count_distinct(s, k);
     if (distinct < k) DM_TRY(too_few(distinct, k));
     DM_TRY(recluster_cells(s, k, centroids));
 cleanup:
@@ -319,7 +320,8 @@ static dm_recluster_options search_of(const dm_kmeans *km, int32_t restart)
 bool dm_seed_once(const dm_kmeans *km, int32_t k)
 {
     const dm_recluster_options o = search_of(km, 0);
-    return !dm_recluster_wants_start(&o, (int64_t)k * CORESET_PER_SEGMENT, km->d, k);
+    const int64_t points = (int64_t)k * CORESET_PER_SEGMENT;
+    return !dm_recluster_wants_start(&o, points > CORESET_ROWS ? points : CORESET_ROWS, km->d, k);
 }
 
 /* On all rows k-means||; on a sample the best of several starts on a coreset, that of k-means|| among them. */

@@ -39,6 +39,7 @@ demarc_status dm_symmetric_eigen(int32_t n, double *a, double *value)
     int *iwork = NULL;
     const int size = n;
     int info = 0;
+    if (n > 32700) return dm_fail(DEMARC_ERR_IMPOSSIBLE, "%d features: eigenvectors: use at most 32700", (int)n);
     /* What dsyevd asks for at most with jobz = 'V'. */
     const int lwork = 1 + 6 * size + 2 * size * size, liwork = 3 + 5 * size;
     DM_TRY(dm_alloc(work, lwork, "eigenvectors"));

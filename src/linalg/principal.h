@@ -2,8 +2,8 @@
  * Principal components: sums of products of rows, and the eigenvectors of their covariance matrix. Local.
  *
  * Products come from dsyrk, eigenvectors from LAPACK's dsyevd (J. Cuppen 1981, divide and conquer), both of OpenBLAS on one
- * thread: the same input gives the same bits on one machine. Their last bits may differ between CPUs, so what is made of
- * them is for looking at (the report's map), never for labels. An eigenvector is determined up to its sign: the entry of
+ * thread: the same input gives the same bits on one machine. Their last bits may differ between CPUs: the report's map is
+ * only looked at, and the gap statistic rounds them away. An eigenvector is determined up to its sign: the entry of
  * largest magnitude, the lowest one among equals, is made positive.
  */
 #ifndef DM_LINALG_PRINCIPAL_H

@@ -7,7 +7,7 @@ const wide = (v) => v.every((y) => y !== null) && Math.max(...v) > 50 * Math.min
 function passesPart() {
   const all = found.passes;
   if (!all || all.length === 0) return null;
-  const words = { seed: "seeding", minibatch: "mini-batch", lloyd: "full pass" };
+  const words = { seed: "seeding", minibatch: "mini-batch", exchange: "exchange of centroids", lloyd: "full pass" };
   const points = all.map((p, i) => ({ x: i + 1, y: p.objective > 0 ? p.objective : null }));
   const text = `${say.plural(found.iterations, "full pass", "full passes")} over all customers${found.batches ? ` after ${say.plural(found.batches, "mini-batch", "mini-batches")}` : ""}; ${found.converged ? "the fit converged" : "a limit ended the fit"}. The objective is ${say.number(found.objective)}.`;
   return part(

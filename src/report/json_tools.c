@@ -157,8 +157,8 @@ static demarc_status slurp(const char *path, const advice *a, char **text, size_
     *text = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &s) != 0) {
-        int reason = errno;
-        st = dm_fail(DEMARC_ERR_DATA, "cannot open file: %s: %s: %s", path, strerror(reason), a->absent);
+        const int reason = errno;
+        st = dm_fail(dm_open_status(reason), "cannot open file: %s: %s: %s", path, strerror(reason), a->absent);
         goto cleanup;
     }
     if (!S_ISREG(s.st_mode)) {

@@ -46,13 +46,21 @@ void dm_concern_words(const dm_k_record *k, const dm_recommendation *r, dm_conce
                  100.0 * k->reachable_share);
         break;
     case DM_CONCERN_UNREPEATED:
-        snprintf(buf, size, "other customers would not repeat it: prediction strength %.2f, below %.1f",
-                 k->prediction_strength, DM_REPEATABLE);
+        if (isnan(k->prediction_strength)) {
+            snprintf(buf, size, "there are too few customers to see whether others would repeat it");
+        } else {
+            snprintf(buf, size, "other customers would not repeat it: prediction strength %.2f, below %.1f",
+                     k->prediction_strength, DM_REPEATABLE);
+        }
         break;
     case DM_CONCERN_UNSTABLE:
-        snprintf(buf, size,
-                 "replicates do not find it again: mean Jaccard %.2f (wanted %.2f), lowest segment %.2f (%.1f)",
-                 k->stability, DM_STABLE, k->stability_lowest, DM_STABLE_LOWEST);
+        if (isnan(k->stability)) {
+            snprintf(buf, size, "there are too few customers in the replicates to find it again");
+        } else {
+            snprintf(buf, size,
+                     "replicates do not find it again: mean Jaccard %.2f (wanted %.2f), lowest segment %.2f (%.1f)",
+                     k->stability, DM_STABLE, k->stability_lowest, DM_STABLE_LOWEST);
+        }
         break;
     case DM_CONCERN_NO_GAP:
         snprintf(buf, size,
@@ -145,7 +153,7 @@ bool dm_recommendation_reason(const dm_recommendation *r, const dm_k_record *rec
     }
     if (r->preferred && i == at++) {
         snprintf(buf, size,
-                 "four to eight segments are preferred: this number is stable, and none outside explains more");
+                 "four to eight segments are preferred: this number is stable, and so was taken before one outside");
         return true;
     }
     if (i == at++) {

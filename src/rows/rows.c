@@ -85,7 +85,7 @@ int64_t dm_rows_shard_bytes(const dm_rows *rows)
 
 int64_t dm_rows_stream_bytes(const dm_rows *rows)
 {
-    const int64_t threads = rows->o.threads, row = rows->stored * rows->width;
+    const int64_t threads = rows->o.most_threads, row = rows->stored * rows->width;
     /* What the system reads ahead is its cache, but the memory of a job is often counted with it. */
     const int64_t stored =
         rows->direct ? (threads * DM_BLOCK_ROWS + rows_in(rows, AHEAD_BYTES)) * row : 2 * rows->slab_rows * row;

@@ -27,12 +27,12 @@ typedef struct dm_rows_options {
     dm_log *log;
     dm_customers *file;
     const dmk_table *kernel;
-    int threads;
-    int64_t memory_limit;  /* bytes per rank, 0 = none */
-    bool stream;           /* never hold the shard (assign, verify, info) */
-    int32_t d;             /* features used */
-    const int32_t *column; /* [d] column of the file for each feature, NULL = all in order (then d = the file's) */
-    demarc_store store;    /* how a held shard is kept */
+    int threads, most_threads; /* of this rank, and of any: what all ranks must decide alike goes by the latter */
+    int64_t memory_limit;      /* bytes per rank, 0 = none */
+    bool stream;               /* never hold the shard (assign, verify, info) */
+    int32_t d;                 /* features used */
+    const int32_t *column;     /* [d] column of the file for each feature, NULL = all in order (then d = the file's) */
+    demarc_store store;        /* how a held shard is kept */
 } dm_rows_options;
 
 /**

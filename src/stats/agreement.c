@@ -55,10 +55,15 @@ double dm_variation_of_information(const int64_t *count, int32_t a, int32_t b)
 void dm_jaccard(const int64_t *count, int32_t a, int32_t b, double *jaccard)
 {
     for (int32_t i = 0; i < a; i++) {
-        const int64_t row = row_sum(count, i, b);
-        for (int32_t j = 0; j < b; j++) {
-            const int64_t both = count[(int64_t)i * b + j], either = row + column_sum(count, a, j, b) - both;
-            jaccard[(int64_t)i * b + j] = either == 0 ? 0.0 : (double)both / (double)either;
+        const double row = (double)row_sum(count, i, b); /* counts are below 2^53 */
+        for (int32_t j = 0; j < b; j++) jaccard[(int64_t)i * b + j] = row;
+    }
+    for (int32_t j = 0; j < b; j++) {
+        const double column = (double)column_sum(count, a, j, b);
+        for (int32_t i = 0; i < a; i++) {
+            double *v = &jaccard[(int64_t)i * b + j];
+            const double both = (double)count[(int64_t)i * b + j], either = *v + column - both;
+            *v = either == 0.0 ? 0.0 : both / either;
         }
     }
 }

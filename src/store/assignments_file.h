@@ -1,5 +1,5 @@
 /*
- * assignments.h5 (contract section 4): /id, /segment, /distance, /runner_up, /margin, in input order.
+ * assignments.h5: /id, /segment, /distance, /runner_up, /margin, in input order.
  *
  * Written window by window through dm_writer by all ranks; read back by verify and info. Ids keep their kind (id_layout.h).
  */

@@ -1,5 +1,5 @@
 /*
- * The customer file (contract section 2): schema, features, ids and the optional columns. Read-only.
+ * The customer file: schema, features, ids and the optional columns. Read-only.
  *
  * Opening is collective and agrees; reads are local to the rank (each rank opens the file with the plain POSIX driver,
  * so any filter and any layout works) and return errors that the caller agrees on.

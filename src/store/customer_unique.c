@@ -238,12 +238,20 @@ cleanup:
     return st;
 }
 
-static demarc_status prepare_keys(search *s, int64_t budget)
+/* Collective; sweeps divide the keys, so their number is the same on all ranks, whatever their threads. */
+static void count_sweeps(search *s, int64_t budget)
+{
+    const int64_t share = s->c->schema.n / dm_comm_size(s->comm) + 1;
+    int64_t most = s->threads;
+    dm_comm_max_i64(s->comm, &most, 1);
+    s->sweeps = (share - 1) / dm_key_set_room(budget / 8 * 5, (int)most) + 1;
+}
+
+static demarc_status prepare_keys(search *s)
 {
     demarc_status st = DEMARC_OK;
     const int ranks = dm_comm_size(s->comm);
     const int64_t share = s->c->schema.n / ranks + 1;
-    s->sweeps = (share - 1) / dm_key_set_room(budget / 8 * 5, s->threads) + 1;
     DM_TRY(dm_key_set_create(&s->keys, share / s->sweeps + 1, s->threads));
     DM_TRY(dm_alloc(s->key, s->batch_rows, "the check of ids"));
     DM_TRY(dm_alloc(s->owner, s->batch_rows, "the check of ids"));
@@ -275,7 +283,8 @@ static demarc_status all_distinct(search *s, int64_t budget, bool *distinct)
 {
     demarc_status st = DEMARC_OK;
     *distinct = true;
-    DM_TRY_ALL(s->comm, prepare_keys(s, budget));
+    count_sweeps(s, budget);
+    DM_TRY_ALL(s->comm, prepare_keys(s));
     const int64_t rounds = count_rounds(s);
     for (s->sweep = 0; s->sweep < s->sweeps && *distinct; s->sweep++) {
         for (int64_t round = 0; round < rounds && *distinct; round++) DM_TRY(add_batch(s, round, distinct));

@@ -14,7 +14,6 @@
 #define WINDOW 65536 /* rows converted together */
 /* What an analysis makes room for by the file's word alone. */
 #define MOST_SEGMENTS 1000000
-#define STRATA_FREE 65536 /* strata that any experiment may have; more only if there are as many customers */
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -261,7 +260,7 @@ static demarc_status read_boundaries(dm_experiment *e)
     DM_TRY(open_numbers(e, &pairs, "/boundaries", false, count, 2));
     if (count < 1 || count > INT32_MAX / 2 / f->distance_strata) DM_TRY(damaged(e, "/boundaries"));
     const int64_t strata = 2 * count * f->distance_strata;
-    if (strata > STRATA_FREE && strata > f->customers) DM_TRY(damaged(e, "attribute distance_strata"));
+    if (strata > DM_STRATA_FREE && strata > f->customers) DM_TRY(damaged(e, "attribute distance_strata"));
     DM_TRY(open_numbers(e, &gap, "/gap", true, count, 1));
     DM_TRY(open_numbers(e, &band, "/band", true, count, 1));
     DM_TRY(dm_alloc(pair, 2 * count, "boundaries"));

@@ -14,6 +14,8 @@
 #include "store/customer_file.h"
 #include "store/writer.h"
 
+#define DM_STRATA_FREE 65536 /* strata that any experiment may have; more only if there are as many customers */
+
 typedef struct dm_experiment_facts {
     int64_t customers;
     int32_t boundaries;

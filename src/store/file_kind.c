@@ -41,7 +41,7 @@ static demarc_status look(const char *path, dm_file_kind *kind, int64_t *bytes)
     if (stat(path, &s) != 0) {
         const int reason = errno;
         (void)dm_fail_errno(reason, "cannot open %s: check the name and its permissions", path);
-        return reason == ENOENT || reason == ENOTDIR ? DEMARC_ERR_DATA : DEMARC_ERR_IO;
+        return dm_open_status(reason);
     }
     *bytes = 0;
     if (S_ISDIR(s.st_mode)) {

@@ -1,5 +1,5 @@
 /*
- * The model: centroids, offsets, and all that is needed to bring a new row into scaled space. model.h5 (contract section 4).
+ * The model: centroids, offsets, and all that is needed to bring a new row into scaled space. model.h5.
  *
  * Three coordinate systems
  *  - original: what the customer file holds.

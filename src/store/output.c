@@ -22,10 +22,11 @@ static const char *const plan_file[] = {"experiment.h5", "plan.json", NULL};
 
 static const char *const *files_of(dm_output_kind kind) { return kind == DM_OUTPUT_PLAN ? plan_file : result_file; }
 
+/* A file of ours, or the temporary of one that was to replace it (engine/fit_rename.c) when its run died. */
 static bool is_ours(dm_output_kind kind, const char *name)
 {
     for (const char *const *file = files_of(kind); *file != NULL; file++) {
-        if (strcmp(name, *file) == 0) return true;
+        if (strcmp(name, *file) == 0 || dm_temporary_of(*file, name)) return true;
     }
     return false;
 }
@@ -274,10 +275,13 @@ static demarc_status name_new(const dm_output *o)
 /* The old results lie at `path`, a temporary name, now. Only known names go: a stranger's late file survives. */
 static demarc_status remove_old_results(const dm_output *o, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        for (const char *const *file = files_of(o->kind); *file != NULL; file++) (void)unlinkat(fd, *file, 0);
-        close(fd);
+    DIR *dir = opendir(path);
+    if (dir != NULL) {
+        const struct dirent *e;
+        while ((e = readdir(dir)) != NULL) {
+            if (is_ours(o->kind, e->d_name)) (void)unlinkat(dirfd(dir), e->d_name, 0);
+        }
+        closedir(dir);
     }
     if (rmdir(path) == 0) return DEMARC_OK;
     return dm_fail_errno(errno, "new results are in %s but the old ones stay: %s: remove them", o->final_path, path);
@@ -455,9 +459,9 @@ demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, boo
 }
 
 /* Only what results are made of goes: of a replaced directory, renamed before its end, a stranger's late file stays. */
-void dm_output_sweep(const char *path)
+void dm_output_sweep(const char *path, dm_output_kind kind)
 {
-    dm_output o = {.kind = DM_OUTPUT_DIRECTORY, .final_path = dm_path_trimmed(path)};
+    dm_output o = {.kind = kind, .final_path = dm_path_trimmed(path)};
     char *dead = NULL;
     if (o.final_path == NULL) return;
     dm_temporary_walk *walk = dm_temporary_walk_begin(o.final_path);

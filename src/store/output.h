@@ -68,7 +68,7 @@ demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, boo
 /**
  * Remove the temporary results directories that dead runs into `path` left behind, those of runs at work excepted. Local.
  */
-void dm_output_sweep(const char *path);
+void dm_output_sweep(const char *path, dm_output_kind kind);
 
 /** From now on the temporary stays where it is when it is abandoned, for a later run to adopt. Local. */
 void dm_output_leave(dm_output *o);

@@ -112,6 +112,12 @@ static bool has_form(const char *prefix, const char *name)
            strcmp(name + length + TAG, ending) == 0;
 }
 
+bool dm_temporary_of(const char *file, const char *name)
+{
+    const size_t length = strlen(file);
+    return name[0] == '.' && strncmp(name + 1, file, length) == 0 && has_form(".", name + 1 + length);
+}
+
 static demarc_status no_memory(void)
 {
     return dm_fail(DEMARC_ERR_MEMORY, "out of memory: name of a temporary: free some memory");

@@ -39,6 +39,9 @@ void dm_temporary_remove(const char *name);
  */
 demarc_status dm_temporary_dead(const char *path, const char *name, char **dead);
 
+/** Has `name` the form of a temporary for `file`, a name without a folder? */
+bool dm_temporary_of(const char *file, const char *name);
+
 typedef struct dm_temporary_walk dm_temporary_walk;
 /** The directories that dead runs of this user left for `path`; NULL is none. */
 dm_temporary_walk *dm_temporary_walk_begin(const char *path);

@@ -66,7 +66,7 @@ class Install(Case):
         pc = next(prefix.glob("lib/**/pkgconfig/demarc.pc"))
         lib = pc.parent.parent
         env = dict(os.environ, PKG_CONFIG_PATH=str(pc.parent), LD_LIBRARY_PATH=str(lib))
-        flags = subprocess.run(["pkg-config", "--define-variable=prefix=" + str(prefix), "--cflags", "--libs", "demarc"],
+        flags = subprocess.run(["pkg-config", "--cflags", "--libs", "demarc"],
                                capture_output=True, text=True, env=env, check=True).stdout.split()
         sanitize = os.environ.get("DEMARC_SANITIZE", "")
         extra = [f"-fsanitize={sanitize}"] if sanitize else []

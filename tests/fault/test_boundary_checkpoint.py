@@ -239,13 +239,23 @@ class Refusals(BoundaryCheckpoint):
     def test_other_data(self):
         for name, dataset, index, value, what in (
                 ("data.h5", "features", (5, 0), 99.0, "features or weights of the input"), ("data.h5", "outcomes", (7, 1), 1.0, "the outcomes"),
-                ("data.h5", "arm", 3, 7, "the arms"), ("data.h5", "id", 3, b"new", "the ids"), ("model.h5", "offsets", 0, 0.25, "the model")):
+                ("data.h5", "id", 3, b"new", "the ids"), ("model.h5", "offsets", 0, 0.25, "the model")):
             with self.subTest(what):
                 self.change(name, dataset, index, value)
                 self.refused(2, f"of another boundary sweep: .*: {what} was", self.boundary(self.test, "--resume"))
                 (self.tmp / name).unlink()
                 os.link(self.inputs / name, self.tmp / name)
         self.assertEqual(self.files(), self.before)
+
+    def test_columns_of_the_campaign(self):
+        """A sweep does not read them, so it may neither refuse them nor mind when they change; a replay does."""
+        self.change("data.h5", "arm", 3, -1)
+        self.check(self.test, self.boundary(self.test, "--resume"))
+        self.clean()
+        replay = [*REPLAY[:-1], "other"]
+        self.stopped(self.boundary(replay, stop=12))
+        self.change("data.h5", "arm", 3, 2)
+        self.refused(2, "of another boundary replay: .*: the arms was", self.boundary(replay, "--resume"))
 
     def test_damaged(self):
         self.stopped(self.boundary(self.test, "--resume", stop=15))

@@ -404,7 +404,16 @@ class Files(Checkpoint):
             f["features"][5, 5] = 1
         self.refused(2, "output exists: run was made from another input", self.fit(*self.FIT, "--resume", data=other))
         self.assertEqual(self.hidden(), [])
-        self.finished(self.fit(*self.FIT, "--resume", "--force", data=other, layout=LAYOUTS[1]))
+        # Ids and outcomes have no digest of their own here: the file's time tells.
+        again = self.inputs / "written-again.h5"
+        shutil.copy(self.data, again)
+        with h5py.File(again, "r+") as f:
+            f["outcomes"][5, 1] = 99
+        self.refused(2, "output exists: run may be of another input", self.fit(*self.FIT, "--resume", data=again))
+        # A forced run that was interrupted goes on, and is not begun anew because results are there.
+        self.stopped(self.fit(*self.FIT, "--force", data=other, stop=12))
+        p = self.finished(self.fit(*self.FIT, "--resume", "--force", data=other, layout=LAYOUTS[1]))
+        self.assertIn("resumed: ", p.stderr)
         self.assertNotEqual(self.outcome(self.tmp / "run"), self.reference("restarts"))
         self.finished(self.fit(*self.FIT, "--resume", "--force", "--seed", 0))
         self.check_same("restarts")

@@ -91,6 +91,11 @@ class Compare(t.Case):
         self.ok("compare", self.old, self.old, "--out", out, "--force", "--quiet")
         self.assertEqual(json.loads(out.read_text())["command"], "compare")
         self.fails(2, "input|inside|holds", "compare", self.old, self.old, "--out", self.old, "--force")
+        for name in ("model.h5", "assignments.h5", "manifest.json", "diagnostics.json"):
+            before = (self.old / name).read_bytes()
+            self.fails(2, name, "compare", self.old, self.old, "--out", self.old / name, "--force")
+            self.fails(2, name, "export", self.old, "--format", "sqlite", "--out", self.old / name, "--force")
+            self.assertEqual((self.old / name).read_bytes(), before)
         self.fails(2, r"old\.h5", "compare", self.old, self.old, "--out", self.tmp / "old.h5", "--force")
         self.assertEqual(self.ok("compare", self.old, self.old, "--dry-run", "--out", self.tmp / "dry.json").stdout,
                          "dry run, nothing computed\n")

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 
-from demarc_testing import Case, main
+from demarc_testing import Case, main, run
 
 
 class Input(Case):
@@ -68,6 +68,16 @@ class Input(Case):
         x[8999, 1] = np.nan
         path = self.write("nan.h5", x)
         self.fails(3, "row 8999", "select", path, "--segments", "2:3", ranks=3)
+
+
+class Stop(Case):
+    def test_is_not_saved(self):
+        """A library's caller may ask it to stop; there is nothing of a selection to save."""
+        self.ok("generate", self.tmp / "in.h5", "--customers", 2000, "--features", 3, "--quiet")
+        for stop in (1, 2, 5):
+            p = run("select", self.tmp / "in.h5", "--segments", "2:3", env={"DEMARC_STOP_AFTER": str(stop)})
+            self.assertIn(p.returncode, (0, 75), p.stderr)
+            self.assertEqual(sorted(x.name for x in self.tmp.iterdir()), ["in.h5"])
 
 
 if __name__ == "__main__":

@@ -213,6 +213,7 @@ class Report(Case):
         self.fails(2, "exists", "report", out, "--out", page)
         for target in (out / "model.h5", path):
             self.fails(2, ".", "report", out, "--out", target, "--force", "--data", path)
+            self.fails(2, ".", "report", out, "--out", target, "--force")
         self.refused(2, "--out", out, "--out", "--force")
         self.assertEqual(demarc("verify", out).returncode, 0)
         self.fails(5, "no place for the output", "report", out, "--out", self.tmp / "no" / "such" / "page.html")
