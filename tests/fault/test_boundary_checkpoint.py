@@ -252,6 +252,7 @@ class Refusals(BoundaryCheckpoint):
         self.change("data.h5", "arm", 3, -1)
         self.check(self.test, self.boundary(self.test, "--resume"))
         self.clean()
+        self.change("data.h5", "arm", 3, 0)
         replay = [*REPLAY[:-1], "other"]
         self.stopped(self.boundary(replay, stop=12))
         self.change("data.h5", "arm", 3, 2)
