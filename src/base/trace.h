@@ -45,7 +45,7 @@ typedef enum dm_concern {
     DM_CONCERN_UNREPEATED = 16, /* prediction strength */
     DM_CONCERN_UNSTABLE = 32,   /* bootstrap */
     DM_CONCERN_NO_GAP = 64,     /* explains no more than it would without structure */
-    DM_CONCERN_WORSE = 128      /* another is better separated */
+    DM_CONCERN_WORSE = 128      /* another is recommended */
 } dm_concern;
 
 /** How many segments to have. Texts are made of it by report/select_report.h. */

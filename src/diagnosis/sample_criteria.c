@@ -81,16 +81,20 @@ demarc_status dm_sample_criteria(const dm_sample_criteria_options *o, int32_t ks
     double *weight = NULL;
     dm_sample_work work = {opened->comm, opened->kernel, opened->threads, o->seed, &sample, NULL};
     const double start = dm_clock();
-    r->gap_one = r->gap_one_se = (double)NAN;
+    if (*o->done == 0) r->gap_one = r->gap_one_se = (double)NAN;
     DM_TRY(dm_fit_sample_draw_most(&sample, o->rows, o->seed, o->most));
     DM_TRY_ALL(opened->comm, dm_alloc(weight, sample.m, "sample"));
     for (int64_t i = 0; i < sample.m; i++) weight[i] = sample.w == NULL ? 1.0 : (double)sample.w[i];
     work.weight = weight;
-    if (o->gap_draws > 0) DM_TRY(add_gaps(&work, o->gap_draws, ks, record, r));
-    DM_TRY(edge(o));
-    for (int32_t i = 0; i < ks; i++) {
+    if (*o->done == 0) {
+        if (o->gap_draws > 0) DM_TRY(add_gaps(&work, o->gap_draws, ks, record, r));
+        *o->done = 1;
+        DM_TRY(edge(o));
+    }
+    for (int32_t i = *o->done - 1; i < ks; i++) {
         if (record[i].failed[0] == 0 && record[i].k > 1) DM_TRY(add_resampling(&work, o, &record[i], centroids[i]));
         dm_log_progress(opened->log, "replicates", i + 1, ks, start);
+        *o->done = i + 2;
         DM_TRY(edge(o));
     }
 cleanup:

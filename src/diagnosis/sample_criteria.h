@@ -13,7 +13,8 @@ typedef struct dm_sample_criteria_options {
     uint64_t seed;
     int64_t most;                            /* customers in the sample */
     int32_t replicates, gap_draws, halvings; /* 0 = not computed, NaN */
-    demarc_status (*edge)(void *context);    /* called after each criterion; not DEMARC_OK ends it. NULL = nothing */
+    int32_t *done;                           /* criteria that are in `record` and r already: 1 = gaps, 1 + i = of i k */
+    demarc_status (*edge)(void *context);    /* called after each of them; not DEMARC_OK ends it. NULL = nothing */
     void *edge_context;
 } dm_sample_criteria_options;
 

@@ -52,6 +52,7 @@ demarc_status dm_fit_choose(dm_fit_run *run)
                                                 .replicates = run->choice.replicates,
                                                 .gap_draws = run->choice.gap_draws,
                                                 .halvings = run->choice.halvings,
+                                                .done = &s->criteria,
                                                 .edge = edge,
                                                 .edge_context = &run->resume.checkpoint};
     DM_TRY(dm_sample_criteria(&options, s->ks, s->tried, centroids, r));

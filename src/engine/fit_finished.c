@@ -6,30 +6,24 @@
 #include <unistd.h>
 
 #include "engine/fit_run.h"
+#include "engine/run_files.h"
 #include "report/diagnostics_read.h"
-
-static demarc_status manifest_path(const dm_fit_run *run, char **path)
-{
-    if (asprintf(path, "%s/manifest.json", run->o->out) >= 0) return DEMARC_OK;
-    *path = NULL;
-    return dm_fail(DEMARC_ERR_MEMORY, "out of memory: name of the manifest: free some memory");
-}
 
 demarc_status dm_fit_same_options(const dm_fit_run *run, bool *same)
 {
     demarc_status st = DEMARC_OK;
-    char *path = NULL, options[33], data[33];
+    dm_run_files files;
+    char options[33], data[33];
     dm_manifest_facts facts = {0};
     *same = false;
-    DM_TRY(manifest_path(run, &path));
+    DM_TRY(dm_run_find(&files, run->o->out));
     DM_TRY(dm_fit_digests(run, options, data));
-    if (access(path, R_OK) != 0) goto cleanup;
-    st = dm_manifest_read(path, &facts);
+    if (access(files.manifest, R_OK) != 0) goto cleanup;
+    st = dm_manifest_read(files.manifest, &facts);
     if (st == DEMARC_OK) *same = strcmp(facts.options_digest, options) == 0;
     if (st == DEMARC_ERR_DATA) st = DEMARC_OK; /* what is there is no result of any fit */
 cleanup:
     dm_manifest_facts_clear(&facts);
-    free(path);
     return st;
 }
 
@@ -46,14 +40,15 @@ static bool written_since(const char *data, const char *manifest)
 static demarc_status compare_finished(const dm_fit_run *run, bool *same)
 {
     demarc_status st = DEMARC_OK;
-    char *path = NULL, options[33], data[33];
+    dm_run_files files;
+    char options[33], data[33];
     dm_manifest_facts facts = {0};
-    DM_TRY(manifest_path(run, &path));
+    DM_TRY(dm_run_find(&files, run->o->out));
     DM_TRY(dm_fit_digests(run, options, data));
-    DM_TRY(dm_manifest_read(path, &facts));
+    DM_TRY(dm_manifest_read(files.manifest, &facts));
     *same =
         strcmp(facts.data_digest, data) == 0 && facts.input_bytes == dm_customers_schema(run->customers)->file_bytes;
-    if (*same && written_since(run->o->data, path)) {
+    if (*same && written_since(run->o->data, files.manifest)) {
         *same = false;
         if (!run->o->force) {
             st = dm_fail(
@@ -69,7 +64,6 @@ static demarc_status compare_finished(const dm_fit_run *run, bool *same)
     }
 cleanup:
     dm_manifest_facts_clear(&facts);
-    free(path);
     return st;
 }
 
@@ -102,13 +96,12 @@ cleanup:
 static demarc_status read_text(const char *folder, char **text, int64_t *length)
 {
     demarc_status st = DEMARC_OK;
-    char *path = NULL;
+    dm_run_files files;
     FILE *f = NULL;
     struct stat s;
-    if (asprintf(&path, "%s/diagnostics.json", folder) < 0) {
-        return dm_fail(DEMARC_ERR_MEMORY, "out of memory: finished results: free some memory");
-    }
-    f = fopen(path, "r");
+    DM_TRY(dm_run_find(&files, folder));
+    f = fopen(files.diagnostics, "r");
+    errno = f == NULL ? errno : EIO; /* what a short read is */
     if (f == NULL || fstat(fileno(f), &s) != 0 || (*text = malloc((size_t)s.st_size + 1)) == NULL ||
         fread(*text, 1, (size_t)s.st_size, f) != (size_t)s.st_size) {
         st = dm_fail_errno(errno, "cannot read back the finished results: %s: add --force to make them again", folder);
@@ -116,8 +109,8 @@ static demarc_status read_text(const char *folder, char **text, int64_t *length)
         (*text)[s.st_size] = 0;
         *length = s.st_size;
     }
+cleanup:
     if (f != NULL) fclose(f);
-    free(path);
     return st;
 }
 

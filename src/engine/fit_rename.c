@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/fit_run.h"
+#include "engine/run_files.h"
 #include "engine/text_file.h"
 #include "report/segment_names.h"
 
@@ -20,21 +21,13 @@ void dm_fit_warn_of_names(const dm_fit_run *run, int32_t k)
     }
 }
 
-static demarc_status path_in(const char *folder, const char *name, char **path)
-{
-    if (asprintf(path, "%s/%s", folder, name) >= 0) return DEMARC_OK;
-    *path = NULL;
-    return dm_fail(DEMARC_ERR_MEMORY, "out of memory: names of segments: free some memory");
-}
-
-static demarc_status write_both(dm_fit_run *run, const dm_model *m, const char *model_path, const char *text_path,
-                                const char *text)
+static demarc_status write_both(dm_fit_run *run, const dm_model *m, const dm_run_files *files, const char *text)
 {
     demarc_status st = DEMARC_OK;
     dm_comm *comm = run->ctx->comm;
     dm_output model = {0}, diagnostics = {0};
-    DM_TRY(dm_output_begin(&diagnostics, comm, text_path, DM_OUTPUT_FILE, true));
-    DM_TRY(dm_output_begin(&model, comm, model_path, DM_OUTPUT_FILE, true));
+    DM_TRY(dm_output_begin(&diagnostics, comm, files->diagnostics, DM_OUTPUT_FILE, true));
+    DM_TRY(dm_output_begin(&model, comm, files->model, DM_OUTPUT_FILE, true));
     if (dm_comm_rank(comm) == 0) st = dm_text_file_write(&diagnostics, NULL, text);
     DM_TRY_ALL(comm, st);
     DM_TRY(dm_model_write(comm, m, model.temp_path));
@@ -51,20 +44,18 @@ demarc_status dm_fit_rename(dm_fit_run *run)
     demarc_status st = DEMARC_OK;
     dm_comm *comm = run->ctx->comm;
     dm_model m = {0};
-    char *model_path = NULL, *text_path = NULL, *text = NULL;
+    dm_run_files files;
+    char *text = NULL;
     if (run->names.count == 0) return DEMARC_OK;
-    DM_TRY_ALL(comm, path_in(run->o->out, "model.h5", &model_path));
-    DM_TRY_ALL(comm, path_in(run->o->out, "diagnostics.json", &text_path));
-    DM_TRY(dm_model_read(comm, &m, model_path, DEMARC_ERR_DATA));
+    DM_TRY_ALL(comm, dm_run_find(&files, run->o->out));
+    DM_TRY(dm_model_read(comm, &m, files.model, DEMARC_ERR_DATA));
     dm_fit_warn_of_names(run, m.k);
     DM_TRY_ALL(comm, dm_segment_names_replace(&m.segment, &run->names));
     m.segments_told = true;
-    if (dm_comm_rank(comm) == 0) st = dm_diagnostics_rename(text_path, &m.segment, &run->names, &text);
+    if (dm_comm_rank(comm) == 0) st = dm_diagnostics_rename(files.diagnostics, &m.segment, &run->names, &text);
     DM_TRY_ALL(comm, st);
-    DM_TRY(write_both(run, &m, model_path, text_path, text));
+    DM_TRY(write_both(run, &m, &files, text));
 cleanup:
-    free(model_path);
-    free(text_path);
     free(text);
     dm_model_destroy(&m);
     return st;

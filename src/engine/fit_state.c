@@ -144,6 +144,7 @@ void dm_fit_state_pack(const dm_fit_state *s, const dm_position *at, dm_packer *
         pack_fitted(p, &s->kept[i]);
     }
     dm_pack_i64(p, s->best);
+    dm_pack_i64(p, s->criteria);
     dm_pack_f64(p, s->recommendation.gap_one);
     dm_pack_f64(p, s->recommendation.gap_one_se);
     dm_pack_text(p, s->first_failure);
@@ -249,6 +250,7 @@ demarc_status dm_fit_state_unpack(dm_fit_state *s, dm_position *at, dm_unpacker 
         if (s->kept[i].k != 0 && s->kept[i].k != lo + i) u->bad = true;
     }
     s->best = unpack_i32(u, -1, s->ks - 1);
+    s->criteria = unpack_i32(u, 0, s->records + 1);
     s->recommendation.gap_one = dm_unpack_f64(u);
     s->recommendation.gap_one_se = dm_unpack_f64(u);
     char *failure = dm_unpack_text(u);

@@ -28,6 +28,7 @@ typedef struct dm_fit_state {
     dm_fitted candidate, chosen;
     /* LO:HI */
     int32_t ks, best;   /* records, and which of them `chosen` has; -1 = none yet */
+    int32_t criteria;   /* DM_FIT_CHOOSE: what dm_sample_criteria has done */
     dm_k_record *tried; /* [at least ks]; owned */
     dm_fitted *kept;    /* [at least ks] what they are of, until one is chosen; k == 0: failed */
     dm_recommendation recommendation;

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "engine/context.h"
+#include "engine/run_files.h"
 #include "report/info_report.h"
 #include "store/assignments_file.h"
 #include "store/experiment_file.h"
@@ -192,22 +193,18 @@ cleanup:
 static demarc_status describe_results(demarc_context *ctx, const char *dir, char **json)
 {
     demarc_status st = DEMARC_OK;
-    char model[4096], assignments[4096], manifest[4096];
+    dm_run_files files;
     model_view v = {0};
     dm_info_assignments a = {0};
     int64_t *size = NULL, model_bytes = 0, assignment_bytes = 0;
     dm_file_kind kind = DM_KIND_RESULTS;
-    if ((size_t)snprintf(model, sizeof model, "%s/model.h5", dir) >= sizeof model ||
-        (size_t)snprintf(assignments, sizeof assignments, "%s/assignments.h5", dir) >= sizeof assignments ||
-        (size_t)snprintf(manifest, sizeof manifest, "%s/manifest.json", dir) >= sizeof manifest) {
-        return dm_fail(DEMARC_ERR_USAGE, "path too long: %s: use a shorter one", dir);
-    }
-    DM_TRY(dm_file_kind_of(ctx->comm, model, &kind, &model_bytes));
-    DM_TRY(dm_file_kind_of(ctx->comm, assignments, &kind, &assignment_bytes));
-    DM_TRY(model_view_open(ctx, &v, model, model_bytes));
-    DM_TRY(open_assignments(ctx, assignments, assignment_bytes, &a, &size));
+    DM_TRY_ALL(ctx->comm, dm_run_find(&files, dir));
+    DM_TRY(dm_file_kind_of(ctx->comm, files.model, &kind, &model_bytes));
+    DM_TRY(dm_file_kind_of(ctx->comm, files.assignments, &kind, &assignment_bytes));
+    DM_TRY(model_view_open(ctx, &v, files.model, model_bytes));
+    DM_TRY(open_assignments(ctx, files.assignments, assignment_bytes, &a, &size));
     if (dm_comm_rank(ctx->comm) == 0) {
-        const dm_info_results r = {.path = dir, .model = &v.info, .assignments = &a, .manifest_path = manifest};
+        const dm_info_results r = {.path = dir, .model = &v.info, .assignments = &a, .manifest_path = files.manifest};
         st = dm_info_results_json(&r, json);
     }
     DM_TRY_ALL(ctx->comm, st);

@@ -132,6 +132,13 @@ class Hostile(t.Case):
         for row in d["calibration"]["segments"]:
             self.assertEqual((row["word"], row["actual"], row["customers"]), ("undecided", None, 0))
 
+    def test_outcome_that_never_varied(self):
+        """Nobody of a handful bought: that is no proof that nobody will, so nothing is as expected and nothing merges."""
+        x = np.repeat([[0.0, 0.0], [9.0, 9.0]], 6, axis=0) + np.random.default_rng(3).normal(size=(12, 2)) / 9
+        d = self.pair(x, x, range(12), range(12), k=(2, 2), outcomes=np.zeros((12, 1)))
+        for row in d["calibration"]["segments"]:
+            self.assertEqual((row["word"], row["actual"], row["p_adjusted"]), ("undecided", 0.0, None))
+
     def test_segments_that_share_nobody(self):
         """Both customers in common are in one segment of each: the others die and are born."""
         x = np.repeat([[0.0, 0.0], [9.0, 9.0]], 10, axis=0) + np.random.default_rng(11).normal(size=(20, 2))
