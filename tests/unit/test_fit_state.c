@@ -44,6 +44,7 @@ static void some_state(dm_fit_state *s, dm_position *at, dm_fit_phase phase, dm_
     s->phase = phase;
     s->k = 4;
     s->best = phase == DM_FIT_ASSIGN ? 1 : -1;
+    s->criteria = phase == DM_FIT_CHOOSE ? 2 : 0;
     snprintf(s->first_failure, sizeof s->first_failure, "too few");
     s->ks = phase == DM_FIT_CHOOSE || phase == DM_FIT_ASSIGN ? HI - LO + 1 : 2;
     for (int i = 0; i < s->ks; i++) {
@@ -143,6 +144,7 @@ static void comes_back(void **state)
         assert_int_equal(t.k, s.k);
         assert_int_equal(t.ks, s.ks);
         assert_int_equal(t.best, s.best);
+        assert_int_equal(t.criteria, s.criteria);
         assert_string_equal(t.first_failure, s.first_failure);
         for (int32_t i = 0; i < s.ks; i++) {
             assert_int_equal(t.tried[i].k, s.tried[i].k);
