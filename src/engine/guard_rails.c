@@ -23,8 +23,8 @@ demarc_status dm_guard_start(demarc_context *ctx) { return dm_comm_agree(ctx->co
 
 void dm_guard_threads(demarc_context *ctx)
 {
-    int64_t cores = ctx->threads > dm_comm_cores() ? dm_comm_cores() : INT64_MAX, threads = ctx->threads;
-    int64_t fewest = cores;
+    const int64_t cores = ctx->threads > dm_comm_cores() ? dm_comm_cores() : INT64_MAX;
+    int64_t fewest = cores, threads = ctx->threads;
     dm_comm_min_i64(ctx->comm, &fewest, 1);
     if (fewest == INT64_MAX) return;
     if (cores != fewest) threads = 0;
@@ -33,7 +33,7 @@ void dm_guard_threads(demarc_context *ctx)
         &ctx->log,
         "%d threads share %lld core%s: mpirun --bind-to none on one machine, --map-by numa:PE=%d --bind-to core "
         "on many, srun --cpus-per-task=%d, or --threads %lld",
-        ctx->threads, (long long)fewest, fewest == 1 ? "" : "s", ctx->threads, ctx->threads, (long long)fewest);
+        (int)threads, (long long)fewest, fewest == 1 ? "" : "s", (int)threads, (int)threads, (long long)fewest);
 }
 
 void dm_guard_host(demarc_context *ctx)
