@@ -5,7 +5,7 @@
 #   scripts/test.sh --asan       the same with AddressSanitizer and UndefinedBehaviorSanitizer
 #   scripts/test.sh --memcheck   release build, only the runs under valgrind
 #   scripts/test.sh --threads    clang's thread sanitizer on two ranks of two threads
-#   scripts/test.sh --failing    release build, every single allocation and write made to fail (an hour or two)
+#   scripts/test.sh --failing    release build, allocations and writes made to fail one by one, all of them (many hours)
 #   scripts/test.sh --cluster    not those, but a real Slurm and three hosts on this machine, as root (scripts/cluster)
 #   scripts/test.sh -L unit      anything else goes to ctest: -L LABEL, -R NAME, -E NAME, ...
 set -eu

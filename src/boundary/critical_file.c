@@ -35,7 +35,7 @@ static void critical_block(void *context, int thread, const dm_frozen_block *b)
     }
 }
 
-static demarc_status lay_out(critical_run *run, demarc_io io, const char *path)
+static demarc_status lay_out(critical_run *run, demarc_io io, const dm_made *made, const char *path)
 {
     demarc_status st = DEMARC_OK;
     const dm_frozen *f = run->f;
@@ -49,6 +49,7 @@ static demarc_status lay_out(critical_run *run, demarc_io io, const char *path)
     DM_TRY(dm_writer_attribute_text(run->file, "/", "kind", "critical offsets"));
     DM_TRY(dm_writer_attribute_i64(run->file, "/", "format_version", 1, &version));
     DM_TRY(dm_writer_attribute_text(run->file, "/", "model_digest", f->model->digest));
+    DM_TRY(dm_made_write(run->file, made));
 cleanup:
     return st;
 }
@@ -68,12 +69,12 @@ static demarc_status make_room(critical_run *run)
     return dm_comm_agree(run->f->comm, st);
 }
 
-demarc_status dm_critical_file_write(const dm_frozen *f, demarc_io io, const char *path)
+demarc_status dm_critical_file_write(const dm_frozen *f, demarc_io io, const dm_made *made, const char *path)
 {
     demarc_status st = DEMARC_OK;
     critical_run run = {.f = f};
     const dm_row_range range = dm_rows_range(f->rows);
-    DM_TRY(lay_out(&run, io, path));
+    DM_TRY(lay_out(&run, io, made, path));
     DM_TRY(make_room(&run));
     for (int64_t i = 0; i < run.windows; i++) {
         const int64_t left = range.end - range.begin - i * run.window;

@@ -155,7 +155,7 @@ static demarc_status apply(demarc_context *ctx, const demarc_analyze_options *o,
         dm_log_warn(&ctx->log, "no boundary moves: %s was not written", o->apply);
         return DEMARC_OK;
     }
-    return dm_moved_model_write(ctx, model, r->offsets, NULL, o->apply, o->force);
+    return dm_moved_model_write(ctx, model, r->offsets, NULL, NULL, o->apply, o->force);
 }
 
 demarc_status demarc_boundary_analyze(demarc_context *ctx, const demarc_analyze_options *o, char **json)

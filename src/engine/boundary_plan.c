@@ -135,6 +135,7 @@ static demarc_status write_plan(plan_call *c)
     demarc_status st = DEMARC_OK;
     char *path = NULL;
     DM_TRY_ALL(c->ctx->comm, dm_output_path(&c->output, "experiment.h5", &path));
+    c->plan.facts.made = dm_boundary_resume_made(&c->resume, NULL);
     if (dm_comm_rank(c->ctx->comm) == 0) {
         st = dm_output_room(c->output.temp_path, (ROW_BYTES + 8) * c->plan.report.customers);
     }
@@ -179,6 +180,8 @@ demarc_status demarc_boundary_plan(demarc_context *ctx, const demarc_plan_option
     plan_call c = {.ctx = ctx, .o = o};
     const dm_boundary_resume_options keep = {.what = "boundary plan",
                                              .out = o->out,
+                                             .inside = "experiment.h5",
+                                             .report = "plan.json",
                                              .every = o->checkpoint_every,
                                              .resume = o->resume,
                                              .force = o->force,
@@ -192,9 +195,15 @@ demarc_status demarc_boundary_plan(demarc_context *ctx, const demarc_plan_option
     DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->data));
     DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->model));
     DM_TRY(dm_boundary_resume_look_back(&c.resume));
-    if (!o->dry_run) DM_TRY(dm_output_begin(&c.output, ctx->comm, o->out, DM_OUTPUT_PLAN, o->force));
+    if (!o->dry_run) {
+        DM_TRY(dm_output_begin(&c.output, ctx->comm, o->out, DM_OUTPUT_PLAN, dm_boundary_resume_replaces(&c.resume)));
+    }
     DM_TRY(dm_boundary_resume_open(&c.resume, &c.model, ctx, o->model, o->data, &o->paths));
     DM_TRY(dm_boundary_resume_restore(&c.resume, &c.model));
+    if (c.resume.finished) {
+        st = dm_boundary_resume_report(&c.resume, json);
+        goto cleanup;
+    }
     DM_TRY(design(&c));
     const demarc_status small = dm_plan_check(&c.plan.report, o->min_cell);
     if (small != DEMARC_OK && o->force) dm_log_warn(&ctx->log, "forced: %s", dm_error_line());

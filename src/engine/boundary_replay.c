@@ -39,7 +39,8 @@ static demarc_status check_options(const demarc_replay_options *o)
 }
 
 /* Write the model with the one boundary moved that gains most, if any does. Collective. */
-static demarc_status apply(demarc_context *ctx, const demarc_replay_options *o, const dm_frozen *f, const dm_replay *r)
+static demarc_status apply(demarc_context *ctx, const demarc_replay_options *o, const dm_frozen *f, const dm_replay *r,
+                           dm_boundary_resume *resume, const char *json)
 {
     demarc_status st = DEMARC_OK;
     const dm_replay_report *t = dm_replay_result(r);
@@ -64,7 +65,8 @@ static demarc_status apply(demarc_context *ctx, const demarc_replay_options *o, 
                     "customers at the same place as the new boundary stay together: segment %d holds %lld, not %lld",
                     (int)cut->segment, (long long)size[cut->segment], (long long)cut->target);
     }
-    DM_TRY(dm_moved_model_write(ctx, model, offsets, size, o->apply, o->force));
+    DM_TRY(dm_moved_model_write(ctx, model, offsets, size, dm_boundary_resume_made(resume, json), o->apply,
+                                dm_boundary_resume_replaces(resume)));
     dm_log_line(&ctx->log, "applied: segment %d moved by %+g%% to %lld customers, the largest gain in %s: %s",
                 (int)cut->segment, 100.0 * cut->shift, (long long)size[cut->segment], t->outcome[0].name, o->apply);
 cleanup:
@@ -132,7 +134,9 @@ demarc_status demarc_boundary_replay(demarc_context *ctx, const demarc_replay_op
     DM_TRY(dm_output_spare_input(ctx->comm, o->apply, o->model));
     DM_TRY(dm_boundary_resume_look_back(&resume));
     /* Refused before the work rather than after it; the file is begun again when there is something to write. */
-    if (o->apply != NULL) DM_TRY(dm_output_begin(&output, ctx->comm, o->apply, DM_OUTPUT_FILE, o->force));
+    if (o->apply != NULL) {
+        DM_TRY(dm_output_begin(&output, ctx->comm, o->apply, DM_OUTPUT_FILE, dm_boundary_resume_replaces(&resume)));
+    }
     dm_output_abandon(&output, ctx->comm);
     DM_TRY(dm_boundary_resume_open(&resume, &m, ctx, o->model, o->data, &o->paths));
     dm_frozen f = dm_frozen_model_view(&m, ctx);
@@ -141,11 +145,15 @@ demarc_status demarc_boundary_replay(demarc_context *ctx, const demarc_replay_op
         goto cleanup;
     }
     DM_TRY(dm_boundary_resume_restore(&resume, &m));
+    if (resume.finished) {
+        st = dm_boundary_resume_report(&resume, json);
+        goto cleanup;
+    }
     f.journal = resume.journal;
     DM_TRY(dm_replay_run(&r, &f, o));
     if (dm_comm_rank(ctx->comm) == 0) st = dm_replay_json(dm_replay_result(r), &text);
     DM_TRY_ALL(ctx->comm, st);
-    if (o->apply != NULL) DM_TRY(apply(ctx, o, &f, r));
+    if (o->apply != NULL) DM_TRY(apply(ctx, o, &f, r, &resume, text));
     dm_boundary_resume_forget(&resume);
     *json = text;
     text = NULL;

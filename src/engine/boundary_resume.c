@@ -1,8 +1,13 @@
 #include "engine/boundary_resume.h"
 
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "base/memory.h"
 #include "base/stop.h"
 #include "stats/digest.h"
+#include "engine/text_file.h"
 #include "store/id_hash.h"
 #include "store/path_tools.h"
 
@@ -50,9 +55,124 @@ cleanup:
 
 static bool keeps(const dm_boundary_resume *r) { return r->resume.out != NULL; }
 
+/* ------------------------------------------------------------------------------------------------ finished outputs */
+
+/* The HDF5 file of an output, malloc'd. */
+static demarc_status file_of(const char *output, const char *inside, char **path)
+{
+    if (inside == NULL ? asprintf(path, "%s", output) >= 0 : asprintf(path, "%s/%s", output, inside) >= 0)
+        return DEMARC_OK;
+    *path = NULL;
+    return dm_fail(DEMARC_ERR_MEMORY, "out of memory: paths: free some memory");
+}
+
+/* Rank 0. What made the outputs that are there, where one run of this command with these options made them all: r->found. */
+static demarc_status look_at_outputs(dm_boundary_resume *r)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_boundary_resume_options *o = r->o;
+    const char *const output[] = {o->out, o->apply}, *const inside[] = {o->inside, NULL};
+    int wanted = 0, there = 0;
+    char *path = NULL;
+    for (int i = 0; i < 2; i++) {
+        if (output[i] == NULL) continue;
+        wanted++;
+        if (access(output[i], F_OK) != 0) continue;
+        dm_made found = {0};
+        DM_TRY(file_of(output[i], inside[i], &path));
+        DM_TRY(access(path, F_OK) == 0 ? dm_made_read(path, &found) : DEMARC_OK);
+        free(path);
+        path = NULL;
+        if (strcmp(found.by, r->made.by) != 0 || strcmp(found.options, r->made.options) != 0) goto cleanup;
+        if (there++ > 0 && strcmp(found.data, r->found) != 0) goto cleanup;
+        memcpy(r->found, found.data, sizeof r->found);
+    }
+    r->own = there > 0;
+    r->finished = there > 0 && there == wanted;
+cleanup:
+    free(path);
+    return st;
+}
+
 demarc_status dm_boundary_resume_look_back(dm_boundary_resume *r)
 {
-    return keeps(r) ? dm_resume_look_back(&r->resume, r->o->resume, r->o->force) : DEMARC_OK;
+    demarc_status st = DEMARC_OK;
+    dm_comm *comm = r->resume.checkpoint.comm;
+    if (!keeps(r)) return DEMARC_OK;
+    snprintf(r->made.by, sizeof r->made.by, "%s", r->o->what);
+    DM_TRY_ALL(comm, dm_resume_digest(&r->resume.options, 1, r->made.options)); /* 0 is the version */
+    DM_TRY_ALL(comm, r->o->resume && dm_comm_rank(comm) == 0 ? look_at_outputs(r) : DEMARC_OK);
+    int64_t flag[2] = {r->own, r->finished};
+    dm_comm_bcast(comm, flag, sizeof flag, 0);
+    dm_comm_bcast(comm, r->found, sizeof r->found, 0);
+    r->own = flag[0] != 0;
+    r->finished = r->resume.results = flag[1] != 0;
+    DM_TRY(dm_resume_look_back(&r->resume, r->o->resume, r->o->force));
+cleanup:
+    return st;
+}
+
+bool dm_boundary_resume_replaces(const dm_boundary_resume *r) { return r->o->force || r->own; }
+
+/* Now that the data are known: are the outputs still what this command would make? */
+static demarc_status check_outputs(dm_boundary_resume *r)
+{
+    demarc_status st = DEMARC_OK;
+    const char *output = r->o->out != NULL ? r->o->out : r->o->apply;
+    DM_TRY_ALL(r->resume.checkpoint.comm, dm_resume_digest(&r->resume.data, 0, r->made.data));
+    if (!r->own || strcmp(r->found, r->made.data) == 0) return DEMARC_OK;
+    r->own = r->finished = false;
+    if (!r->o->force) {
+        st = dm_fail(DEMARC_ERR_EXISTS,
+                     "output exists: %s was made from another model or other customers than there are now: choose "
+                     "another name or add --force",
+                     output);
+    }
+cleanup:
+    return st;
+}
+
+/* A checkpoint beside it is of the moment before it got its name, or stale. */
+static demarc_status tell_finished(dm_boundary_resume *r)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_checkpoint *c = &r->resume.checkpoint;
+    const char *output = r->o->out != NULL ? r->o->out : r->o->apply;
+    if (dm_comm_rank(c->comm) == 0) {
+        if (r->resume.payload != NULL && r->o->out != NULL) dm_output_remove_dead(r->o->out, r->resume.old_temporary);
+        if (dm_checkpoint_present(c->folder)) st = dm_checkpoint_remove(c->folder);
+    }
+    DM_TRY_ALL(c->comm, st);
+    dm_log_line(c->log, "already finished: %s", output);
+cleanup:
+    return st;
+}
+
+demarc_status dm_boundary_resume_report(const dm_boundary_resume *r, char **json)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_boundary_resume_options *o = r->o;
+    char *path = NULL;
+    int64_t length = 0;
+    *json = NULL;
+    if (dm_comm_rank(r->resume.checkpoint.comm) == 0) {
+        st = file_of(o->out != NULL ? o->out : o->apply, o->out != NULL ? o->report : NULL, &path);
+        if (st == DEMARC_OK && o->report != NULL) {
+            st = dm_text_file_read(path, json, &length);
+        } else if (st == DEMARC_OK) {
+            st = dm_made_report(path, json);
+        }
+    }
+    free(path);
+    return dm_comm_agree(r->resume.checkpoint.comm, st);
+}
+
+const dm_made *dm_boundary_resume_made(dm_boundary_resume *r, const char *json)
+{
+    if (!keeps(r)) return NULL;
+    r->made.reported = r->o->report == NULL;
+    r->made.report = json;
+    return &r->made;
 }
 
 demarc_status dm_boundary_resume_open(dm_boundary_resume *r, dm_frozen_model *m, demarc_context *ctx, const char *model,
@@ -231,6 +351,8 @@ demarc_status dm_boundary_resume_restore(dm_boundary_resume *r, const dm_frozen_
     dm_checkpoint_reading();
     DM_TRY(dm_checkpoint_read(c, describe_data(r, m)));
     DM_TRY(dm_resume_check_data(&r->resume));
+    DM_TRY(check_outputs(r));
+    if (r->finished) return tell_finished(r);
     /* DEMARC_STOP_AFTER counts edges, so that they are to be many and the same each time. */
     st = dm_journal_create(&r->journal, c->comm, edge, c, c->edges_left >= 0 ? 1 : 0);
     if (st == DEMARC_OK && r->resume.payload != NULL) st = dm_journal_unpack(r->journal, &r->resume.left);

@@ -102,13 +102,14 @@ static demarc_status prepare(sweep_call *c)
     }
     DM_TRY_ALL(comm, describe_options(&c->resume, o));
     DM_TRY(dm_boundary_resume_look_back(&c->resume));
+    const bool replace = dm_boundary_resume_replaces(&c->resume);
     if (o->apply != NULL && !o->dry_run) {
         dm_output trial = {0}; /* it is written last, but a name that cannot be written is told now */
-        st = dm_output_begin(&trial, comm, o->apply, DM_OUTPUT_FILE, o->force);
+        st = dm_output_begin(&trial, comm, o->apply, DM_OUTPUT_FILE, replace);
         dm_output_abandon(&trial, comm);
         DM_TRY(st);
     }
-    if (o->out != NULL && !o->dry_run) DM_TRY(dm_output_begin(&c->output, comm, o->out, DM_OUTPUT_FILE, o->force));
+    if (o->out != NULL && !o->dry_run) DM_TRY(dm_output_begin(&c->output, comm, o->out, DM_OUTPUT_FILE, replace));
     DM_TRY(dm_boundary_resume_open(&c->resume, &c->model, c->ctx, o->model, o->data, &o->paths));
     c->frozen = dm_frozen_model_view(&c->model, c->ctx);
     if (c->model.model.k < 2)
@@ -116,12 +117,12 @@ static demarc_status prepare(sweep_call *c)
     if (o->apply != NULL && o->apply_segment >= c->model.model.k)
         DM_TRY(dm_fail(DEMARC_ERR_USAGE, "unknown segment: --apply-segment %d: segments are 0 to %d",
                        (int)o->apply_segment, (int)c->model.model.k - 1));
-    st = DEMARC_OK;
+    DM_TRY(dm_boundary_resume_restore(&c->resume, &c->model));
+    if (c->resume.finished) goto cleanup;
+    c->frozen.journal = c->resume.journal;
     if (o->out != NULL && !o->dry_run && dm_comm_rank(comm) == 0)
         st = dm_output_room(c->output.temp_path, dm_critical_file_bytes(&c->frozen));
     DM_TRY_ALL(comm, st);
-    DM_TRY(dm_boundary_resume_restore(&c->resume, &c->model));
-    c->frozen.journal = c->resume.journal;
 cleanup:
     return st;
 }
@@ -163,7 +164,8 @@ static demarc_status apply(sweep_call *c)
                     (int)cut->segment, o->apply, (long long)c->size[cut->segment], (long long)cut->count,
                     (long long)cut->tied);
     }
-    DM_TRY(dm_moved_model_write(c->ctx, model, c->offset, c->size, o->apply, o->force));
+    DM_TRY(dm_moved_model_write(c->ctx, model, c->offset, c->size, dm_boundary_resume_made(&c->resume, c->json),
+                                o->apply, dm_boundary_resume_replaces(&c->resume)));
 cleanup:
     return st;
 }
@@ -220,7 +222,10 @@ static demarc_status run(sweep_call *c)
     const demarc_sweep_options *o = c->o;
     dm_comm *comm = c->ctx->comm;
     DM_TRY(keep_result(c));
-    if (o->out != NULL) DM_TRY(dm_critical_file_write(&c->frozen, c->ctx->runtime.io, c->output.temp_path));
+    if (o->out != NULL) {
+        DM_TRY(dm_critical_file_write(&c->frozen, c->ctx->runtime.io, dm_boundary_resume_made(&c->resume, c->json),
+                                      c->output.temp_path));
+    }
     if (o->apply != NULL) DM_TRY(apply(c));
     if (o->out != NULL) DM_TRY(dm_output_commit(&c->output, comm));
     dm_boundary_resume_forget(&c->resume);
@@ -250,7 +255,7 @@ demarc_status demarc_boundary_sweep(demarc_context *ctx, const demarc_sweep_opti
     if (o->dry_run) {
         log_plan(&c);
     } else {
-        DM_TRY(run(&c));
+        DM_TRY(c.resume.finished ? dm_boundary_resume_report(&c.resume, &c.json) : run(&c));
         if (dm_comm_rank(ctx->comm) == 0) {
             *json = c.json;
             c.json = NULL;

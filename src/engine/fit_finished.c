@@ -1,5 +1,4 @@
 /* --resume of a fit that is finished: are these its results, and what are they? */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,6 +6,7 @@
 
 #include "engine/fit_run.h"
 #include "engine/run_files.h"
+#include "engine/text_file.h"
 #include "report/diagnostics_read.h"
 
 demarc_status dm_fit_same_options(const dm_fit_run *run, bool *same)
@@ -92,39 +92,19 @@ cleanup:
     return st;
 }
 
-/* The text of diagnostics.json on rank 0, malloc'd; its length without the NUL. */
-static demarc_status read_text(const char *folder, char **text, int64_t *length)
-{
-    demarc_status st = DEMARC_OK;
-    dm_run_files files;
-    FILE *f = NULL;
-    struct stat s;
-    DM_TRY(dm_run_find(&files, folder));
-    f = fopen(files.diagnostics, "r");
-    errno = f == NULL ? errno : EIO; /* what a short read is */
-    if (f == NULL || fstat(fileno(f), &s) != 0 || (*text = malloc((size_t)s.st_size + 1)) == NULL ||
-        fread(*text, 1, (size_t)s.st_size, f) != (size_t)s.st_size) {
-        st = dm_fail_errno(errno, "cannot read back the finished results: %s: add --force to make them again", folder);
-    } else {
-        (*text)[s.st_size] = 0;
-        *length = s.st_size;
-    }
-cleanup:
-    if (f != NULL) fclose(f);
-    return st;
-}
-
 demarc_status dm_fit_read_finished(dm_fit_run *run, demarc_fit_result *r)
 {
     demarc_status st = DEMARC_OK;
     dm_comm *comm = run->ctx->comm;
     const bool root = dm_comm_rank(comm) == 0;
     char *text = NULL;
+    dm_run_files files;
     int64_t length = 0;
     int32_t iterations = 0;
     dm_strings names = {0};
     dm_diagnostics g = {0};
-    DM_TRY_ALL(comm, root ? read_text(run->o->out, &text, &length) : DEMARC_OK);
+    DM_TRY_ALL(comm, dm_run_find(&files, run->o->out));
+    DM_TRY_ALL(comm, root ? dm_text_file_read(files.diagnostics, &text, &length) : DEMARC_OK);
     dm_comm_bcast(comm, &length, sizeof length, 0);
     if (length <= DM_DIAGNOSTICS_MOST) {
         if (!root && (text = malloc((size_t)length + 1)) == NULL) {

@@ -30,7 +30,7 @@ static demarc_status write_both(dm_fit_run *run, const dm_model *m, const dm_run
     DM_TRY(dm_output_begin(&model, comm, files->model, DM_OUTPUT_FILE, true));
     if (dm_comm_rank(comm) == 0) st = dm_text_file_write(&diagnostics, NULL, text);
     DM_TRY_ALL(comm, st);
-    DM_TRY(dm_model_write(comm, m, model.temp_path));
+    DM_TRY(dm_model_write(comm, m, NULL, model.temp_path));
     DM_TRY(dm_output_commit(&diagnostics, comm));
     DM_TRY(dm_output_commit(&model, comm));
 cleanup:

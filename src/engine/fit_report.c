@@ -151,7 +151,7 @@ demarc_status dm_fit_write_reports(dm_fit_run *run, char **diagnostics)
     for (int i = 0; i < DM_FIT_TIMES; i++) phase[i] = (dm_phase_record){phase_name[i], run->seconds[i], run->bytes[i]};
     DM_TRY_ALL(comm, name_segments(run));
     DM_TRY_ALL(comm, dm_output_path(&run->output, "model.h5", &path));
-    DM_TRY(dm_model_write(comm, &run->model, path));
+    DM_TRY(dm_model_write(comm, &run->model, NULL, path));
     st = DEMARC_OK;
     if (run->state.best >= 0) { /* LO:HI */
         dm_fit_recommend(run);  /* it may have been resumed from behind the choice */

@@ -22,7 +22,7 @@ static demarc_status moved_digest(const dm_model *model, const double *offsets, 
 }
 
 demarc_status dm_moved_model_write(demarc_context *ctx, const dm_model *model, const double *offsets,
-                                   const int64_t *size, const char *path, bool force)
+                                   const int64_t *size, const dm_made *made, const char *path, bool force)
 {
     demarc_status st = DEMARC_OK;
     dm_output output = {0};
@@ -32,7 +32,7 @@ demarc_status dm_moved_model_write(demarc_context *ctx, const dm_model *model, c
     memcpy(moved.moved_from, model->digest, sizeof moved.moved_from);
     moved.offsets = (double *)(uintptr_t)offsets;
     if (size != NULL) moved.size = (int64_t *)(uintptr_t)size;
-    DM_TRY(dm_model_write(ctx->comm, &moved, output.temp_path));
+    DM_TRY(dm_model_write(ctx->comm, &moved, made, output.temp_path));
     DM_TRY(dm_output_commit(&output, ctx->comm));
 cleanup:
     dm_output_abandon(&output, ctx->comm);

@@ -155,7 +155,8 @@ static demarc_status look_on_root(dm_resume *r, bool resume, bool force, int64_t
     dm_checkpoint_folder *folder = r->checkpoint.folder;
     bool spared = false;
     if (!dm_checkpoint_present(folder)) {
-        if (resume) dm_log_line(r->checkpoint.log, "no checkpoint: %s: starting from the beginning", r->out);
+        if (resume && !r->results)
+            dm_log_line(r->checkpoint.log, "no checkpoint: %s: starting from the beginning", r->out);
         return DEMARC_OK;
     }
     if (!resume) {

@@ -24,6 +24,7 @@ typedef struct dm_resume {
     dm_strings old_data;      /* `data` in it */
     char *old_temporary;      /* temporary output of the dead run (last part of the path) */
     int32_t count;            /* times this run was resumed */
+    bool results;             /* it seems finished: that there is no checkpoint is not worth a line */
 } dm_resume;
 
 /** Add a name and its value. Local. */

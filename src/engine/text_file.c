@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 demarc_status dm_text_file_write(const dm_output *o, const char *name, const char *text)
 {
@@ -20,5 +21,22 @@ demarc_status dm_text_file_write(const dm_output *o, const char *name, const cha
             st = dm_fail_errno(wrote ? errno : why, "cannot write %s: check the space of its disk", path);
     }
     free(path);
+    return st;
+}
+
+demarc_status dm_text_file_read(const char *path, char **text, int64_t *length)
+{
+    demarc_status st = DEMARC_OK;
+    struct stat s;
+    FILE *f = fopen(path, "r");
+    errno = f == NULL ? errno : EIO; /* what a short read is */
+    if (f == NULL || fstat(fileno(f), &s) != 0 || (*text = malloc((size_t)s.st_size + 1)) == NULL ||
+        fread(*text, 1, (size_t)s.st_size, f) != (size_t)s.st_size) {
+        st = dm_fail_errno(errno, "cannot read back the finished results: %s: add --force to make them again", path);
+    } else {
+        (*text)[s.st_size] = 0;
+        *length = s.st_size;
+    }
+    if (f != NULL) fclose(f);
     return st;
 }

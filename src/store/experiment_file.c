@@ -46,6 +46,7 @@ static demarc_status write_attributes(dm_writer *w, const dm_experiment_facts *f
     DM_TRY(dm_writer_attribute_f64(w, "/", "effect", 1, &f->effect));
     DM_TRY(dm_writer_attribute_f64(w, "/", "outcome_sd", 1, &f->outcome_sd));
     DM_TRY(dm_writer_attribute_f64(w, "/", "switch_share", 1, &f->switch_share));
+    DM_TRY(dm_made_write(w, f->made));
 cleanup:
     return st;
 }

@@ -12,7 +12,7 @@
 #define DM_STORE_EXPERIMENT_FILE_H
 
 #include "store/customer_file.h"
-#include "store/writer.h"
+#include "store/made.h"
 
 #define DM_STRATA_FREE 65536 /* strata that any experiment may have; more only if there are as many customers */
 
@@ -28,6 +28,7 @@ typedef struct dm_experiment_facts {
     uint64_t seed;
     double alpha, power, effect, outcome_sd; /* of the design; effect and sd in units of the outcome, NaN = not known */
     double switch_share;
+    const dm_made *made; /* when writing; NULL = not told */
 } dm_experiment_facts;
 
 /** A range of rows; arrays [rows]. */

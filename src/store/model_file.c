@@ -127,7 +127,7 @@ cleanup:
     return st;
 }
 
-demarc_status dm_model_write(dm_comm *comm, const dm_model *m, const char *path)
+demarc_status dm_model_write(dm_comm *comm, const dm_model *m, const dm_made *made, const char *path)
 {
     demarc_status st = DEMARC_OK;
     dm_writer *w = NULL;
@@ -142,6 +142,7 @@ demarc_status dm_model_write(dm_comm *comm, const dm_model *m, const char *path)
     }
     DM_TRY(dm_writer_create(&w, comm, DEMARC_IO_FUNNEL, path));
     DM_TRY(write_objects(w, m, original, scaled));
+    DM_TRY(dm_made_write(w, made));
     DM_TRY(dm_writer_close(&w));
 cleanup:
     dm_writer_discard(&w);

@@ -12,8 +12,8 @@
 #ifndef DM_STORE_MODEL_FILE_H
 #define DM_STORE_MODEL_FILE_H
 
-#include "store/writer.h"
 #include "base/text.h"
+#include "store/made.h"
 
 typedef struct dm_transform {
     int32_t d;
@@ -55,8 +55,8 @@ typedef struct dm_model {
 demarc_status dm_model_create(dm_model *m, int32_t k, int32_t d);
 void dm_model_destroy(dm_model *m);
 
-/** Write model.h5 at `path`. Collective over comm; rank 0 writes. */
-demarc_status dm_model_write(dm_comm *comm, const dm_model *m, const char *path);
+/** Write model.h5 at `path`. Collective over comm; rank 0 writes. @param[in] made  NULL = not told */
+demarc_status dm_model_write(dm_comm *comm, const dm_model *m, const dm_made *made, const char *path);
 
 /**
  * Read a model on every rank (rank 0 reads, the others receive). Collective.

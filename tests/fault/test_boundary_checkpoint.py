@@ -286,5 +286,73 @@ class Refusals(BoundaryCheckpoint):
         self.assertEqual(self.hidden(), [])
 
 
+class Finished(BoundaryCheckpoint):
+    """--resume of a test whose outputs are there: its own are told from others', and are never made twice."""
+
+    def stamps(self):
+        return {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in sorted(self.tmp.rglob("*")) if p.is_file()}
+
+    def test_says_so(self):
+        for test, name in ((WIDE, "critical.h5"), (PLAN, "plan")):
+            with self.subTest(name):
+                self.reference(test)
+                self.finished(self.boundary(test))
+                before = self.stamps()
+                for layout in LAYOUTS[:3]:
+                    p = self.boundary(test, "--resume", layout=layout)
+                    self.assertIn(f"already finished: {name}", p.stderr)
+                    self.assertNotIn("no checkpoint", p.stderr)
+                    self.check(test, p)
+                self.assertEqual(self.stamps(), before)
+                self.clean()
+
+    def test_killed_after_the_rename(self):
+        """What it left beside its outputs goes; so do outputs of which some are missing, whose run goes on."""
+        for test, name, lost in ((WIDE, "critical.h5", []), (PLAN, "plan", []), (WIDE, "critical.h5", ["critical.h5"])):
+            with self.subTest(name, lost=lost):
+                self.reference(test)
+                place = self.tmp / f".{name}.checkpoint"
+                self.stopped(self.boundary(test, stop=30))
+                shutil.copytree(place, self.tmp / "kept")
+                self.finished(self.boundary(test, "--resume"))
+                shutil.move(self.tmp / "kept", place)
+                for file in lost:
+                    (self.tmp / file).unlink()
+                self.refused(2, "an interrupted run left a checkpoint", self.boundary(test))
+                p = self.boundary(test, "--resume", layout=LAYOUTS[1])
+                self.assertIn(f"resumed: boundary {test[0]}" if lost else f"already finished: {name}", p.stderr)
+                self.check(test, p)
+                self.clean()
+
+    def test_others(self):
+        """By other options, from other data, of another program: they stay."""
+        for test, name in ((WIDE, "critical.h5"), (PLAN, "plan")):
+            with self.subTest(name):
+                self.finished(self.boundary(test))
+                before = self.stamps()
+                self.refused(2, "^demarc: output exists: ", self.boundary(test))
+                self.refused(2, "^demarc: output exists: ", self.boundary(test, "--resume", "--alpha", "0.02"))
+                data = (self.tmp / "data.h5").read_bytes()
+                (self.tmp / "data.h5").unlink()  # it is a link
+                (self.tmp / "data.h5").write_bytes(data)
+                with h5py.File(self.tmp / "data.h5", "r+") as f:
+                    f["outcomes"][7, 1] = 1.5
+                self.refused(2, f"^demarc: output exists: {name} was made from another model or other customers", self.boundary(test, "--resume"))
+                after = self.stamps()
+                for stamps in (before, after):
+                    del stamps[self.tmp / "data.h5"]
+                self.assertEqual(after, before)
+                p = self.finished(self.boundary(test, "--resume", "--force"))
+                self.assertNotIn("already finished", p.stderr)
+                self.assertEqual(self.hidden(), [])
+                (self.tmp / "data.h5").unlink()
+                os.link(self.inputs / "data.h5", self.tmp / "data.h5")
+                self.clean()
+        (self.tmp / "plan").mkdir()
+        self.refused(2, "^demarc: output exists: plan", self.boundary(PLAN, "--resume"))
+        (self.tmp / "critical.h5").write_text("no HDF5")
+        self.refused(2, "^demarc: output exists: critical.h5", self.boundary(WIDE, "--resume"))
+
+
 if __name__ == "__main__":
     t.main()

@@ -52,7 +52,7 @@ class Alloc(Failing):
                                "group", "--quiet"]),
             "info": Command(["info", self.data]),
             "info results": Command(["info", self.inputs / "run"]),
-            "sweep": Command(["boundary", "sweep", *boundary, "--replicates", 20]),
+            "sweep": Command(["boundary", "sweep", *boundary, "--replicates", 20, "--shifts", "0.1"]),
             "replay": Command(["boundary", "replay", *boundary, "--outcome", "spend"]),
             "plan": Command(["boundary", "plan", *boundary, "--outcome", "spend", "--out", "plan", "--force"]),
             "analyze": Command(["boundary", "analyze", self.experiment, self.results_file, "--outcome", "spend", "--pre",

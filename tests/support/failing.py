@@ -2,7 +2,8 @@
 
 Each such run must either fail as a whole (one error line on all ranks together, one exit code, nothing left behind, what
 was there before untouched) or succeed with the same result. By default one n stands for all that have the same callers in
-the program, and of those a number is tried, evenly spread; with DEMARC_FAILING=all (scripts/test.sh --failing) every n is.
+the program, and of those a number is tried, evenly spread. With DEMARC_FAILING=all (scripts/test.sh --failing) every n is,
+on one rank, of a command with at most EACH calls; else the first and the last n of each chain of callers.
 """
 import concurrent.futures
 import dataclasses
@@ -17,7 +18,8 @@ from test_bad_input import Fault, launch, snapshot, stamps
 
 LIBRARY = pathlib.Path(os.environ["DEMARC_BUILD"]) / "tests" / "libfailing.so"
 ALL = os.environ.get("DEMARC_FAILING") == "all"
-FRAMES = 3  # innermost callers by which two calls are taken for the same
+EACH = 6000
+FRAMES = 3  # innermost callers by which two calls are taken for the same, unless all are to be tried
 AT_ONCE = int(os.environ.get("DEMARC_FAILING_JOBS", 2))
 SANITIZED = os.environ.get("DEMARC_SANITIZE", "") != ""
 
@@ -61,10 +63,15 @@ class Failing(Fault):
         log.unlink(missing_ok=True)
         return cwd, before, o, lines
 
-    def choose(self, lines, most):
+    def choose(self, lines, most, ranks):
         """The n to try, of the calls that the library listed."""
-        if ALL:
+        if ALL and ranks == 1 and len(lines) <= EACH:
             return list(range(1, len(lines) + 1))
+        if ALL:
+            calls = [tuple(line.split()[1:]) for line in lines]
+            first = {call: n for n, call in reversed(list(enumerate(calls, 1)))}
+            last = {call: n for n, call in enumerate(calls, 1)}
+            return sorted({*first.values(), *last.values()})
         first = {}
         for line in lines:
             n, function, *trail = line.split()
@@ -134,7 +141,7 @@ class Failing(Fault):
         good = "".join(o.out), self.content(cwd, command)
         shutil.rmtree(cwd)
         self.assertTrue(lines or rank > 0, f"{label}: nothing that could fail")  # another rank may have it done by rank 0
-        at = self.choose(lines, command.most if ranks == 1 else max(command.most // 5, 4)) if lines else []
+        at = self.choose(lines, command.most if ranks == 1 else max(command.most // 5, 4), ranks) if lines else []
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda n: self.check(label, command, ranks, rank, n, good, **more), at))
         self.assertEqual(stamps(self.inputs), inputs, "an input was changed")

@@ -180,7 +180,7 @@ static void through_a_file(void **state)
     m.iterations = 17;
     snprintf(m.digest, sizeof m.digest, "0123456789abcdef0123456789abcdef");
     snprintf(m.created_utc, sizeof m.created_utc, "2024-02-29T23:59:59Z");
-    assert_int_equal(dm_model_write(comm, &m, path), DEMARC_OK);
+    assert_int_equal(dm_model_write(comm, &m, NULL, path), DEMARC_OK);
     assert_int_equal(dm_model_read(comm, &r, path, DEMARC_ERR_DATA), DEMARC_OK);
 
     assert_true(r.k == K && r.d == D && r.named && r.transform.d == D);
