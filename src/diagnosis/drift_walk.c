@@ -24,19 +24,12 @@ typedef struct items {
     int64_t count, room;
 } items;
 
-/* Where the walk is: integer weights so far and the last value, of one feature in one set. */
+/* Integer weights and the last value of one feature in one set: of all before the place where the walk is, or of a range. */
 typedef struct stand {
     int64_t sum[2];
     double last;
     int64_t any; /* an int64 so that the struct has no padding */
 } stand;
-
-/* What a rank's range holds. */
-typedef struct stretch {
-    int64_t sum[2];
-    double first, last;
-    int64_t any;
-} stretch;
 
 typedef struct walker {
     const dm_walk_options *o;
@@ -260,15 +253,14 @@ cleanup:
 
 /* ------------------------------------------------------------------------------------------------ walking */
 
-static void measure(const walker *w, const items *v, stretch *s)
+static void measure(const walker *w, const items *v, stand *s)
 {
-    for (int32_t i = 0; i < w->o->sets; i++) s[i] = (stretch){0};
+    for (int32_t i = 0; i < w->o->sets; i++) s[i] = (stand){0};
     for (int64_t i = 0; i < v->count; i++) {
         const uint32_t set = v->at[i].from >> 1;
         const double x = dm_ordered_value(v->at[i].key);
         for (int both = 0; both < (set > 0 ? 2 : 1); both++) {
-            stretch *to = &s[both == 0 ? 0 : set];
-            if (!to->any) to->first = x;
+            stand *to = &s[both == 0 ? 0 : set];
             to->any = 1;
             to->last = x;
             to->sum[v->at[i].from & 1] += v->at[i].q;
@@ -359,7 +351,7 @@ cleanup:
 }
 
 /* Add what a range holds to where the walk stands. */
-static void pass_over(stand *at, const stretch *s)
+static void pass_over(stand *at, const stand *s)
 {
     if (!s->any) return;
     at->sum[0] += s->sum[0];
@@ -375,8 +367,7 @@ static demarc_status walk_sweep(walker *w)
     const dm_walk_options *o = w->o;
     dm_comm *comm = o->c->comm;
     const int64_t cells = (int64_t)w->features * o->sets;
-    stretch *mine = NULL, *all = NULL;
-    stand *before = NULL;
+    stand *mine = NULL, *all = NULL, *before = NULL;
     int64_t bytes = 0;
     st = dm_alloc(mine, cells, "drift");
     if (st == DEMARC_OK) st = dm_alloc(before, cells, "drift");

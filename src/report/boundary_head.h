@@ -14,7 +14,7 @@ typedef struct dm_boundary_head {
     uint64_t seed;
     double alpha; /* level of the verdicts; intervals have 1 - alpha each */
     dm_adjust adjust;
-    int64_t tests; /* p-values adjusted together; -1 = left out */
+    int64_t tests; /* p-values adjusted together */
 } dm_boundary_head;
 
 #endif

@@ -12,7 +12,7 @@ json_t *dm_boundary_json_head(const dm_boundary_head *h)
     bad |= dm_put(o, "seed", dm_json_u64(h->seed));
     bad |= dm_put_real(o, "alpha", h->alpha);
     bad |= dm_put_text(o, "adjust", dm_adjust_name(h->adjust));
-    if (h->tests >= 0) bad |= dm_put_integer(o, "tests", h->tests);
+    bad |= dm_put_integer(o, "tests", h->tests);
     return dm_json_finish(o, bad);
 }
 

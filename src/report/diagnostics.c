@@ -45,8 +45,6 @@ struct names {
     json_t *feature, *outcome, *channel;
 };
 
-static int put_real(json_t *o, const char *key, double v) { return json_object_set_new(o, key, dm_json_real(v)); }
-static int put_integer(json_t *o, const char *key, int64_t v) { return json_object_set_new(o, key, json_integer(v)); }
 static int put_name(json_t *o, const json_t *names, int32_t i)
 {
     return json_object_set(o, "name", json_array_get(names, (size_t)i));
@@ -55,16 +53,16 @@ static int put_name(json_t *o, const json_t *names, int32_t i)
 static json_t *criteria(double calinski_harabasz, double davies_bouldin, double silhouette)
 {
     json_t *o = json_object();
-    int bad = put_real(o, "calinski_harabasz", calinski_harabasz);
-    bad |= put_real(o, "davies_bouldin", davies_bouldin);
-    bad |= put_real(o, "simplified_silhouette", silhouette);
+    int bad = dm_put_real(o, "calinski_harabasz", calinski_harabasz);
+    bad |= dm_put_real(o, "davies_bouldin", davies_bouldin);
+    bad |= dm_put_real(o, "simplified_silhouette", silhouette);
     return dm_json_finish(o, bad);
 }
 
 static json_t *boundary_rule(double rule)
 {
     json_t *o = json_object();
-    int bad = put_real(o, "share", rule);
+    int bad = dm_put_real(o, "share", rule);
     bad |= json_object_set_new(o, "meaning",
                                json_string("a customer is near a boundary when the margin is below this share of half "
                                            "the distance between the two centroids"));
@@ -78,9 +76,9 @@ static json_t *passes(const dm_trace *t)
     for (int32_t i = 0; i < t->passes && !bad; i++) {
         json_t *o = json_object();
         bad |= json_object_set_new(o, "phase", json_string(t->pass[i].phase));
-        bad |= put_integer(o, "iteration", t->pass[i].iteration);
-        bad |= put_real(o, "objective", t->pass[i].objective);
-        bad |= put_real(o, "shift", t->pass[i].shift);
+        bad |= dm_put_integer(o, "iteration", t->pass[i].iteration);
+        bad |= dm_put_real(o, "objective", t->pass[i].objective);
+        bad |= dm_put_real(o, "shift", t->pass[i].shift);
         bad |= json_array_append_new(list, o);
     }
     return dm_json_finish(list, bad);
@@ -92,7 +90,7 @@ static json_t *by_name(const json_t *names, const double *v, int32_t count)
     json_t *o = json_object();
     int bad = o == NULL;
     for (int32_t i = 0; i < count && !bad; i++) {
-        bad |= put_real(o, json_string_value(json_array_get(names, (size_t)i)), v[i]);
+        bad |= dm_put_real(o, json_string_value(json_array_get(names, (size_t)i)), v[i]);
     }
     return dm_json_finish(o, bad);
 }
@@ -113,9 +111,9 @@ static json_t *segment_features(const dm_diagnostics *g, int32_t j, const int32_
         int64_t at = (int64_t)j * g->d + order[i];
         json_t *o = json_object();
         bad |= put_name(o, names->feature, order[i]);
-        bad |= put_real(o, "mean", g->mean[at]);
-        bad |= put_real(o, "sd", g->sd[at]);
-        bad |= put_real(o, "difference", g->difference[at]);
+        bad |= dm_put_real(o, "mean", g->mean[at]);
+        bad |= dm_put_real(o, "sd", g->sd[at]);
+        bad |= dm_put_real(o, "difference", g->difference[at]);
         bad |= json_array_append_new(list, o);
     }
     return dm_json_finish(list, bad);
@@ -129,8 +127,8 @@ static json_t *segment_outcomes(const dm_diagnostics *g, int32_t j, const struct
         int64_t at = (int64_t)j * g->outcomes + i;
         json_t *o = json_object();
         bad |= put_name(o, names->outcome, i);
-        bad |= put_real(o, "mean", g->outcome_mean[at]);
-        bad |= put_integer(o, "count", g->outcome_count[at]);
+        bad |= dm_put_real(o, "mean", g->outcome_mean[at]);
+        bad |= dm_put_integer(o, "count", g->outcome_count[at]);
         bad |= json_array_append_new(list, o);
     }
     return dm_json_finish(list, bad);
@@ -144,11 +142,11 @@ static json_t *segment_reach(const dm_diagnostics *g, int32_t j, const struct na
     for (int32_t i = 0; i < g->channels && !bad; i++) {
         json_t *o = json_object();
         bad |= put_name(o, names->channel, i);
-        bad |= put_real(o, "share", g->reach[(int64_t)j * g->channels + i]);
+        bad |= dm_put_real(o, "share", g->reach[(int64_t)j * g->channels + i]);
         bad |= json_array_append_new(list, o);
     }
     bad |= json_object_set_new(reach, "channels", list);
-    bad |= put_real(reach, "any", g->reach_any[j]);
+    bad |= dm_put_real(reach, "any", g->reach_any[j]);
     return dm_json_finish(reach, bad);
 }
 
@@ -161,21 +159,21 @@ static json_t *segment(const dm_diagnostics *g, int32_t j, int32_t *order, const
     json_t *o = json_object();
     dm_diagnostics_order(g, j, order);
     dm_diagnostics_words(g, j, words, sizeof words);
-    int bad = put_integer(o, "segment", j);
+    int bad = dm_put_integer(o, "segment", j);
     bad |= json_object_set_new(o, "name", dm_json_text(g->name.item[j]));
     bad |= json_object_set_new(o, "named", json_string(g->name_given[j] ? "given" : "automatic"));
-    bad |= put_integer(o, "size", g->size[j]);
-    bad |= put_real(o, "share", share((double)g->size[j], (double)g->n));
-    bad |= put_real(o, "weight", g->weight[j]);
-    bad |= put_real(o, "weight_share", share(g->weight[j], g->total_weight));
-    bad |= put_real(o, "objective", g->within[j]);
-    bad |= put_real(o, "objective_share", share(g->within[j], g->objective));
-    bad |= put_real(o, "mean_distance", g->mean_distance[j]);
-    bad |= put_real(o, "mean_margin", g->mean_margin[j]);
-    bad |= put_real(o, "near_boundary_share", g->near_boundary[j]);
-    bad |= put_real(o, "simplified_silhouette", g->segment_silhouette[j]);
+    bad |= dm_put_integer(o, "size", g->size[j]);
+    bad |= dm_put_real(o, "share", share((double)g->size[j], (double)g->n));
+    bad |= dm_put_real(o, "weight", g->weight[j]);
+    bad |= dm_put_real(o, "weight_share", share(g->weight[j], g->total_weight));
+    bad |= dm_put_real(o, "objective", g->within[j]);
+    bad |= dm_put_real(o, "objective_share", share(g->within[j], g->objective));
+    bad |= dm_put_real(o, "mean_distance", g->mean_distance[j]);
+    bad |= dm_put_real(o, "mean_margin", g->mean_margin[j]);
+    bad |= dm_put_real(o, "near_boundary_share", g->near_boundary[j]);
+    bad |= dm_put_real(o, "simplified_silhouette", g->segment_silhouette[j]);
     bad |= json_object_set_new(o, "nearest_segment", g->nearest[j] >= 0 ? json_integer(g->nearest[j]) : json_null());
-    bad |= put_real(o, "nearest_distance", g->nearest[j] >= 0 ? g->centroid_gap[j] : NAN);
+    bad |= dm_put_real(o, "nearest_distance", g->nearest[j] >= 0 ? g->centroid_gap[j] : NAN);
     bad |= json_object_set_new(o, "description", dm_json_text(words));
     bad |= json_object_set_new(o, "features", segment_features(g, j, order, names));
     bad |= json_object_set_new(o, "outcomes", segment_outcomes(g, j, names));
@@ -194,20 +192,20 @@ static json_t *segments(const dm_diagnostics *g, int32_t *order, const struct na
 static json_t *document(const dm_diagnostics *g, const dm_trace *t, int32_t *order, const struct names *names)
 {
     json_t *o = json_object();
-    int bad = put_integer(o, "format_version", 1);
-    bad |= put_integer(o, "n", g->n);
-    bad |= put_integer(o, "d", g->d);
-    bad |= put_integer(o, "k", g->k);
-    bad |= put_real(o, "objective", g->objective);
-    bad |= put_real(o, "total", g->total);
-    bad |= put_real(o, "explained_share", g->total > 0.0 ? 1.0 - g->objective / g->total : NAN);
+    int bad = dm_put_integer(o, "format_version", 1);
+    bad |= dm_put_integer(o, "n", g->n);
+    bad |= dm_put_integer(o, "d", g->d);
+    bad |= dm_put_integer(o, "k", g->k);
+    bad |= dm_put_real(o, "objective", g->objective);
+    bad |= dm_put_real(o, "total", g->total);
+    bad |= dm_put_real(o, "explained_share", g->total > 0.0 ? 1.0 - g->objective / g->total : NAN);
     bad |= json_object_set_new(o, "weighted", json_boolean(g->weighted));
     bad |= json_object_set_new(o, "digest", dm_json_text(g->digest));
-    bad |= put_integer(o, "iterations", t->iterations);
-    bad |= put_integer(o, "batches", t->batches);
+    bad |= dm_put_integer(o, "iterations", t->iterations);
+    bad |= dm_put_integer(o, "batches", t->batches);
     bad |= json_object_set_new(o, "converged", json_boolean(t->converged));
-    bad |= put_integer(o, "restarts", t->restarts);
-    bad |= put_integer(o, "best_restart", t->best_restart);
+    bad |= dm_put_integer(o, "restarts", t->restarts);
+    bad |= dm_put_integer(o, "best_restart", t->best_restart);
     bad |= json_object_set_new(o, "criteria", criteria(g->calinski_harabasz, g->davies_bouldin, g->silhouette));
     bad |= json_object_set_new(o, "near_boundary_rule", boundary_rule(g->near_boundary_rule));
     bad |= json_object_set(o, "features", names->feature);

@@ -2,19 +2,14 @@
 
 #include "report/json_tools.h"
 
-static int put(json_t *o, const char *key, json_t *v) { return json_object_set_new(o, key, v); }
-static int put_text(json_t *o, const char *key, const char *v) { return put(o, key, dm_json_text(v)); }
-static int put_integer(json_t *o, const char *key, int64_t v) { return put(o, key, json_integer(v)); }
-static int put_real(json_t *o, const char *key, double v) { return put(o, key, dm_json_real(v)); }
-
 /* What every kind begins with. */
 static json_t *head(const char *kind, const char *path, int64_t bytes)
 {
     json_t *o = json_object();
-    int bad = put_integer(o, "format_version", 1);
-    bad |= put_text(o, "kind", kind);
-    bad |= put(o, "path", dm_json_path(path));
-    bad |= put_integer(o, "bytes", bytes);
+    int bad = dm_put_integer(o, "format_version", 1);
+    bad |= dm_put_text(o, "kind", kind);
+    bad |= dm_put(o, "path", dm_json_path(path));
+    bad |= dm_put_integer(o, "bytes", bytes);
     return dm_json_finish(o, bad);
 }
 
@@ -23,9 +18,9 @@ static json_t *head(const char *kind, const char *path, int64_t bytes)
 static json_t *id(const dm_info_customers *c)
 {
     json_t *o = json_object();
-    int bad = put_text(o, "kind", c->id_kind);
-    bad |= put(o, "unique", json_boolean(c->id_unique));
-    bad |= put_text(o, "duplicate", c->id_duplicate);
+    int bad = dm_put_text(o, "kind", c->id_kind);
+    bad |= dm_put(o, "unique", json_boolean(c->id_unique));
+    bad |= dm_put_text(o, "duplicate", c->id_duplicate);
     return dm_json_finish(o, bad);
 }
 
@@ -36,9 +31,9 @@ static json_t *arms(const dm_info_customers *c)
     int bad = list == NULL;
     for (int32_t a = 0; a < c->arms && !bad; a++) {
         json_t *o = json_object();
-        bad |= put_integer(o, "arm", a);
-        bad |= put_text(o, "name", c->arm_name != NULL && a < c->arm_name->count ? c->arm_name->item[a] : NULL);
-        bad |= put_integer(o, "count", c->arm_size[a]);
+        bad |= dm_put_integer(o, "arm", a);
+        bad |= dm_put_text(o, "name", c->arm_name != NULL && a < c->arm_name->count ? c->arm_name->item[a] : NULL);
+        bad |= dm_put_integer(o, "count", c->arm_size[a]);
         bad |= json_array_append_new(list, o);
     }
     return dm_json_finish(list, bad);
@@ -52,13 +47,13 @@ static json_t *columns(const dm_info_customers *c)
         const dm_info_column *v = &c->column[i];
         json_t *o = json_object();
         bad |= json_object_set(o, "name", json_array_get(names, (size_t)i));
-        bad |= put_integer(o, "count", v->count);
-        bad |= put_integer(o, "missing", v->missing);
-        bad |= put_integer(o, "non_finite", v->non_finite);
-        bad |= put_real(o, "min", v->min);
-        bad |= put_real(o, "max", v->max);
-        bad |= put_real(o, "mean", v->mean);
-        bad |= put_real(o, "sd", v->sd);
+        bad |= dm_put_integer(o, "count", v->count);
+        bad |= dm_put_integer(o, "missing", v->missing);
+        bad |= dm_put_integer(o, "non_finite", v->non_finite);
+        bad |= dm_put_real(o, "min", v->min);
+        bad |= dm_put_real(o, "max", v->max);
+        bad |= dm_put_real(o, "mean", v->mean);
+        bad |= dm_put_real(o, "sd", v->sd);
         bad |= json_array_append_new(list, o);
     }
     json_decref(names);
@@ -68,18 +63,18 @@ static json_t *columns(const dm_info_customers *c)
 demarc_status dm_info_customers_json(const dm_info_customers *c, char **text)
 {
     json_t *o = head("customers", c->path, c->bytes);
-    int bad = put_text(o, "type", c->type);
-    bad |= put_text(o, "storage", c->storage);
-    bad |= put_integer(o, "n", c->n);
-    bad |= put_integer(o, "d", c->d);
-    bad |= put(o, "id", id(c));
-    bad |= put(o, "weight", json_boolean(c->weight));
-    bad |= put(o, "outcomes", dm_json_names(c->outcome));
-    bad |= put(o, "arms", arms(c));
-    bad |= put_text(o, "control", c->control);
-    bad |= put_integer(o, "propensity_columns", c->propensity);
-    bad |= put(o, "channels", dm_json_names(c->channel));
-    bad |= put(o, "features", columns(c));
+    int bad = dm_put_text(o, "type", c->type);
+    bad |= dm_put_text(o, "storage", c->storage);
+    bad |= dm_put_integer(o, "n", c->n);
+    bad |= dm_put_integer(o, "d", c->d);
+    bad |= dm_put(o, "id", id(c));
+    bad |= dm_put(o, "weight", json_boolean(c->weight));
+    bad |= dm_put(o, "outcomes", dm_json_names(c->outcome));
+    bad |= dm_put(o, "arms", arms(c));
+    bad |= dm_put_text(o, "control", c->control);
+    bad |= dm_put_integer(o, "propensity_columns", c->propensity);
+    bad |= dm_put(o, "channels", dm_json_names(c->channel));
+    bad |= dm_put(o, "features", columns(c));
     return dm_json_write(dm_json_finish(o, bad), "description of a customer file", text);
 }
 
@@ -102,19 +97,19 @@ static json_t *centroids(const dm_info_model *m)
 static json_t *model(const dm_info_model *m)
 {
     json_t *o = head("model", m->path, m->bytes);
-    int bad = put_integer(o, "k", m->k);
-    bad |= put_integer(o, "d", m->d);
-    bad |= put(o, "features", dm_json_names(m->feature));
-    bad |= put_text(o, "scale", m->scale);
-    bad |= put(o, "log1p", dm_json_names(m->log1p));
-    bad |= put_real(o, "objective", m->objective);
-    bad |= put_text(o, "digest", m->digest);
-    bad |= put(o, "seed", dm_json_u64(m->seed));
-    bad |= put_integer(o, "iterations", m->iterations);
-    bad |= put_text(o, "created_utc", m->created_utc);
-    bad |= put(o, "names", dm_json_names(m->name));
-    bad |= put(o, "sizes", dm_json_integers(m->size, m->k));
-    bad |= put(o, "centroids", centroids(m));
+    int bad = dm_put_integer(o, "k", m->k);
+    bad |= dm_put_integer(o, "d", m->d);
+    bad |= dm_put(o, "features", dm_json_names(m->feature));
+    bad |= dm_put_text(o, "scale", m->scale);
+    bad |= dm_put(o, "log1p", dm_json_names(m->log1p));
+    bad |= dm_put_real(o, "objective", m->objective);
+    bad |= dm_put_text(o, "digest", m->digest);
+    bad |= dm_put(o, "seed", dm_json_u64(m->seed));
+    bad |= dm_put_integer(o, "iterations", m->iterations);
+    bad |= dm_put_text(o, "created_utc", m->created_utc);
+    bad |= dm_put(o, "names", dm_json_names(m->name));
+    bad |= dm_put(o, "sizes", dm_json_integers(m->size, m->k));
+    bad |= dm_put(o, "centroids", centroids(m));
     return dm_json_finish(o, bad);
 }
 
@@ -126,10 +121,10 @@ demarc_status dm_info_model_json(const dm_info_model *m, char **text)
 static json_t *assignments(const dm_info_assignments *a)
 {
     json_t *o = head("assignments", a->path, a->bytes);
-    int bad = put_integer(o, "n", a->n);
-    bad |= put_integer(o, "k", a->k);
-    bad |= put(o, "sizes", dm_json_integers(a->size, a->k));
-    bad |= put_real(o, "mean_distance", a->mean_distance);
+    int bad = dm_put_integer(o, "n", a->n);
+    bad |= dm_put_integer(o, "k", a->k);
+    bad |= dm_put(o, "sizes", dm_json_integers(a->size, a->k));
+    bad |= dm_put_real(o, "mean_distance", a->mean_distance);
     return dm_json_finish(o, bad);
 }
 
@@ -147,14 +142,14 @@ static json_t *boundaries(const dm_info_experiment *e)
     for (int32_t i = 0; i < e->boundaries && !bad; i++) {
         const dm_info_boundary *b = &e->boundary[i];
         json_t *o = json_object();
-        bad |= put_integer(o, "boundary", i);
-        bad |= put_integer(o, "segment", b->segment);
-        bad |= put_integer(o, "other", b->other);
-        bad |= put_real(o, "gap", b->gap);
-        bad |= put_real(o, "band", b->band);
-        bad |= put_integer(o, "customers", b->keep + b->switched);
-        bad |= put_integer(o, "keep", b->keep);
-        bad |= put_integer(o, "switch", b->switched);
+        bad |= dm_put_integer(o, "boundary", i);
+        bad |= dm_put_integer(o, "segment", b->segment);
+        bad |= dm_put_integer(o, "other", b->other);
+        bad |= dm_put_real(o, "gap", b->gap);
+        bad |= dm_put_real(o, "band", b->band);
+        bad |= dm_put_integer(o, "customers", b->keep + b->switched);
+        bad |= dm_put_integer(o, "keep", b->keep);
+        bad |= dm_put_integer(o, "switch", b->switched);
         bad |= json_array_append_new(list, o);
     }
     return dm_json_finish(list, bad);
@@ -163,27 +158,27 @@ static json_t *boundaries(const dm_info_experiment *e)
 demarc_status dm_info_experiment_json(const dm_info_experiment *e, char **text)
 {
     json_t *o = head("experiment", e->path, e->bytes);
-    int bad = put_integer(o, "n", e->n);
-    bad |= put_text(o, "model_digest", e->model_digest);
-    bad |= put_text(o, "salt", e->salt);
-    bad |= put(o, "seed", dm_json_u64(e->seed));
-    bad |= put_text(o, "outcome", e->outcome);
-    bad |= put_real(o, "outcome_sd", e->outcome_sd);
-    bad |= put_real(o, "effect", e->effect);
-    bad |= put_real(o, "alpha", e->alpha);
-    bad |= put_real(o, "power", e->power);
-    bad |= put_real(o, "switch_share", e->switch_share);
-    bad |= put_integer(o, "distance_strata", e->distance_strata);
-    bad |= put(o, "boundaries", boundaries(e));
+    int bad = dm_put_integer(o, "n", e->n);
+    bad |= dm_put_text(o, "model_digest", e->model_digest);
+    bad |= dm_put_text(o, "salt", e->salt);
+    bad |= dm_put(o, "seed", dm_json_u64(e->seed));
+    bad |= dm_put_text(o, "outcome", e->outcome);
+    bad |= dm_put_real(o, "outcome_sd", e->outcome_sd);
+    bad |= dm_put_real(o, "effect", e->effect);
+    bad |= dm_put_real(o, "alpha", e->alpha);
+    bad |= dm_put_real(o, "power", e->power);
+    bad |= dm_put_real(o, "switch_share", e->switch_share);
+    bad |= dm_put_integer(o, "distance_strata", e->distance_strata);
+    bad |= dm_put(o, "boundaries", boundaries(e));
     return dm_json_write(dm_json_finish(o, bad), "description of an experiment", text);
 }
 
 demarc_status dm_info_offsets_json(const dm_info_offsets *f, char **text)
 {
     json_t *o = head("critical offsets", f->path, f->bytes);
-    int bad = put_integer(o, "n", f->n);
-    bad |= put_integer(o, "k", f->k);
-    bad |= put_text(o, "model_digest", f->model_digest);
+    int bad = dm_put_integer(o, "n", f->n);
+    bad |= dm_put_integer(o, "k", f->k);
+    bad |= dm_put_text(o, "model_digest", f->model_digest);
     return dm_json_write(dm_json_finish(o, bad), "description of critical offsets", text);
 }
 
@@ -227,7 +222,7 @@ static demarc_status essentials(const char *path, json_t **out)
         const struct essential *e = &essential[i];
         const json_t *v = NULL;
         DM_TRY(dm_json_want(root, path, e->section, e->key, e->kind, &v));
-        bad |= put(o, e->name, json_copy((json_t *)v)); /* casts const away; a copy of a scalar is its own */
+        bad |= dm_put(o, e->name, json_copy((json_t *)v)); /* casts const away; a copy of a scalar is its own */
     }
     *out = dm_json_finish(json_incref(o), bad);
 cleanup:
@@ -243,12 +238,12 @@ demarc_status dm_info_results_json(const dm_info_results *r, char **text)
     *text = NULL;
     DM_TRY(essentials(r->manifest_path, &manifest));
     json_t *o = json_object();
-    int bad = put_integer(o, "format_version", 1);
-    bad |= put_text(o, "kind", "results");
-    bad |= put(o, "path", dm_json_path(r->path));
-    bad |= put(o, "manifest", manifest);
-    bad |= put(o, "model", model(r->model));
-    bad |= put(o, "assignments", assignments(r->assignments));
+    int bad = dm_put_integer(o, "format_version", 1);
+    bad |= dm_put_text(o, "kind", "results");
+    bad |= dm_put(o, "path", dm_json_path(r->path));
+    bad |= dm_put(o, "manifest", manifest);
+    bad |= dm_put(o, "model", model(r->model));
+    bad |= dm_put(o, "assignments", assignments(r->assignments));
     DM_TRY(dm_json_write(dm_json_finish(o, bad), "description of a results directory", text));
 cleanup:
     return st;

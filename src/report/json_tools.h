@@ -2,7 +2,7 @@
  * Thin helpers over jansson for the reports of this room; no other room includes this header.
  *
  * Building: every helper that makes a value returns NULL when memory is short, and jansson's setters accept NULL and
- * return -1. So a document is built without a check per line: `bad |= json_object_set_new(...)`, then
+ * return -1. So a document is built without a check per line: `bad |= dm_put(...)`, then
  * dm_json_finish(). All functions are local.
  */
 #ifndef DM_REPORT_JSON_TOOLS_H
@@ -32,6 +32,19 @@ json_t *dm_json_reals(const double *v, int64_t count);
  * NULL gives an empty array.
  */
 json_t *dm_json_names(const dm_strings *names);
+
+/** Setters: -1 when memory is short. */
+static inline int dm_put(json_t *o, const char *key, json_t *v) { return json_object_set_new(o, key, v); }
+static inline int dm_put_text(json_t *o, const char *key, const char *v) { return dm_put(o, key, dm_json_text(v)); }
+static inline int dm_put_path(json_t *o, const char *key, const char *v) { return dm_put(o, key, dm_json_path(v)); }
+static inline int dm_put_integer(json_t *o, const char *key, int64_t v) { return dm_put(o, key, json_integer(v)); }
+static inline int dm_put_real(json_t *o, const char *key, double v) { return dm_put(o, key, dm_json_real(v)); }
+static inline int dm_put_flag(json_t *o, const char *key, bool v) { return dm_put(o, key, json_boolean(v)); }
+/** null for a negative one. */
+static inline int dm_put_index(json_t *o, const char *key, int64_t v)
+{
+    return dm_put(o, key, v < 0 ? json_null() : json_integer(v));
+}
 
 /** `v`, or NULL (v released) when `bad` is not 0. */
 json_t *dm_json_finish(json_t *v, int bad);

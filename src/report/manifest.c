@@ -8,12 +8,6 @@
 #include "report/diagnostics.h"
 #include "report/json_tools.h"
 
-static int put(json_t *o, const char *key, json_t *v) { return json_object_set_new(o, key, v); }
-static int put_text(json_t *o, const char *key, const char *v) { return put(o, key, dm_json_text(v)); }
-static int put_path(json_t *o, const char *key, const char *v) { return put(o, key, dm_json_path(v)); }
-static int put_integer(json_t *o, const char *key, int64_t v) { return put(o, key, json_integer(v)); }
-static int put_real(json_t *o, const char *key, double v) { return put(o, key, dm_json_real(v)); }
-
 static const char *scale_word(demarc_scale v)
 {
     switch (v) {
@@ -43,29 +37,29 @@ static json_t *options(const dm_manifest *m)
 {
     const demarc_fit_options *f = m->options;
     json_t *o = json_object();
-    int bad = put_path(o, "data", f->data);
-    bad |= put_path(o, "out", f->out);
-    bad |= put(o, "force", json_boolean(f->force));
-    bad |= put(o, "dry-run", json_boolean(f->dry_run));
-    bad |= put(o, "segments", segments(f));
-    bad |= put(o, "seed", dm_json_u64(f->seed));
-    bad |= put_text(o, "scale", scale_word(f->scale));
-    bad |= put_text(o, "missing", f->missing == DEMARC_MISSING_MEAN ? "mean" : "error");
-    bad |= put_text(o, "store", store_word(f->store));
-    bad |= put_text(o, "log1p", f->log1p);
-    bad |= put_text(o, "feature-weights", f->feature_weights);
-    bad |= put_path(o, "init", f->init != NULL ? f->init : "kmeans||");
-    bad |= put_integer(o, "restarts", f->restarts);
-    bad |= put_text(o, "algorithm", f->algorithm == DEMARC_LLOYD ? "lloyd" : "minibatch");
-    bad |= put_integer(o, "batch-size", m->batch_size);
-    bad |= put_integer(o, "max-epochs", f->max_epochs);
-    bad |= put_integer(o, "max-iterations", f->max_iterations);
-    bad |= put_real(o, "tolerance", f->tolerance);
-    bad |= put_integer(o, "polish", f->polish);
-    bad |= put_real(o, "min-segment-share", f->min_segment_share);
-    bad |= put_text(o, "names", f->names);
-    bad |= put_real(o, "checkpoint-every", f->checkpoint_every);
-    bad |= put(o, "resume", json_boolean(f->resume));
+    int bad = dm_put_path(o, "data", f->data);
+    bad |= dm_put_path(o, "out", f->out);
+    bad |= dm_put(o, "force", json_boolean(f->force));
+    bad |= dm_put(o, "dry-run", json_boolean(f->dry_run));
+    bad |= dm_put(o, "segments", segments(f));
+    bad |= dm_put(o, "seed", dm_json_u64(f->seed));
+    bad |= dm_put_text(o, "scale", scale_word(f->scale));
+    bad |= dm_put_text(o, "missing", f->missing == DEMARC_MISSING_MEAN ? "mean" : "error");
+    bad |= dm_put_text(o, "store", store_word(f->store));
+    bad |= dm_put_text(o, "log1p", f->log1p);
+    bad |= dm_put_text(o, "feature-weights", f->feature_weights);
+    bad |= dm_put_path(o, "init", f->init != NULL ? f->init : "kmeans||");
+    bad |= dm_put_integer(o, "restarts", f->restarts);
+    bad |= dm_put_text(o, "algorithm", f->algorithm == DEMARC_LLOYD ? "lloyd" : "minibatch");
+    bad |= dm_put_integer(o, "batch-size", m->batch_size);
+    bad |= dm_put_integer(o, "max-epochs", f->max_epochs);
+    bad |= dm_put_integer(o, "max-iterations", f->max_iterations);
+    bad |= dm_put_real(o, "tolerance", f->tolerance);
+    bad |= dm_put_integer(o, "polish", f->polish);
+    bad |= dm_put_real(o, "min-segment-share", f->min_segment_share);
+    bad |= dm_put_text(o, "names", f->names);
+    bad |= dm_put_real(o, "checkpoint-every", f->checkpoint_every);
+    bad |= dm_put(o, "resume", json_boolean(f->resume));
     return dm_json_finish(o, bad);
 }
 
@@ -76,7 +70,7 @@ static json_t *paths(const demarc_paths *p)
 {
     json_t *o = json_object();
     int bad = 0;
-#define PUT_PATH(name) bad |= put_path(o, #name, p->name);
+#define PUT_PATH(name) bad |= dm_put_path(o, #name, p->name);
     PATHS(PUT_PATH)
 #undef PUT_PATH
     return dm_json_finish(o, bad);
@@ -85,55 +79,55 @@ static json_t *paths(const demarc_paths *p)
 static json_t *input(const dm_manifest *m)
 {
     json_t *o = json_object();
-    int bad = put_path(o, "path", m->input_path);
-    bad |= put_integer(o, "bytes", m->input_bytes);
-    bad |= put_text(o, "digest", m->input_digest);
-    bad |= put(o, "allow_external", json_boolean(m->allow_external));
+    int bad = dm_put_path(o, "path", m->input_path);
+    bad |= dm_put_integer(o, "bytes", m->input_bytes);
+    bad |= dm_put_text(o, "digest", m->input_digest);
+    bad |= dm_put(o, "allow_external", json_boolean(m->allow_external));
     return dm_json_finish(o, bad);
 }
 
 static json_t *identity(const dm_manifest *m)
 {
     json_t *o = json_object();
-    int bad = put_text(o, "options_digest", m->options_digest);
-    bad |= put_text(o, "data_digest", m->data_digest);
+    int bad = dm_put_text(o, "options_digest", m->options_digest);
+    bad |= dm_put_text(o, "data_digest", m->data_digest);
     return dm_json_finish(o, bad);
 }
 
 static json_t *result(const dm_manifest *m)
 {
     json_t *o = json_object();
-    int bad = put_integer(o, "n", m->n);
-    bad |= put_integer(o, "d", m->d);
-    bad |= put_integer(o, "k", m->k);
-    bad |= put_text(o, "digest", m->digest);
-    bad |= put_real(o, "objective", m->objective);
+    int bad = dm_put_integer(o, "n", m->n);
+    bad |= dm_put_integer(o, "d", m->d);
+    bad |= dm_put_integer(o, "k", m->k);
+    bad |= dm_put_text(o, "digest", m->digest);
+    bad |= dm_put_real(o, "objective", m->objective);
     return dm_json_finish(o, bad);
 }
 
 static json_t *versions(const dm_manifest *m)
 {
     json_t *o = json_object();
-    int bad = put_text(o, "demarc", m->version);
-    bad |= put_text(o, "commit", m->commit);
-    bad |= put_text(o, "compiler", m->compiler);
-    bad |= put_text(o, "mpi", m->mpi);
-    bad |= put_text(o, "hdf5", m->hdf5);
-    bad |= put_text(o, "blas", m->blas);
-    bad |= put_text(o, "blas_core", m->blas_core);
-    bad |= put_text(o, "kernel", m->kernel);
+    int bad = dm_put_text(o, "demarc", m->version);
+    bad |= dm_put_text(o, "commit", m->commit);
+    bad |= dm_put_text(o, "compiler", m->compiler);
+    bad |= dm_put_text(o, "mpi", m->mpi);
+    bad |= dm_put_text(o, "hdf5", m->hdf5);
+    bad |= dm_put_text(o, "blas", m->blas);
+    bad |= dm_put_text(o, "blas_core", m->blas_core);
+    bad |= dm_put_text(o, "kernel", m->kernel);
     return dm_json_finish(o, bad);
 }
 
 static json_t *layout(const dm_manifest *m)
 {
     json_t *o = json_object();
-    int bad = put_integer(o, "ranks", m->ranks);
-    bad |= put_integer(o, "threads_per_rank", m->threads);
-    bad |= put_text(o, "io", m->io);
-    bad |= put(o, "streamed", json_boolean(m->streamed));
-    bad |= put_text(o, "store", m->streamed ? NULL : store_word(m->store));
-    bad |= put(o, "memory_limit", m->memory_limit > 0 ? json_integer(m->memory_limit) : json_null());
+    int bad = dm_put_integer(o, "ranks", m->ranks);
+    bad |= dm_put_integer(o, "threads_per_rank", m->threads);
+    bad |= dm_put_text(o, "io", m->io);
+    bad |= dm_put(o, "streamed", json_boolean(m->streamed));
+    bad |= dm_put_text(o, "store", m->streamed ? NULL : store_word(m->store));
+    bad |= dm_put(o, "memory_limit", m->memory_limit > 0 ? json_integer(m->memory_limit) : json_null());
     return dm_json_finish(o, bad);
 }
 
@@ -144,11 +138,11 @@ static json_t *phases(const dm_manifest *m)
     for (int32_t i = 0; i < m->phases && !bad; i++) {
         const dm_phase_record *p = &m->phase[i];
         json_t *o = json_object();
-        bad |= put_text(o, "name", p->name);
-        bad |= put_real(o, "seconds", p->seconds);
-        bad |= put_integer(o, "bytes", p->bytes);
+        bad |= dm_put_text(o, "name", p->name);
+        bad |= dm_put_real(o, "seconds", p->seconds);
+        bad |= dm_put_integer(o, "bytes", p->bytes);
         /* a phase too short for the clock gives an infinity, hence null */
-        bad |= put_real(o, "bytes_per_second", (double)p->bytes / p->seconds);
+        bad |= dm_put_real(o, "bytes_per_second", (double)p->bytes / p->seconds);
         bad |= json_array_append_new(list, o);
     }
     return dm_json_finish(list, bad);
@@ -165,31 +159,31 @@ static json_t *peak_memory(const dm_manifest *m)
 static json_t *messages(const dm_manifest *m)
 {
     json_t *o = json_object();
-    int bad = put_integer(o, "count", m->messages);
-    bad |= put_integer(o, "bytes", m->message_bytes);
+    int bad = dm_put_integer(o, "count", m->messages);
+    bad |= dm_put_integer(o, "bytes", m->message_bytes);
     return dm_json_finish(o, bad);
 }
 
 demarc_status dm_manifest_json(const dm_manifest *m, char **text)
 {
     json_t *o = json_object();
-    int bad = put_integer(o, "format_version", 1);
-    bad |= put_text(o, "command", m->command);
-    bad |= put_text(o, "command_line", m->command_line);
-    bad |= put(o, "options", options(m));
-    bad |= put(o, "paths", paths(&m->options->paths));
-    bad |= put(o, "input", input(m));
-    bad |= put(o, "identity", identity(m));
-    bad |= put_integer(o, "resumes", m->resumes);
-    bad |= put(o, "result", result(m));
-    bad |= put(o, "versions", versions(m));
-    bad |= put(o, "layout", layout(m));
-    bad |= put_text(o, "started_utc", m->started_utc);
-    bad |= put_text(o, "finished_utc", m->finished_utc);
-    bad |= put_real(o, "seconds", m->seconds);
-    bad |= put(o, "phases", phases(m));
-    bad |= put(o, "peak_memory_bytes_per_rank", peak_memory(m));
-    bad |= put(o, "messages", messages(m));
+    int bad = dm_put_integer(o, "format_version", 1);
+    bad |= dm_put_text(o, "command", m->command);
+    bad |= dm_put_text(o, "command_line", m->command_line);
+    bad |= dm_put(o, "options", options(m));
+    bad |= dm_put(o, "paths", paths(&m->options->paths));
+    bad |= dm_put(o, "input", input(m));
+    bad |= dm_put(o, "identity", identity(m));
+    bad |= dm_put_integer(o, "resumes", m->resumes);
+    bad |= dm_put(o, "result", result(m));
+    bad |= dm_put(o, "versions", versions(m));
+    bad |= dm_put(o, "layout", layout(m));
+    bad |= dm_put_text(o, "started_utc", m->started_utc);
+    bad |= dm_put_text(o, "finished_utc", m->finished_utc);
+    bad |= dm_put_real(o, "seconds", m->seconds);
+    bad |= dm_put(o, "phases", phases(m));
+    bad |= dm_put(o, "peak_memory_bytes_per_rank", peak_memory(m));
+    bad |= dm_put(o, "messages", messages(m));
     return dm_json_write(dm_json_finish(o, bad), "manifest", text);
 }
 

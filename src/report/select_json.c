@@ -67,7 +67,8 @@ json_t *dm_select_json_recommendation(const dm_recommendation *r, const dm_k_rec
     return dm_json_finish(o, bad);
 }
 
-json_t *dm_select_json_sample(const dm_recommendation *r)
+/* {"customers", "of", "meaning"}. */
+static json_t *sample_of(const dm_recommendation *r)
 {
     json_t *o = json_object();
     int bad = dm_put_integer(o, "customers", r->sampled);
@@ -78,7 +79,8 @@ json_t *dm_select_json_sample(const dm_recommendation *r)
     return dm_json_finish(o, bad);
 }
 
-json_t *dm_select_json_replicates(const dm_recommendation *r)
+/* {"bootstrap", "gap", "halvings"}. */
+static json_t *replicates_of(const dm_recommendation *r)
 {
     json_t *o = json_object();
     int bad = dm_put_integer(o, "bootstrap", r->replicates);
@@ -99,8 +101,8 @@ demarc_status dm_select_report_json(const dm_select_report *r, char **text)
     bad |= dm_put_integer(segments, "from", r->from);
     bad |= dm_put_integer(segments, "to", r->to);
     bad |= dm_put(o, "segments", segments);
-    bad |= dm_put(o, "sample", dm_select_json_sample(&r->recommendation));
-    bad |= dm_put(o, "replicates", dm_select_json_replicates(&r->recommendation));
+    bad |= dm_put(o, "sample", sample_of(&r->recommendation));
+    bad |= dm_put(o, "replicates", replicates_of(&r->recommendation));
     bad |= dm_put(o, "per_k", dm_select_json_per_k(r->record, r->ks, &r->recommendation));
     bad |= dm_put(o, "recommendation", dm_select_json_recommendation(&r->recommendation, r->record, r->ks));
     return dm_json_write(dm_json_finish(o, bad), "select", text);

@@ -9,9 +9,5 @@
 json_t *dm_select_json_per_k(const dm_k_record *record, int32_t ks, const dm_recommendation *r);
 /** null where nothing was to be recommended. */
 json_t *dm_select_json_recommendation(const dm_recommendation *r, const dm_k_record *record, int32_t ks);
-/** {"customers", "of", "meaning"}. */
-json_t *dm_select_json_sample(const dm_recommendation *r);
-/** {"bootstrap", "gap", "halvings"}. */
-json_t *dm_select_json_replicates(const dm_recommendation *r);
 
 #endif
