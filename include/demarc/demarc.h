@@ -77,6 +77,8 @@ typedef struct demarc_runtime {
      *  process with exit code 5, the one case in which the library prints and exits, since the call cannot return.
      *  Holds from demarc_context_create() to demarc_mpi_finalize(). Only on two ranks or more. */
     double stall_timeout;
+    /** A boundary test that writes no file keeps its checkpoint until demarc_report_arrived(): its report is all it has. */
+    bool await_report;
 } demarc_runtime;
 
 /** Local. Defaults: all zero, DEMARC_NORMAL, log to stderr. */
@@ -94,6 +96,11 @@ DEMARC_API void demarc_runtime_default(demarc_runtime *rt);
 DEMARC_API demarc_status demarc_context_create(demarc_context **out, const demarc_runtime *rt);
 /** Collective. Frees and sets NULL; NULL is a no-op. */
 DEMARC_API void demarc_context_destroy(demarc_context **ctx);
+/**
+ * Local. What the last call returned has arrived where it is to stay: a checkpoint that was kept for it goes. See
+ * demarc_runtime.await_report; without a call the checkpoint stays, and --resume gives the report again.
+ */
+DEMARC_API void demarc_report_arrived(demarc_context *ctx);
 /** Local. One line describing the last error of this thread ("" if none): WHAT: WHERE: WHAT TO DO. No prefix, no newline. */
 DEMARC_API const char *demarc_error(void);
 /** Local. */

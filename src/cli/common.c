@@ -1,5 +1,6 @@
 #include "cli/common.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,7 @@ demarc_status cli_common_start(cli_common *c, cli_line *line, int argc, char *co
     if (st != DEMARC_OK || line->help) return st;
     if (c->quiet) c->runtime.verbosity = DEMARC_QUIET;
     if (c->verbose) c->runtime.verbosity = DEMARC_VERBOSE;
+    c->runtime.await_report = true;
     return demarc_context_create(ctx, &c->runtime);
 }
 
@@ -159,6 +161,15 @@ static void add_document(cli_line *line, void *state)
     d->add(line, d->options);
 }
 
+demarc_status cli_flush(demarc_status st)
+{
+    errno = 0;
+    const bool failed = fflush(stdout) != 0 || ferror(stdout) != 0;
+    if (!failed || st != DEMARC_OK) return st;
+    return dm_fail_errno(errno != 0 ? errno : EIO,
+                         "cannot write: standard output: free the disk or keep the reader open");
+}
+
 static demarc_status act_document(demarc_context *ctx, const cli_line *line, bool as_json, void *state)
 {
     demarc_status st = DEMARC_OK;
@@ -174,6 +185,8 @@ static demarc_status act_document(demarc_context *ctx, const cli_line *line, boo
         if (d->print != NULL) DM_TRY(d->print(json));
         if (d->also != NULL) st = d->also(d->options, json);
     }
+    st = cli_flush(st);
+    if (st == DEMARC_OK) demarc_report_arrived(ctx);
 cleanup:
     free(json);
     return st;

@@ -54,6 +54,8 @@ demarc_status cli_document_run(const cli_command *command, int argc, char *const
 
 /** True on the rank that prints results. */
 bool cli_prints(const demarc_context *ctx);
+/** What was printed must have arrived; an error found before keeps its line. Local. */
+demarc_status cli_flush(demarc_status st);
 /** Print the JSON of a short command's result and free it. Local. */
 demarc_status cli_json_print(dm_small_json **j);
 /** dst = folder + "/" + name for messages; cut to fit. */

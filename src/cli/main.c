@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "cli/command.h"
+#include "cli/common.h"
 #include "cli/fatal_signal.h"
 #include "cli/usage.h"
 #include "cli/values.h"
@@ -107,16 +108,6 @@ static demarc_status run(int argc, char **argv)
     return c->run(c, argc - 1, argv + 1);
 }
 
-/* What was printed must have arrived; an error found before keeps its line. */
-static demarc_status finish_stdout(demarc_status st)
-{
-    errno = 0;
-    bool failed = fflush(stdout) != 0 || ferror(stdout) != 0;
-    if (!failed || st != DEMARC_OK) return st;
-    return dm_fail_errno(errno != 0 ? errno : EIO,
-                         "cannot write: standard output: free the disk or keep the reader open");
-}
-
 int main(int argc, char **argv)
 {
     prefer_blas_core(argv);
@@ -127,7 +118,7 @@ int main(int argc, char **argv)
     demarc_status st = demarc_mpi_init();
     bool report = demarc_mpi_rank() == 0;
     if (st == DEMARC_OK) {
-        st = demarc_mpi_agree(finish_stdout(run(argc, argv)));
+        st = demarc_mpi_agree(cli_flush(run(argc, argv)));
     } else {
         report = true; /* no peer speaks for a rank that did not get as far as MPI */
     }

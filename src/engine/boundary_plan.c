@@ -211,7 +211,7 @@ demarc_status demarc_boundary_plan(demarc_context *ctx, const demarc_plan_option
     if (dm_comm_rank(ctx->comm) == 0) st = dm_plan_json(&c.plan.report, &c.json);
     DM_TRY_ALL(ctx->comm, st);
     if (!o->dry_run) DM_TRY(write_plan(&c));
-    dm_boundary_resume_forget(&c.resume);
+    dm_boundary_resume_forget(&c.resume, true);
     *json = c.json;
     c.json = NULL;
 cleanup:

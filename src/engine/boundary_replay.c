@@ -154,7 +154,7 @@ demarc_status demarc_boundary_replay(demarc_context *ctx, const demarc_replay_op
     if (dm_comm_rank(ctx->comm) == 0) st = dm_replay_json(dm_replay_result(r), &text);
     DM_TRY_ALL(ctx->comm, st);
     if (o->apply != NULL) DM_TRY(apply(ctx, o, &f, r, &resume, text));
-    dm_boundary_resume_forget(&resume);
+    dm_boundary_resume_forget(&resume, o->apply != NULL && dm_replay_best(r) >= 0);
     *json = text;
     text = NULL;
 cleanup:

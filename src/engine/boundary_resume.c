@@ -32,7 +32,7 @@ demarc_status dm_boundary_resume_check(const dm_boundary_resume_options *o)
 demarc_status dm_boundary_resume_begin(dm_boundary_resume *r, demarc_context *ctx, const dm_boundary_resume_options *o)
 {
     const char *place = o->dry_run ? NULL : place_of(o);
-    *r = (dm_boundary_resume){.o = o, .resume = {.what = o->what, .out = place, .temporary_of = o->out}};
+    *r = (dm_boundary_resume){.o = o, .ctx = ctx, .resume = {.what = o->what, .out = place, .temporary_of = o->out}};
     const demarc_status st = dm_checkpoint_begin(&r->resume.checkpoint, ctx->comm, &ctx->log, place, o->every);
     if (st != DEMARC_OK) return st;
     return dm_comm_agree(ctx->comm, dm_resume_add(&r->resume.options, "the version of demarc", "%s (%s)",
@@ -353,6 +353,7 @@ demarc_status dm_boundary_resume_restore(dm_boundary_resume *r, const dm_frozen_
     DM_TRY(dm_resume_check_data(&r->resume));
     DM_TRY(check_outputs(r));
     if (r->finished) return tell_finished(r);
+    DM_TRY(dm_resume_begin_anew(&r->resume));
     /* DEMARC_STOP_AFTER counts edges, so that they are to be many and the same each time. */
     st = dm_journal_create(&r->journal, c->comm, edge, c, c->edges_left >= 0 ? 1 : 0);
     if (st == DEMARC_OK && r->resume.payload != NULL) st = dm_journal_unpack(r->journal, &r->resume.left);
@@ -372,14 +373,22 @@ cleanup:
     return st;
 }
 
-void dm_boundary_resume_forget(dm_boundary_resume *r)
+void dm_boundary_resume_forget(dm_boundary_resume *r, bool kept)
 {
-    if (r->journal != NULL) dm_resume_forget(&r->resume);
+    dm_checkpoint *c = &r->resume.checkpoint;
+    if (r->journal == NULL) return;
+    if (kept || !r->ctx->runtime.await_report || c->folder == NULL) {
+        dm_resume_forget(&r->resume);
+    } else {
+        dm_checkpoint_close(&r->ctx->awaiting);
+        r->ctx->awaiting = c->folder;
+        c->folder = NULL;
+    }
 }
 
 void dm_boundary_resume_end(dm_boundary_resume *r, demarc_status st)
 {
-    if (st == DEMARC_ERR_IMPOSSIBLE) dm_boundary_resume_forget(r);
+    if (st == DEMARC_ERR_IMPOSSIBLE) dm_boundary_resume_forget(r, true);
     dm_journal_destroy(&r->journal);
     dm_resume_end(&r->resume);
     dm_stop_clear();

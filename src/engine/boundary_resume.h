@@ -32,6 +32,7 @@ typedef struct dm_boundary_resume_options {
 
 typedef struct dm_boundary_resume {
     const dm_boundary_resume_options *o;
+    demarc_context *ctx;
     dm_resume resume;
     dm_journal *journal; /* NULL = nothing is kept */
     dm_made made;        /* what is to be told in outputs; its report comes from the command */
@@ -66,8 +67,8 @@ demarc_status dm_boundary_resume_restore(dm_boundary_resume *r, const dm_frozen_
 demarc_status dm_boundary_resume_report(const dm_boundary_resume *r, char **json);
 /** What made the output; `json` is its report on rank 0. NULL where nothing is told. Borrowed from r. Local. */
 const dm_made *dm_boundary_resume_made(dm_boundary_resume *r, const char *json);
-/** All is done: the checkpoints go. */
-void dm_boundary_resume_forget(dm_boundary_resume *r);
+/** All is done: the checkpoints go. @param[in] kept  the report is in a file; otherwise they may wait for it to arrive */
+void dm_boundary_resume_forget(dm_boundary_resume *r, bool kept);
 /** Of a run that ended with `st`: where it can never end otherwise, its checkpoints go, too. Safe on a zeroed struct. */
 void dm_boundary_resume_end(dm_boundary_resume *r, demarc_status st);
 

@@ -228,7 +228,7 @@ static demarc_status run(sweep_call *c)
     }
     if (o->apply != NULL) DM_TRY(apply(c));
     if (o->out != NULL) DM_TRY(dm_output_commit(&c->output, comm));
-    dm_boundary_resume_forget(&c->resume);
+    dm_boundary_resume_forget(&c->resume, o->out != NULL || o->apply != NULL);
 cleanup:
     return st;
 }

@@ -97,9 +97,17 @@ cleanup:
 void demarc_context_destroy(demarc_context **ctx)
 {
     if (*ctx == NULL) return;
+    dm_checkpoint_close(&(*ctx)->awaiting);
     dm_comm_destroy(&(*ctx)->comm);
     free(*ctx);
     *ctx = NULL;
+}
+
+void demarc_report_arrived(demarc_context *ctx)
+{
+    if (ctx->awaiting == NULL) return;
+    if (dm_checkpoint_remove(ctx->awaiting) != DEMARC_OK) dm_log_warn(&ctx->log, "%s", dm_error_line());
+    dm_checkpoint_close(&ctx->awaiting);
 }
 
 int demarc_context_rank(const demarc_context *ctx) { return dm_comm_rank(ctx->comm); }

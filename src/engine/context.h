@@ -6,6 +6,7 @@
 #include "comm/comm.h"
 #include "dmk.h"
 #include "rows/rows.h"
+#include "store/checkpoint_file.h"
 #include "store/external.h"
 
 struct demarc_context {
@@ -15,6 +16,7 @@ struct demarc_context {
     const dmk_table *kernel;
     dmk_table blas; /* --kernel blas: the best variant but for its fused search */
     int threads;
+    dm_checkpoint_folder *awaiting; /* checkpoints of a report that has not arrived yet; NULL = none; rank 0 */
 };
 
 /** Rows of `file` as this context reads them. */

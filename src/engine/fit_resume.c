@@ -201,6 +201,7 @@ demarc_status dm_fit_restore(dm_fit_run *run)
     demarc_status st = DEMARC_OK;
     dm_comm *comm = run->ctx->comm;
     const demarc_fit_options *o = run->o;
+    DM_TRY(dm_resume_begin_anew(&run->resume));
     if (run->resume.payload == NULL) {
         DM_TRY_ALL(comm, dm_fit_state_start(&run->state, o->k_lo, o->k_hi));
     } else {

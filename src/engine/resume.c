@@ -145,7 +145,7 @@ demarc_status dm_resume_clear_away(dm_resume *r)
     dm_strings_clear(&options);
     drop_payload(r);
     /* Without memory nothing is known: the checkpoint is damaged for sure only when it was read. */
-    return st == DEMARC_ERR_MEMORY ? st : dm_checkpoint_remove(r->checkpoint.folder);
+    return st == DEMARC_ERR_MEMORY ? st : dm_checkpoint_clear(r->checkpoint.folder);
 }
 
 /* Rank 0. @param[out] bytes  of the payload, if there is one to go on from */
@@ -160,7 +160,8 @@ static demarc_status look_on_root(dm_resume *r, bool resume, bool force, int64_t
         return DEMARC_OK;
     }
     if (!resume) {
-        if (force) return dm_resume_clear_away(r);
+        r->anew = force;
+        if (force) return DEMARC_OK;
         return dm_fail(DEMARC_ERR_EXISTS,
                        "an interrupted run left a checkpoint: %s: add --resume to go on from it, or --force to start "
                        "anew",
@@ -169,15 +170,13 @@ static demarc_status look_on_root(dm_resume *r, bool resume, bool force, int64_t
     st = dm_checkpoint_load(folder, &r->payload, bytes, &spared);
     if (st == DEMARC_ERR_DATA && force) {
         dm_log_warn(r->checkpoint.log, "%s", dm_error_line());
-        return dm_resume_clear_away(r);
+        r->anew = true;
+        return DEMARC_OK;
     }
     DM_TRY(st);
     if (spared) {
         dm_log_warn(r->checkpoint.log, "damaged checkpoint: %s: going on from the other generation",
                     dm_checkpoint_path(folder));
-    }
-    if (r->payload == NULL) {
-        dm_log_line(r->checkpoint.log, "empty checkpoint: %s: starting from the beginning", r->out);
     }
 cleanup:
     return st;
@@ -199,6 +198,13 @@ demarc_status dm_resume_look_back(dm_resume *r, bool resume, bool force)
 cleanup:
     dm_strings_clear(&old);
     return st;
+}
+
+demarc_status dm_resume_begin_anew(dm_resume *r)
+{
+    const demarc_status st = r->anew ? dm_resume_clear_away(r) : DEMARC_OK;
+    r->anew = false;
+    return dm_comm_agree(r->checkpoint.comm, st);
 }
 
 demarc_status dm_resume_check_data(const dm_resume *r)

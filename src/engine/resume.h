@@ -25,6 +25,7 @@ typedef struct dm_resume {
     char *old_temporary;      /* temporary output of the dead run (last part of the path) */
     int32_t count;            /* times this run was resumed */
     bool results;             /* it seems finished: that there is no checkpoint is not worth a line */
+    bool anew;                /* --force: what an earlier run left goes when this one is sure to begin; rank 0 */
 } dm_resume;
 
 /** Add a name and its value. Local. */
@@ -41,6 +42,8 @@ demarc_status dm_resume_digest(const dm_strings *list, int32_t from, char hex[33
  * @retval DEMARC_ERR_USAGE   it is of other options
  */
 demarc_status dm_resume_look_back(dm_resume *r, bool resume, bool force);
+/** The input is read and good: what --force throws away goes now. */
+demarc_status dm_resume_begin_anew(dm_resume *r);
 /** Once r->data is listed. @retval DEMARC_ERR_USAGE  the checkpoint is of other data */
 demarc_status dm_resume_check_data(const dm_resume *r);
 /** The head. Local. @param[in] temporary  last part of the path of the temporary output; NULL = none */

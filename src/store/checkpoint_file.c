@@ -15,6 +15,7 @@
 #define ORDER 0x01020304u
 #define VERSION 1u
 #define MAX_WRITE ((size_t)64 << 20)
+#define TRIES 100 /* to lock a folder that others remove at the same time */
 
 static const char *const slot_name[2] = {"a", "b"};
 static const char new_name[] = "new";
@@ -29,7 +30,9 @@ typedef struct head {
 
 struct dm_checkpoint_folder {
     char *path;
-    int fd;             /* the folder, locked; -1 = not there */
+    int fd;             /* the folder, locked; -1 = there is none */
+    bool empty;         /* no generation is in it */
+    bool safe;          /* its name is safe on disk */
     int slot;           /* of the newest whole generation; -1 = none */
     int64_t generation; /* its number */
 };
@@ -61,6 +64,29 @@ static char *folder_of(const char *path)
     return folder;
 }
 
+/* Is the folder of c->fd still the one that has the name? Another run may have removed it before we locked it. */
+static bool is_there(const dm_checkpoint_folder *c)
+{
+    struct stat ours, there;
+    return fstat(c->fd, &ours) == 0 && lstat(c->path, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+static bool holds_generation(const dm_checkpoint_folder *c)
+{
+    struct stat s;
+    for (int slot = 0; slot < 2; slot++) {
+        if (fstatat(c->fd, slot_name[slot], &s, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) return true;
+    }
+    return false;
+}
+
+static void leave(dm_checkpoint_folder *c)
+{
+    (void)close(c->fd); /* and the lock */
+    c->fd = -1;
+}
+
 /* Open and lock the folder if it is there. */
 static demarc_status enter(dm_checkpoint_folder *c)
 {
@@ -83,6 +109,24 @@ static demarc_status enter(dm_checkpoint_folder *c)
         return dm_fail(DEMARC_ERR_EXISTS, "another run is at work: %s is in use: wait for it or choose another --out",
                        c->path);
     }
+    c->empty = !holds_generation(c);
+    c->safe = false;
+    return DEMARC_OK;
+}
+
+/* The same, made if it is not there; where that cannot be, c->fd stays -1 and errno tells why. */
+static demarc_status make_and_enter(dm_checkpoint_folder *c)
+{
+    for (int i = 0; i < TRIES; i++) {
+        const int reason = mkdir(c->path, 0700) == 0 || errno == EEXIST ? 0 : errno;
+        const demarc_status st = enter(c);
+        if (st != DEMARC_OK || c->fd < 0) {
+            errno = reason != 0 ? reason : ENOENT;
+            return st;
+        }
+        if (is_there(c)) return DEMARC_OK;
+        leave(c);
+    }
     return DEMARC_OK;
 }
 
@@ -94,7 +138,7 @@ demarc_status dm_checkpoint_open(dm_checkpoint_folder **out, const char *path)
     if (c == NULL) return no_memory();
     c->fd = c->slot = -1;
     c->path = folder_of(path);
-    st = c->path == NULL ? no_memory() : enter(c);
+    st = c->path == NULL ? no_memory() : make_and_enter(c);
     if (st == DEMARC_OK) {
         *out = c;
     } else {
@@ -103,17 +147,28 @@ demarc_status dm_checkpoint_open(dm_checkpoint_folder **out, const char *path)
     return st;
 }
 
+/* A folder in which nothing was saved goes. It is locked, so it is nobody else's. */
+static bool drop_empty(const dm_checkpoint_folder *c)
+{
+    if (!c->empty) return true;
+    (void)unlinkat(c->fd, new_name, 0);
+    return !is_there(c) || rmdir(c->path) == 0 || errno == ENOENT;
+}
+
 void dm_checkpoint_close(dm_checkpoint_folder **c)
 {
     if (*c == NULL) return;
-    if ((*c)->fd >= 0) (void)close((*c)->fd);
+    if ((*c)->fd >= 0) {
+        drop_empty(*c);
+        leave(*c);
+    }
     free((*c)->path);
     free(*c);
     *c = NULL;
 }
 
 const char *dm_checkpoint_path(const dm_checkpoint_folder *c) { return c->path; }
-bool dm_checkpoint_present(const dm_checkpoint_folder *c) { return c->fd >= 0; }
+bool dm_checkpoint_present(const dm_checkpoint_folder *c) { return c->fd >= 0 && !c->empty; }
 
 /* ------------------------------------------------------------------------------------------------ load */
 
@@ -224,33 +279,30 @@ static bool write_all(int fd, const char *bytes, int64_t count)
     return true;
 }
 
-/* A folder in which nothing was saved yet goes again: it would pass for an interrupted run's. */
-static void drop_empty(dm_checkpoint_folder *c)
-{
-    if (c->fd < 0 || c->slot >= 0 || rmdir(c->path) != 0) return;
-    (void)close(c->fd);
-    c->fd = -1;
-}
-
-/* The folder, its name safe on disk. */
-static demarc_status make_folder(dm_checkpoint_folder *c)
+/* A folder of ours, its name safe on disk; made again where somebody removed it. */
+static demarc_status have_folder(dm_checkpoint_folder *c)
 {
     demarc_status st = DEMARC_OK;
-    char *parent = dm_path_parent(c->path);
-    if (parent == NULL) return no_memory();
-    if (mkdir(c->path, 0700) != 0 && errno != EEXIST) {
-        st = cannot_save(c, errno);
-        goto cleanup;
+    char *parent = NULL;
+    if (c->fd >= 0 && !is_there(c)) leave(c);
+    if (c->fd < 0) {
+        DM_TRY(make_and_enter(c));
+        if (c->fd < 0) DM_TRY(cannot_save(c, errno));
+        c->slot = -1;
+        if (!c->empty) {
+            st = dm_fail(DEMARC_ERR_EXISTS,
+                         "another run's checkpoints came meanwhile: %s: remove them, or choose "
+                         "another --out",
+                         c->path);
+            leave(c);
+            goto cleanup;
+        }
     }
-    DM_TRY(enter(c));
-    if (c->fd < 0) DM_TRY(cannot_save(c, ENOENT));
-    st = dm_path_sync(parent, O_DIRECTORY);
-    if (st != DEMARC_OK) drop_empty(c); /* locked, so it is nobody else's */
+    if (c->safe) goto cleanup;
+    parent = dm_path_parent(c->path);
+    st = parent == NULL ? no_memory() : dm_path_sync(parent, O_DIRECTORY);
+    c->safe = st == DEMARC_OK;
 cleanup:
-    if (st != DEMARC_OK && c->fd >= 0) {
-        (void)close(c->fd);
-        c->fd = -1;
-    }
     free(parent);
     return st;
 }
@@ -269,7 +321,7 @@ static bool write_generation(const dm_checkpoint_folder *c, const head *h, const
 demarc_status dm_checkpoint_save(dm_checkpoint_folder *c, const char *payload, int64_t bytes)
 {
     demarc_status st = DEMARC_OK;
-    if (c->fd < 0) DM_TRY(make_folder(c));
+    DM_TRY(have_folder(c));
     head h = {.magic = MAGIC, .order = ORDER, .version = VERSION, .generation = c->generation + 1, .length = bytes};
     const int slot = c->slot == 0 ? 1 : 0;
     digest_of(payload, (size_t)bytes, h.payload_digest);
@@ -282,21 +334,27 @@ demarc_status dm_checkpoint_save(dm_checkpoint_folder *c, const char *payload, i
     }
     c->slot = slot;
     c->generation++;
+    c->empty = false;
 cleanup:
-    if (st != DEMARC_OK) drop_empty(c);
     return st;
+}
+
+demarc_status dm_checkpoint_clear(dm_checkpoint_folder *c)
+{
+    if (c->fd < 0) return DEMARC_OK;
+    for (int slot = 0; slot < 2; slot++) (void)unlinkat(c->fd, slot_name[slot], 0);
+    c->slot = -1;
+    c->generation = 0;
+    if (holds_generation(c)) return dm_fail_errno(errno, "cannot remove old checkpoints: %s: remove them", c->path);
+    c->empty = true;
+    return DEMARC_OK;
 }
 
 demarc_status dm_checkpoint_remove(dm_checkpoint_folder *c)
 {
-    if (c->fd < 0) return DEMARC_OK;
-    for (int slot = 0; slot < 2; slot++) (void)unlinkat(c->fd, slot_name[slot], 0);
-    (void)unlinkat(c->fd, new_name, 0);
-    c->slot = -1;
-    c->generation = 0;
-    if (rmdir(c->path) != 0 && errno != ENOENT)
-        return dm_fail_errno(errno, "cannot remove old checkpoints: %s: remove them", c->path);
-    (void)close(c->fd); /* and the lock */
-    c->fd = -1;
+    const demarc_status st = dm_checkpoint_clear(c);
+    if (st != DEMARC_OK || c->fd < 0) return st;
+    if (!drop_empty(c)) return dm_fail_errno(errno, "cannot remove old checkpoints: %s: remove them", c->path);
+    leave(c);
     return DEMARC_OK;
 }

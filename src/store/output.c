@@ -6,12 +6,10 @@
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "base/memory.h"
 #include "base/text.h"
 #include "store/path_tools.h"
 #include "store/temporary.h"
@@ -120,6 +118,21 @@ static demarc_status check_target(const dm_output *o, const char *parent)
 
 /* ------------------------------------------------------------------------------------------------ the temporary */
 
+static demarc_status cannot_protect(const char *path)
+{
+    return dm_fail_errno(errno, "cannot set permissions: %s: check the file system", path);
+}
+
+/* What is to be replaced may be private: until the new one gets its mode nobody else looks in. */
+static demarc_status keep_private(dm_output *o)
+{
+    struct stat made, old;
+    if (stat(o->temp_path, &made) != 0) return cannot_protect(o->temp_path);
+    o->mode = made.st_mode & 07777;
+    if (lstat(o->final_path, &old) != 0) return DEMARC_OK;
+    return chmod(o->temp_path, o->kind == DM_OUTPUT_FILE ? 0600 : 0700) == 0 ? DEMARC_OK : cannot_protect(o->temp_path);
+}
+
 static demarc_status make_temporary(dm_output *o, const char *parent)
 {
     const int reason = dm_temporary_make(o->final_path, o->kind != DM_OUTPUT_FILE, &o->temp_path, &o->lock);
@@ -133,7 +146,8 @@ static demarc_status make_temporary(dm_output *o, const char *parent)
         return dm_fail_errno(reason, "cannot create the output: %s: check permissions and space of the directory %s",
                              o->final_path, parent);
     }
-    return DEMARC_OK;
+    if (o->kind == DM_OUTPUT_FILE) dm_output_sweep(o->final_path, o->kind);
+    return keep_private(o);
 }
 
 /* All ranks get rank 0's temporary path. */
@@ -328,6 +342,24 @@ static demarc_status replace(const dm_output *o, naming *n)
     return rename(o->temp_path, o->final_path) == 0 ? DEMARC_OK : cannot_name(errno, o);
 }
 
+/* Of files in a directory that is replaced. */
+static demarc_status copy_modes(const dm_output *o)
+{
+    demarc_status st = DEMARC_OK;
+    struct stat old;
+    if (o->kind == DM_OUTPUT_FILE) return DEMARC_OK;
+    const int from = open(o->final_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int to = open(o->temp_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (from < 0 || to < 0) st = cannot_protect(o->final_path);
+    for (const char *const *file = files_of(o->kind); st == DEMARC_OK && *file != NULL; file++) {
+        if (fstatat(from, *file, &old, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(old.st_mode)) continue;
+        if (fchmodat(to, *file, old.st_mode & 0777, 0) != 0 && errno != ENOENT) st = cannot_protect(o->temp_path);
+    }
+    if (to >= 0) (void)close(to);
+    if (from >= 0) (void)close(from);
+    return st;
+}
+
 /* Under the final name, which may have come or changed while we worked: look again. */
 static demarc_status publish(const dm_output *o, naming *n)
 {
@@ -339,16 +371,11 @@ static demarc_status publish(const dm_output *o, naming *n)
     parent = dm_path_parent(o->final_path);
     if (parent == NULL) return no_memory();
     DM_TRY(check_target(o, parent));
-    if (lstat(o->final_path, &old) != 0) {
-        st = name_new(o);
-        goto cleanup;
-    }
+    const bool there = lstat(o->final_path, &old) == 0;
     /* Customers' data that were private stay private. */
-    if (chmod(o->temp_path, old.st_mode & 07777) != 0) {
-        st = dm_fail_errno(errno, "cannot set permissions: %s: check the file system", o->temp_path);
-        goto cleanup;
-    }
-    st = replace(o, n);
+    if (there) DM_TRY(copy_modes(o));
+    if (chmod(o->temp_path, there ? old.st_mode & 07777 : o->mode) != 0) DM_TRY(cannot_protect(o->temp_path));
+    st = there ? replace(o, n) : name_new(o);
 cleanup:
     free(parent);
     return st;
@@ -451,22 +478,23 @@ demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, boo
     if (dm_comm_rank(comm) == 0) {
         dm_temporary_remove(o->temp_path);
         dm_temporary_unlock(&o->lock);
-        (void)dm_temporary_lock(dead, &o->lock);
+        (void)dm_temporary_lock(dead, true, &o->lock);
+        (void)chmod(dead, lstat(o->final_path, &s) == 0 ? 0700 : o->mode); /* as keep_private() */
     }
     free(o->temp_path);
     o->temp_path = dead;
     return share_temporary(o, comm);
 }
 
-/* Only what results are made of goes: of a replaced directory, renamed before its end, a stranger's late file stays. */
+/* Of directories only what results are made of goes: one renamed before its end may hold a stranger's late file. */
 void dm_output_sweep(const char *path, dm_output_kind kind)
 {
     dm_output o = {.kind = kind, .final_path = dm_path_trimmed(path)};
     char *dead = NULL;
     if (o.final_path == NULL) return;
-    dm_temporary_walk *walk = dm_temporary_walk_begin(o.final_path);
+    dm_temporary_walk *walk = dm_temporary_walk_begin(o.final_path, kind != DM_OUTPUT_FILE);
     while ((dead = dm_temporary_walk_next(walk)) != NULL) {
-        (void)remove_old_results(&o, dead);
+        (void)remove_old(&o, dead);
         free(dead);
     }
     dm_temporary_walk_end(&walk);

@@ -6,6 +6,8 @@
 #ifndef DM_STORE_OUTPUT_H
 #define DM_STORE_OUTPUT_H
 
+#include <sys/types.h>
+
 #include "comm/comm.h"
 
 typedef enum dm_output_kind {
@@ -20,7 +22,9 @@ typedef struct dm_output {
     bool active;      /* a temporary exists that commit or abandon must deal with */
     char *final_path; /* as the user wrote it, without trailing slashes */
     char *temp_path;  /* where to write; a file or a directory that exists (all ranks see it) */
-    int lock; /* of a temporary directory, held until it is committed or abandoned (store/temporary.h); rank 0 */
+    int lock;         /* of the temporary, held until it is committed or abandoned (store/temporary.h); rank 0 */
+    mode_t
+        mode; /* of the temporary as it was made; while it is to replace something only its owner may look in; rank 0 */
 } dm_output;
 
 /**
@@ -66,7 +70,8 @@ demarc_status dm_output_remove_dead(const char *path, const char *name);
 demarc_status dm_output_adopt(dm_output *o, dm_comm *comm, const char *name, bool *adopted);
 
 /**
- * Remove the temporary results directories that dead runs into `path` left behind, those of runs at work excepted. Local.
+ * Remove the temporaries that dead runs into `path` left behind, those of runs at work excepted; of files dm_output_begin()
+ * does it. Local.
  */
 void dm_output_sweep(const char *path, dm_output_kind kind);
 

@@ -40,16 +40,25 @@ int dm_temporary_make_empty(const char *name, bool directory)
     return -1;
 }
 
-bool dm_temporary_lock(const char *name, int *lock)
+/* Of a file its first byte, by the open file (OFD): HDF5, which may want flock, and SQLite, which locks bytes, do not mind. */
+static int lock_open(int fd, bool directory)
+{
+    struct flock first = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    return directory ? flock(fd, LOCK_EX | LOCK_NB) : fcntl(fd, F_OFD_SETLK, &first);
+}
+
+bool dm_temporary_lock(const char *name, bool directory, int *lock)
 {
     *lock = 0;
-    const int fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int mode = directory ? O_RDONLY | O_DIRECTORY : O_RDWR | O_NONBLOCK;
+    struct stat s;
+    const int fd = open(name, mode | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return true;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    if (fstat(fd, &s) == 0 && (directory || S_ISREG(s.st_mode)) && lock_open(fd, directory) == 0) {
         *lock = fd + 1;
         return true;
     }
-    const bool taken = errno == EWOULDBLOCK;
+    const bool taken = errno == EWOULDBLOCK || errno == EACCES;
     (void)close(fd);
     return !taken;
 }
@@ -60,7 +69,7 @@ void dm_temporary_unlock(int *lock)
     *lock = 0;
 }
 
-/* Between its making and its locking a directory looks dead: is it still there? */
+/* Between its making and its locking a temporary looks dead: is it still there? */
 static bool is_there(const char *name, int lock)
 {
     struct stat ours, there;
@@ -77,7 +86,7 @@ int dm_temporary_make(const char *path, bool directory, char **name, int *lock)
         char *candidate = dm_temporary_name(path);
         if (candidate == NULL) return ENOMEM;
         const int reason = dm_temporary_make_empty(candidate, directory) == 0 ? 0 : errno;
-        if (reason == 0 && (!directory || (dm_temporary_lock(candidate, lock) && is_there(candidate, *lock)))) {
+        if (reason == 0 && dm_temporary_lock(candidate, directory, lock) && is_there(candidate, *lock)) {
             *name = candidate;
             return 0;
         }
@@ -147,11 +156,12 @@ demarc_status dm_temporary_dead(const char *path, const char *name, char **dead)
 struct dm_temporary_walk {
     const char *path;
     DIR *folder;
-    int lock; /* of the one given last */
+    bool directories; /* wanted, or files */
+    int lock;         /* of the one given last */
 };
 
 /* Of a name too long for a hidden one the temporaries look like those of other such names: none is ours for certain. */
-dm_temporary_walk *dm_temporary_walk_begin(const char *path)
+dm_temporary_walk *dm_temporary_walk_begin(const char *path, bool directories)
 {
     bool cut = false;
     char *mould = dm_path_hidden(path, "", &cut), *parent = dm_path_parent(path);
@@ -159,6 +169,7 @@ dm_temporary_walk *dm_temporary_walk_begin(const char *path)
     DIR *folder = mould == NULL || cut || parent == NULL ? NULL : opendir(parent);
     if (folder != NULL && (w = calloc(1, sizeof *w)) != NULL) {
         w->path = path;
+        w->directories = directories;
         w->folder = folder;
     } else if (folder != NULL) {
         closedir(folder);
@@ -176,7 +187,7 @@ char *dm_temporary_walk_next(dm_temporary_walk *w)
     while ((e = readdir(w->folder)) != NULL) {
         char *dead = NULL;
         (void)dm_temporary_dead(w->path, e->d_name, &dead); /* what stays for want of memory goes another time */
-        if (dead != NULL && dm_temporary_lock(dead, &w->lock) && w->lock != 0) return dead;
+        if (dead != NULL && dm_temporary_lock(dead, w->directories, &w->lock) && w->lock != 0) return dead;
         free(dead);
     }
     return NULL;

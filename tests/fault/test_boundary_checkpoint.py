@@ -204,6 +204,59 @@ class Places(BoundaryCheckpoint):
         self.check(test, again)
 
 
+    def test_report_that_does_not_arrive(self):
+        """Where the report is all there is, its checkpoint stays until somebody has read it."""
+        for test, place in (([*SWEEP, "--checkpoint", "run"], ".run.checkpoint"), (REPLAY, ".replay.checkpoint")):
+            with self.subTest(place):
+                self.reference(test)
+                with open("/dev/full", "w") as full:
+                    p = subprocess.run(self.command(test, "--checkpoint-every", "1e-9"), cwd=self.tmp, stdout=full, stderr=subprocess.PIPE,
+                                       text=True, timeout=HANG)
+                self.assertEqual(p.returncode, 5, p.stderr)
+                self.assertRegex(p.stderr, "(?m)^demarc: cannot write: standard output")
+                self.assertEqual(self.hidden(), [place])
+                p = self.boundary(test, "--resume", layout=LAYOUTS[1])
+                self.assertIn("resumed: boundary", p.stderr)
+                self.check(test, p)
+
+    def test_folder_removed(self):
+        """A cleaner of hidden files: the next save makes the folder again."""
+        test = [*SWEEP, "--replicates", "40000", "--checkpoint", "run"]
+        self.reference(test)
+        p = subprocess.Popen(self.command(test, "--checkpoint-every", "0.05"), cwd=self.tmp, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        place = self.tmp / ".run.checkpoint"
+        while not (place / "a").exists():
+            time.sleep(0.01)
+        shutil.rmtree(place)
+        while not (place / "a").exists() and p.poll() is None:
+            time.sleep(0.01)
+        p.send_signal(signal.SIGKILL)
+        p.communicate(timeout=HANG)
+        again = self.boundary(test, "--resume", layout=LAYOUTS[1])
+        self.assertIn("resumed: boundary sweep", again.stderr)
+        self.check(test, again)
+
+    def test_two_at_work(self):
+        """The second run into the same place is refused at once, and the first one's checkpoints are whole."""
+        test = [*SWEEP, "--replicates", "40000", "--checkpoint", "run"]
+        self.reference(test)
+        p = subprocess.Popen(self.command(test, "--checkpoint-every", "0"), cwd=self.tmp, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while not (self.tmp / ".run.checkpoint").exists():
+            time.sleep(0.01)
+        self.refused(2, "another run is at work: .run.checkpoint is in use", self.boundary([*test, "--seed", "4"]))
+        p.send_signal(signal.SIGTERM)
+        p.communicate(timeout=HANG)
+        self.assertEqual(p.returncode, 75)
+        self.check(test, self.boundary(test, "--resume"))
+
+    def test_force_and_bad_input(self):
+        """--force throws a checkpoint away when the new run is sure to begin, not before."""
+        test = [*SWEEP, "--checkpoint", "run"]
+        self.stopped(self.boundary(test, stop=12))
+        self.refused(3, "no such file", self.boundary(["sweep", "nosuch.h5", *test[2:]], "--force"))
+        self.check(test, self.boundary(test, "--resume"))
+
+
 class Refusals(BoundaryCheckpoint):
     def setUp(self):
         super().setUp()

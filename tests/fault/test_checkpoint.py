@@ -483,6 +483,7 @@ class Signals(Checkpoint):
         for name in spared[1:]:
             (self.tmp / name).mkdir()
         alive, others = self.start_another(set(spared))
+        shutil.rmtree(self.tmp / ".run.checkpoint")  # a cleaner of hidden files: the next run would be refused otherwise
         for more in ([], ["--resume"]):
             killed, those = self.start_another(others)
             killed.kill()

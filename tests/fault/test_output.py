@@ -264,14 +264,14 @@ class Disk(Output):
         self.assertGreaterEqual(min(done, failed), 2, "the sizes no longer straddle what a fit needs")
 
     def test_no_room_for_one_more_file(self):
-        """Space is left but no file can be made: the folder, then each of the four files in turn."""
+        """Space is left but no file can be made: the folders of checkpoints and results, then each of the four files in turn."""
         for io, ranks in (("mpio", 1), ("mpio", 4), ("funnel", 4)):
-            for inodes in range(1, 6):
+            for inodes in range(1, 7):
                 if ranks == 4 and inodes % 2 == 0:
                     continue
                 disk = self.mount("size=20m", f"nr_inodes={inodes}")
                 self.check_full(f"fit, {inodes} inodes, {io}", self.fit("--io", io), disk, ranks)
-            disk = self.mount("size=20m", "nr_inodes=6")
+            disk = self.mount("size=20m", "nr_inodes=7")
             self.check_fine(self.fit("--io", io), ranks=ranks, cwd=disk)
             self.check_results(disk / "run")
         disk = self.mount("size=20m", "nr_inodes=1")
@@ -529,20 +529,67 @@ class AtOnce(Output):
         self.assertEqual(sorted(p.name for p in cwd.iterdir()), ["run0", "run1", "run2"])
 
     def test_a_race_for_one_name(self):
-        """One wins, the others say that the output exists; what is there is whole."""
+        """One wins, the others say that it is at work or that the output exists; what is there is whole."""
         cwd = self.folder()
         running = [self.start(self.fit(), cwd) for _ in range(4)]
         ended = [(p.communicate(timeout=bad.HANG)[1], p.returncode) for p in running]
         self.assertEqual(sorted(code for _, code in ended), [0, 2, 2, 2], ended)
         for text, code in ended:
             if code == 2:
-                self.assertRegex(text, r"^demarc: output exists: run: .*\n$")
+                self.assertRegex(text, r"^demarc: (output exists: run|another run is at work: \.run\.checkpoint is in use): .*\n$")
         self.check_results(cwd / "run")
         running = [self.start(self.assign(out="run/out.h5"), cwd) for _ in range(4)]
         ended = [(p.communicate(timeout=bad.HANG)[1], p.returncode) for p in running]
         self.assertEqual(sorted(code for _, code in ended), [0, 2, 2, 2], ended)
         self.assertEqual([p.name for p in cwd.iterdir()], ["run"])
         self.assertEqual(sorted(p.name for p in (cwd / "run").iterdir()), sorted([*RESULTS, "out.h5"]))
+
+    def generating(self, cwd, *more):
+        """A generate of a large file that has its temporary."""
+        before = set(cwd.glob(".gen.h5.*.tmp"))
+        p = self.start(["generate", "gen.h5", "--customers", 4_000_000, "--features", 16, "--quiet", *more], cwd)
+        deadline = time.monotonic() + bad.HANG
+        while not set(cwd.glob(".gen.h5.*.tmp")) - before and p.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        made = set(cwd.glob(".gen.h5.*.tmp")) - before
+        self.assertEqual(len(made), 1)
+        return p, made.pop()
+
+    def test_dead_files(self):
+        """What a killed run leaves of a file goes with the next run into that name; what a run at work has stays."""
+        cwd = self.folder()
+        (cwd / ".gen.h5.abcdef.tmp").mkdir()
+        dead, left = self.generating(cwd)
+        dead.kill()
+        dead.wait()
+        self.assertTrue(left.exists())
+        alive, kept = self.generating(cwd)
+        self.assertFalse(left.exists())
+        self.check_fine(["generate", "gen.h5", "--customers", 1000, "--quiet"], cwd=cwd)
+        self.assertTrue(kept.exists())
+        alive.kill()
+        alive.wait()
+        self.check_fine(["generate", "gen.h5", "--customers", 1000, "--quiet", "--force"], cwd=cwd)
+        self.assertEqual(sorted(p.name for p in cwd.iterdir()), [".gen.h5.abcdef.tmp", "gen.h5"])
+
+    def test_private_stays_private(self):
+        """--force: nobody who could not read the old output reads the new one, nor while it is written."""
+        cwd = self.folder()
+        (cwd / "gen.h5").write_text("old")
+        (cwd / "gen.h5").chmod(0o640)
+        p, temporary = self.generating(cwd, "--force")
+        self.assertEqual(temporary.stat().st_mode & 0o777, 0o600)
+        p.kill()
+        p.wait()
+        self.check_fine(["generate", "gen.h5", "--customers", 1000, "--quiet", "--force"], cwd=cwd)
+        self.assertEqual((cwd / "gen.h5").stat().st_mode & 0o777, 0o640)
+        self.check_fine(self.fit(), cwd=cwd)
+        usual = (cwd / "run" / "model.h5").stat().st_mode & 0o777
+        (cwd / "run" / "assignments.h5").chmod(0o600)
+        (cwd / "run").chmod(0o750)
+        self.check_fine(self.fit("--force"), cwd=cwd)
+        modes = {q.name: q.stat().st_mode & 0o777 for q in [cwd / "run", *(cwd / "run").iterdir()]}
+        self.assertEqual(modes, {"run": 0o750, "assignments.h5": 0o600} | {n: usual for n in RESULTS if n != "assignments.h5"})
 
     def test_killed(self):
         """Whatever ends a fit, the final name holds nothing or what it held before."""
