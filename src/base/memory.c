@@ -59,6 +59,69 @@ static int64_t number_in(const char *path)
     return (int64_t)v;
 }
 
+/* What a memory.stat counts as pages of files, which go when memory is short. */
+static int64_t file_pages(const char *path)
+{
+    static const char *const word[] = {"inactive_file ", "active_file ", "total_inactive_file ", "total_active_file "};
+    int64_t own = 0, total = -1; /* version 1 has both: of the group, and with the groups below it */
+    char line[256];
+    FILE *f = fopen(path, "r");
+    if (f == NULL) return 0;
+    while (fgets(line, sizeof line, f) != NULL) {
+        for (int i = 0; i < 4; i++) {
+            const size_t length = strlen(word[i]);
+            if (strncmp(line, word[i], length) != 0) continue;
+            const int64_t bytes = strtoll(line + length, NULL, 10);
+            if (i < 2) {
+                own += bytes;
+            } else {
+                total = (total < 0 ? 0 : total) + bytes;
+            }
+        }
+    }
+    fclose(f);
+    return total < 0 ? own : total;
+}
+
+/* What a control group may still have; INT64_MAX where it has no limit. */
+static int64_t left_in(const char *root, const char *group, const char *most_name, const char *used_name)
+{
+    char path[3][4096];
+    const char *const name[] = {most_name, used_name, "memory.stat"};
+    for (int i = 0; i < 3; i++) (void)snprintf(path[i], sizeof path[i], "%s%s/%s", root, group, name[i]);
+    const int64_t most = number_in(path[0]), used = number_in(path[1]);
+    if (most <= 0 || used < 0) return INT64_MAX;
+    const int64_t held = used - file_pages(path[2]), left = most - (held > 0 ? held : 0);
+    return left > 0 ? left : 1;
+}
+
+/* Of this process's group and of all above it: "/a/b" of a line "0::/a/b", or "4:memory:/a/b" in version 1. */
+static int64_t left_in_groups(void)
+{
+    static const struct {
+        const char *mark, *root, *most, *used;
+    } version[] = {{"0::/", "/sys/fs/cgroup", "memory.max", "memory.current"},
+                   {":memory:/", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"}};
+    int64_t least = INT64_MAX;
+    char line[4096];
+    FILE *f = fopen("/proc/self/cgroup", "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        line[strcspn(line, "\n")] = 0;
+        for (int i = 0; i < 2; i++) {
+            char *group = strstr(line, version[i].mark);
+            if (group == NULL || (i == 0 && group != line)) continue;
+            group += strlen(version[i].mark) - 1;
+            for (char *end = group + strlen(group); end != NULL; end = strrchr(group, '/')) {
+                *end = 0; /* a container sees its own group as the root, which is "" */
+                const int64_t left = left_in(version[i].root, group, version[i].most, version[i].used);
+                if (left < least) least = left;
+            }
+        }
+    }
+    if (f != NULL) fclose(f);
+    return least;
+}
+
 int64_t dm_memory_available(void)
 {
     long long kib = 0;
@@ -68,14 +131,6 @@ int64_t dm_memory_available(void)
         if (strncmp(line, "MemAvailable:", 13) == 0) kib = strtoll(line + 13, NULL, 10);
     }
     if (f != NULL) fclose(f);
-    int64_t bytes = (int64_t)kib * 1024;
-    /* In a container the group's files stand at the root of its own tree: version 2, then 1. */
-    static const char *const group[2][2] = {
-        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}};
-    for (int i = 0; i < 2; i++) {
-        const int64_t most = number_in(group[i][0]), used = number_in(group[i][1]);
-        if (most > 0 && used >= 0 && most > used && (bytes == 0 || most - used < bytes)) bytes = most - used;
-    }
-    return bytes;
+    const int64_t host = (int64_t)kib * 1024, groups = left_in_groups();
+    return groups < host || host == 0 ? (groups == INT64_MAX ? 0 : groups) : host;
 }

@@ -12,6 +12,7 @@ struct cli_command {
     const char *const *argument; /* names of what is not an option, NULL-terminated; all are required */
     const char *notes;           /* paragraphs after the options; NULL = none */
     const char *example;         /* lines that run as printed, in an empty folder */
+    bool stops;                  /* `run` calls cli_stop_signals(); before all others signals are released */
     /* Collective. argv[0] is the command's name. The error line is in demarc_error(). */
     demarc_status (*run)(const cli_command *command, int argc, char *const *argv);
 };

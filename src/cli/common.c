@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/shared_options.h"
+#include "cli/stop_signals.h"
 
 #define COMMON "Common options"
 #define PATHS "Where things are in the customer file (HDF5 paths)"
@@ -148,6 +149,7 @@ demarc_status cli_run(const cli_command *command, int argc, char *const *argv, c
     b->add(&line, b->state);
     cli_common_add(&common, &line);
     DM_TRY(cli_common_start(&common, &line, argc, argv, &ctx));
+    if (!command->stops) cli_stop_signals_release();
     if (!line.help) st = b->act(ctx, &line, common.json, b->state);
 cleanup:
     demarc_context_destroy(&ctx);

@@ -161,7 +161,7 @@ static demarc_status act(demarc_context *ctx, const cli_line *line, bool json, v
     if (text == NULL) st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: command line: free some memory");
     DM_TRY(demarc_mpi_agree(st));
     o->command_line = text;
-    if (!o->dry_run) cli_stop_signals(true);
+    cli_stop_signals(!o->dry_run);
     st = demarc_fit(ctx, o, &r);
     if (!o->dry_run) cli_stop_signals(false);
     DM_TRY(st);
@@ -196,4 +196,5 @@ const cli_command cli_fit = {
                "  demarc fit customers.h5 --segments 3:7 --out run1\n"
                "  demarc info run1\n",
     .run = run,
+    .stops = true,
 };

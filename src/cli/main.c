@@ -8,12 +8,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/status.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/fatal_signal.h"
+#include "cli/stop_signals.h"
 #include "cli/usage.h"
 #include "cli/values.h"
 
@@ -110,7 +112,9 @@ static demarc_status run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    cli_stop_signals_hold(); /* the mask survives the second start */
     prefer_blas_core(argv);
+    (void)prctl(PR_SET_NAME, program_invocation_short_name); /* that start was by a link of another name */
     keep_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a silent death that leaves peers waiting */
     signal(SIGXFSZ, SIG_IGN); /* a file size limit shows as a failed write, with its error line */
@@ -118,7 +122,9 @@ int main(int argc, char **argv)
     demarc_status st = demarc_mpi_init();
     bool report = demarc_mpi_rank() == 0;
     if (st == DEMARC_OK) {
-        st = demarc_mpi_agree(cli_flush(run(argc, argv)));
+        st = cli_flush(run(argc, argv));
+        cli_stop_signals_release();
+        st = demarc_mpi_agree(st);
     } else {
         report = true; /* no peer speaks for a rank that did not get as far as MPI */
     }

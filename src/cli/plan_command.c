@@ -194,7 +194,7 @@ static demarc_status make(demarc_context *ctx, const cli_line *line, void *optio
 {
     demarc_plan_options *o = options;
     o->data = line->argument[0];
-    if (!o->dry_run) cli_stop_signals(true);
+    cli_stop_signals(!o->dry_run);
     const demarc_status st = demarc_boundary_plan(ctx, o, json);
     if (!o->dry_run) cli_stop_signals(false);
     return st;
@@ -227,4 +227,5 @@ const cli_command cli_plan = {
                "  demarc boundary plan customers.h5 --model run1/model.h5 --out plan1 --boundaries 1-3 --effect 15\n"
                "  demarc info plan1\n",
     .run = run,
+    .stops = true,
 };

@@ -52,7 +52,7 @@ static demarc_status make(demarc_context *ctx, const cli_line *line, void *optio
     demarc_replay_options *o = options;
     o->data = line->argument[0];
     const bool keeps = !o->dry_run && (o->checkpoint != NULL || o->apply != NULL);
-    if (keeps) cli_stop_signals(true);
+    cli_stop_signals(keeps);
     const demarc_status st = demarc_boundary_replay(ctx, o, json);
     if (keeps) cli_stop_signals(false);
     return st;
@@ -87,4 +87,5 @@ const cli_command cli_replay = {
                "  demarc boundary replay customers.h5 --model run1/model.h5 --outcome visit,spend\n"
                "  demarc boundary replay customers.h5 --model run1/model.h5 --outcome visit --policy 0=1,1=0,2=1\n",
     .run = run,
+    .stops = true,
 };

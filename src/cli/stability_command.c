@@ -40,7 +40,7 @@ static demarc_status make(demarc_context *ctx, const cli_line *line, void *optio
 {
     demarc_stability_options *o = options;
     o->data = line->argument[0];
-    if (!o->dry_run) cli_stop_signals(true);
+    cli_stop_signals(!o->dry_run);
     const demarc_status st = demarc_stability(ctx, o, json);
     if (!o->dry_run) cli_stop_signals(false);
     return st;
@@ -73,4 +73,5 @@ const cli_command cli_stability = {
                "  demarc stability customers.h5 --model run1/model.h5 --replicates 20 --across 3:6 \\\n"
                "    --out stability.json --probabilities probabilities.h5\n",
     .run = run,
+    .stops = true,
 };

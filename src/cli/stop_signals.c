@@ -4,14 +4,27 @@
  */
 #include "cli/stop_signals.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 
 #include "demarc/demarc.h"
 
+static const int wanted[] = {SIGTERM, SIGINT, SIGUSR1};
+
+static void mask(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) (void)sigaddset(&set, wanted[i]);
+    (void)pthread_sigmask(how, &set, NULL);
+}
+
+void cli_stop_signals_hold(void) { mask(SIG_BLOCK); }
+void cli_stop_signals_release(void) { mask(SIG_UNBLOCK); }
+
 void cli_stop_signals(bool on)
 {
-    static const int wanted[] = {SIGTERM, SIGINT, SIGUSR1};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         struct sigaction now, set = {.sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
         if (sigaction(wanted[i], NULL, &now) != 0 || now.sa_handler == SIG_IGN) continue;
@@ -23,4 +36,5 @@ void cli_stop_signals(bool on)
         }
         (void)sigaction(wanted[i], &set, NULL);
     }
+    cli_stop_signals_release();
 }

@@ -4,7 +4,11 @@
 
 #include <stdbool.h>
 
-/** From now on SIGTERM, SIGINT and SIGUSR1 ask for a stop (demarc_stop_request), or do again what they do by default. */
+/** First of all: SIGTERM, SIGINT and SIGUSR1 wait until it is known what they mean to the command, also across exec. */
+void cli_stop_signals_hold(void);
+/** They come again. */
+void cli_stop_signals_release(void);
+/** From now on they ask for a stop (demarc_stop_request), or do what they do by default; those that waited come now. */
 void cli_stop_signals(bool on);
 
 #endif

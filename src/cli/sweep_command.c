@@ -46,7 +46,7 @@ static demarc_status make(demarc_context *ctx, const cli_line *line, void *optio
     demarc_sweep_options *o = options;
     o->data = line->argument[0];
     const bool keeps = !o->dry_run && (o->checkpoint != NULL || o->out != NULL || o->apply != NULL);
-    if (keeps) cli_stop_signals(true);
+    cli_stop_signals(keeps);
     const demarc_status st = demarc_boundary_sweep(ctx, o, json);
     if (keeps) cli_stop_signals(false);
     return st;
@@ -82,4 +82,5 @@ const cli_command cli_sweep = {
                "    --apply moved.h5 --apply-segment 0 --apply-shift 0.1\n"
                "  demarc assign customers.h5 --model moved.h5 --out moved_segments.h5\n",
     .run = run,
+    .stops = true,
 };

@@ -7,16 +7,21 @@
 
 #define SPARE_SHARE 0.95 /* of what is available: the rest is for buffers, the page cache and everybody else */
 
+/*
+ * srun without PMI starts each task as a rank of its own. Slurm tells a step's tasks in SLURM_STEP_NUM_TASKS; SLURM_NTASKS
+ * stands in batch scripts and salloc's shells too, where a command without a launcher is one process as anywhere else.
+ */
 static demarc_status check_copies(const demarc_context *ctx)
 {
-    const char *tasks = getenv("SLURM_NTASKS");
+    const char *name = "SLURM_STEP_NUM_TASKS", *tasks = getenv(name);
+    if (tasks == NULL && getenv("SLURM_JOB_ID") == NULL) tasks = getenv(name = "SLURM_NTASKS");
     if (tasks == NULL || dm_comm_launched()) return DEMARC_OK;
     const long wanted = strtol(tasks, NULL, 10);
     if (wanted <= dm_comm_size(ctx->comm)) return DEMARC_OK;
     return dm_fail(DEMARC_ERR_USAGE,
-                   "%ld separate copies instead of one job: SLURM_NTASKS is %ld, but this process is alone: start with "
+                   "%ld separate copies instead of one job: %s is %ld, but this process is alone: start with "
                    "srun --mpi=pmix (srun --mpi=list shows what there is) or mpirun, or ask for --ntasks=1",
-                   wanted, wanted);
+                   wanted, name, wanted);
 }
 
 demarc_status dm_guard_start(demarc_context *ctx) { return dm_comm_agree(ctx->comm, check_copies(ctx)); }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "comm/meanwhile.h"
 #include "store/path_tools.h"
 #include "store/temporary.h"
 
@@ -405,9 +406,10 @@ static demarc_status remove_old(const dm_output *o, const char *old)
 }
 
 /* The replaced output goes only when the new name is safe on disk; if that fails it gets its name back. */
-static demarc_status commit_on_root(dm_output *o)
+static demarc_status commit_on_root(void *output)
 {
     demarc_status st = DEMARC_OK;
+    dm_output *o = output;
     naming n = {NAMED_NEW, NULL};
     char *parent = dm_path_parent(o->final_path);
     if (parent == NULL) return no_memory();
@@ -432,10 +434,9 @@ demarc_status dm_output_commit(dm_output *o, dm_comm *comm)
     demarc_status st = DEMARC_OK;
     if (!o->active) return dm_fail(DEMARC_ERR_ARG, "no output to commit: dm_output_commit: begin it first");
     dm_comm_barrier(comm); /* every rank has closed its files */
-    if (dm_comm_rank(comm) == 0) {
-        st = commit_on_root(o);
-        if (o->active) dm_temporary_remove(o->temp_path);
-    }
+    const bool root = dm_comm_rank(comm) == 0;
+    st = dm_comm_meanwhile(comm, root ? commit_on_root : NULL, o);
+    if (root && o->active) dm_temporary_remove(o->temp_path);
     o->active = false;
     dm_temporary_unlock(&o->lock);
     return dm_comm_agree(comm, st);

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "comm/meanwhile.h"
 #include "store/hdf5_util.h"
 #include "store/output.h"
 #include "store/path_tools.h"
@@ -861,23 +862,29 @@ demarc_status dm_writer_rows_later(dm_writer *w, int handle, int64_t begin, int6
 
 demarc_status dm_writer_wait(dm_writer *w) { return w->thread == NULL ? DEMARC_OK : thread_done(w); }
 
+static demarc_status sync_rows(void *writer)
+{
+    const dm_writer *w = writer;
+    if (w->thread == NULL) return dm_path_sync(w->path, 0);
+    const demarc_status st = thread_done(w);
+    return st == DEMARC_OK && fsync(w->rows_disk) != 0 ? cannot_write_rows(w, "flush", errno) : st;
+}
+
 demarc_status dm_writer_flush(dm_writer *w)
 {
     demarc_status st = DEMARC_OK;
     if (w->phase == PHASE_LAYOUT) return DEMARC_OK;
-    if (w->thread != NULL) {
-        st = thread_done(w);
-        if (st == DEMARC_OK && fsync(w->rows_disk) != 0) st = cannot_write_rows(w, "flush", errno);
-    } else if (w->file >= 0) {
-        if (H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0) st = cannot_write(w, "flush");
-        if (st == DEMARC_OK) st = dm_path_sync(w->path, 0);
-    }
-    return agree(w, st);
+    const bool hdf5 = w->thread == NULL && w->file >= 0;
+    if (hdf5 && H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0) st = cannot_write(w, "flush");
+    const bool syncs = st == DEMARC_OK && (hdf5 || w->thread != NULL);
+    const demarc_status synced = dm_comm_meanwhile(w->comm, syncs ? sync_rows : NULL, w);
+    return agree(w, st == DEMARC_OK ? synced : st);
 }
 
 /* Every rank syncs, so that it hears of its own writes that the system has put off. */
-static demarc_status close_rows_disk(dm_writer *w)
+static demarc_status close_rows_disk(void *writer)
 {
+    dm_writer *w = writer;
     demarc_status st = thread_done(w);
     if (st != DEMARC_OK) return st;
     dm_write_thread_destroy(&w->thread);
@@ -890,8 +897,11 @@ static demarc_status close_rows_disk(dm_writer *w)
 
 static demarc_status finish(dm_writer *w)
 {
+    demarc_status st = DEMARC_OK;
     if (w->phase == PHASE_LAYOUT) return is_root(w) ? save_layout(w) : DEMARC_OK;
-    return w->thread != NULL ? close_rows_disk(w) : close_hdf5(w);
+    if (w->thread == NULL) st = close_hdf5(w);
+    const demarc_status closed = dm_comm_meanwhile(w->comm, w->thread != NULL ? close_rows_disk : NULL, w);
+    return st == DEMARC_OK ? closed : st;
 }
 
 demarc_status dm_writer_close(dm_writer **w)

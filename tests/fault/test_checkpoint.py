@@ -475,6 +475,20 @@ class Signals(Checkpoint):
                 self.stopped(self.end(p), signum.name)
                 self.assertEqual(self.hidden(), [".run.checkpoint"])
 
+    def test_before_it_begins(self):
+        """A signal that came before the program can do anything about it (here: it was held back across exec) counts."""
+        def early():
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        fit = [t.DEMARC, "fit", str(self.data), "--segments", "2", "--out", "run"]
+        p = subprocess.run(fit, cwd=self.tmp, capture_output=True, text=True, preexec_fn=early, timeout=HANG)
+        self.assertEqual(p.returncode, 75, p.stderr)
+        self.assertRegex(p.stderr, "stopped by SIGUSR1: there was nothing to save yet: run again")
+        self.assertEqual(self.hidden(), [])
+        p = subprocess.run([t.DEMARC, "info", str(self.data)], cwd=self.tmp, capture_output=True, preexec_fn=early, timeout=HANG)
+        self.assertEqual(p.returncode, -signal.SIGUSR1)
+
     def test_died_early(self):
         """A run killed before its first checkpoint leaves temporary results that no checkpoint names: the next one sweeps
         them, not those of a run at work, of another output or what only looks like them."""

@@ -165,5 +165,23 @@ class Import(t.Case):
         self.assertEqual(p.returncode, 0, err)
 
 
+class SlowDisk(t.Case):
+    def test_slow_sync(self):
+        """While one rank waits for its disk at the end, its peers wait longer than the timeout: that is no stall either."""
+        data = self.write("in.h5", np.random.default_rng(1).normal(size=(20000, 3)))
+        library = pathlib.Path(os.environ["DEMARC_BUILD"]) / "tests" / "libfailing.so"
+        self.ok("fit", data, "--segments", 2, "--out", self.tmp / "run")
+        for rank, command in ((0, ["assign", data, "--model", self.tmp / "run" / "model.h5", "--out", self.tmp / "f.h5", "--io", "funnel"]),
+                              (1, ["assign", data, "--model", self.tmp / "run" / "model.h5", "--out", self.tmp / "m.h5"])):
+            with self.subTest(command[0], rank=rank):
+                preload = f'if [ "$OMPI_COMM_WORLD_RANK" = {rank} ]; then export LD_PRELOAD={library} FAILING=slow FAILING_AT=3 FAILING_RANK={rank}; fi; exec "$@"'
+                began = time.monotonic()
+                p = subprocess.run(["mpirun", "-q", "--bind-to", "none", "-n", "2", "sh", "-c", preload, "x", t.DEMARC, *map(str, command),
+                                    "--stall-timeout", "2", "--quiet"], capture_output=True, text=True, timeout=120,
+                                   env=dict(os.environ, DEMARC_REEXEC="1"))
+                self.assertEqual((p.returncode, p.stderr), (0, ""))
+                self.assertGreater(time.monotonic() - began, 3, "nothing was slow")
+
+
 if __name__ == "__main__":
     t.main()

@@ -7,7 +7,7 @@
  * calls, so that HDF5's and MPI-IO's are among them; a file's creation, rename, sync and close count as writes.
  * A failing fclose() or close() does close; a failing write writes nothing.
  *
- *   FAILING        alloc | write
+ *   FAILING        alloc | write | slow: every fsync() takes FAILING_AT seconds longer
  *   FAILING_AT     n = 1, 2, ...; 0 = only list the calls
  *   FAILING_ONWARD the n-th and all later ones fail (a disk stays full) instead of the n-th alone
  *   FAILING_ERRNO  of a write; default ENOSPC
@@ -46,7 +46,7 @@ typedef struct range {
 
 static range ours[MOST_RANGES];
 static int ranges;
-static bool alloc_fails, write_fails, onward;
+static bool alloc_fails, write_fails, slow, onward;
 static long fail_at;
 static int reason = ENOSPC, journal = -1;
 static const char *folder;
@@ -90,6 +90,7 @@ __attribute__((constructor)) static void begin(void)
     if (log != NULL) journal = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     alloc_fails = strcmp(kind, "alloc") == 0;
     write_fails = strcmp(kind, "write") == 0 && folder != NULL;
+    slow = strcmp(kind, "slow") == 0;
 }
 
 static const range *range_of(const void *address)
@@ -380,6 +381,7 @@ size_t fwrite(const void *bytes, size_t size, size_t count, FILE *f)
 int fsync(int fd)
 {
     REAL(fsync);
+    if (slow) sleep((unsigned)fail_at);
     REFUSED(fd_call(fd, __func__), -1);
     return real(fd);
 }
