@@ -184,8 +184,17 @@ static double unfolded(hid_t plist, double file)
     return ratio * file;
 }
 
-static bool chunks_fit(hid_t plist, int rank, const hsize_t *size, double width, double bytes, double file)
+/* Chunks that are in the file, infinity if that cannot be told. */
+static double chunks_stored(hid_t set, hid_t space)
 {
+    hsize_t count = 0;
+    return H5Dget_num_chunks(set, space, &count) < 0 ? INFINITY : (double)count;
+}
+
+static bool chunks_fit(hid_t set, hid_t plist, hid_t space, const hsize_t *size, double width, double bytes,
+                       double file)
+{
+    const int rank = H5Sget_simple_extent_ndims(space);
     hsize_t chunk[H5S_MAX_RANK] = {0};
     double count = 1.0, chunk_bytes = width;
     if (H5Pget_chunk(plist, H5S_MAX_RANK, chunk) != rank) return false;
@@ -194,7 +203,9 @@ static bool chunks_fit(hid_t plist, int rank, const hsize_t *size, double width,
         count *= ceil((double)size[i] / (double)chunk[i]);
         chunk_bytes *= (double)chunk[i];
     }
-    const double most = unfolded(plist, file);
+    double most = unfolded(plist, file);
+    /* What szip, n-bit and scale-offset make of a few bytes has no bound but the chunk; chunks left out do not add to it. */
+    if (isinf(most)) most = chunks_stored(set, space) * chunk_bytes + DEFLATE_MOST * file;
     return chunk_bytes <= CHUNK_MOST && count * INDEX_LEAST <= file && bytes <= most &&
            (count == 0.0 || chunk_bytes <= most);
 }
@@ -226,7 +237,7 @@ static demarc_status check_size(hid_t set, hid_t plist, const char *path, const 
         st = dm_hdf5_fail(DEMARC_ERR_DATA, "cannot be read: %s, %s: the file is damaged, write it again", path, object);
     } else if (elsewhere) {
         st = layout == H5D_VIRTUAL ? check_virtual(plist, path, object) : check_raw(plist, path, object, bytes);
-    } else if (layout == H5D_CHUNKED ? !chunks_fit(plist, rank, size, width, bytes, file)
+    } else if (layout == H5D_CHUNKED ? !chunks_fit(set, plist, space, size, width, bytes, file)
                                      : H5Sget_simple_extent_type(space) != H5S_NULL &&
                                            !piece_fits(set, type, layout == H5D_CONTIGUOUS, bytes, file)) {
         st = dm_fail(

@@ -7,7 +7,8 @@
  *
  * A claimed size is believed as far as the file's length can back it: bytes that are stored cannot outgrow the file, and
  * deflate packs at most 1032 to 1 (Deutsch 1996, RFC 1951: a match of 258 bytes takes 2 bits at least). So nothing is
- * allocated that a small file merely asks for. Local.
+ * allocated that a small file merely asks for. What szip, n-bit and scale-offset pack has no such bound, so there each chunk
+ * that is stored may have its full size, 4 GiB at most. Local.
  */
 #ifndef DM_STORE_HDF5_TRUST_H
 #define DM_STORE_HDF5_TRUST_H
