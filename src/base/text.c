@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
-
 /* Length of the valid UTF-8 sequence at s, which has `left` bytes; 0 if invalid. */
 static size_t sequence_length(const unsigned char *s, size_t left)
 {
