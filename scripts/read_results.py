@@ -3,13 +3,16 @@
 
     scripts/read_results.py RESULTS_DIRECTORY
 """
+import argparse
 import pathlib
 import sys
 
 import h5py
 import numpy as np
 
-run = pathlib.Path(sys.argv[1])
+parser = argparse.ArgumentParser(description="prints the size and centre of every segment of a fit")
+parser.add_argument("run", metavar="RESULTS_DIRECTORY", type=pathlib.Path)
+run = parser.parse_args().run
 
 with h5py.File(run / "model.h5") as f:
     names = f["feature_names"].asstr()[:]

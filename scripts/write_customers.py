@@ -3,13 +3,16 @@
 
     scripts/write_customers.py OUT.h5 [CUSTOMERS]
 """
-import sys
+import argparse
 
 import h5py
 import numpy as np
 
-out = sys.argv[1]
-n = int(sys.argv[2]) if len(sys.argv) > 2 else 10_000
+parser = argparse.ArgumentParser(description="writes an example customer file for demarc")
+parser.add_argument("out", metavar="OUT.h5")
+parser.add_argument("customers", metavar="CUSTOMERS", type=int, nargs="?", default=10_000)
+arguments = parser.parse_args()
+out, n = arguments.out, arguments.customers
 rng = np.random.default_rng(1)
 
 # Your own table goes here: one row per customer, one column per feature, any float or integer type.

@@ -25,6 +25,7 @@
 #include "linalg/distance.h"
 
 #define MOST_ROUNDS 101
+#define MOST_WORKLOADS 16
 #define MOST_VARIANTS 8 /* with that of sgemm */
 
 typedef struct workload {
@@ -300,27 +301,47 @@ static void run_workload(const workload *w, int threads, int rounds, const char 
     dm_free(bound);
 }
 
+static int usage(FILE *to, int code)
+{
+    fprintf(
+        to,
+        "usage: lloyd_pass [--rounds N] [--threads T] [--kernel NAME] [--workload NAME:ROWS:FEATURES:SEGMENTS]...\n"
+        "  --rounds takes 1 to %d, --threads 1 or more; a workload has as many rows as segments or more; at most %d\n",
+        MOST_ROUNDS, MOST_WORKLOADS);
+    return code;
+}
+
+/* "W1:2000000:32:8" */
+static bool take_workload(const char *text, workload *w)
+{
+    long long n = 0;
+    char more = 0;
+    const int found = sscanf(text, "%31[^:]:%lld:%d:%d%c", w->name, &n, &w->d, &w->k, &more);
+    w->n = n;
+    return found == 4 && w->d >= 1 && w->k >= 1 && w->n >= w->k;
+}
+
 int main(int argc, char **argv)
 {
-    workload list[16] = {{"W1", 2000000, 32, 8}, {"W2", 2000000, 64, 32}, {"W3", 500000, 128, 256}};
+    workload list[MOST_WORKLOADS] = {{"W1", 2000000, 32, 8}, {"W2", 2000000, 64, 32}, {"W3", 500000, 128, 256}};
     const char *only = NULL;
     int count = 3, given = 0, rounds = 9, threads = omp_get_max_threads();
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--rounds") == 0) rounds = (int)strtol(argv[i + 1], NULL, 10);
-        if (strcmp(argv[i], "--threads") == 0) threads = (int)strtol(argv[i + 1], NULL, 10);
-        if (strcmp(argv[i], "--kernel") == 0) only = argv[i + 1];
-        if (strcmp(argv[i], "--workload") == 0 && given < 16) {
-            workload *w = &list[given];
-            long long n = 0;
-            if (sscanf(argv[i + 1], "%31[^:]:%lld:%d:%d", w->name, &n, &w->d, &w->k) == 4) given++;
-            w->n = n;
-            count = given;
+    for (int i = 1; i < argc; i += 2) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--help") == 0) return usage(stdout, 0);
+        if (strcmp(argv[i], "--rounds") == 0) {
+            rounds = (int)strtol(value, NULL, 10);
+        } else if (strcmp(argv[i], "--threads") == 0) {
+            threads = (int)strtol(value, NULL, 10);
+        } else if (strcmp(argv[i], "--kernel") == 0 && i + 1 < argc) {
+            only = value;
+        } else if (strcmp(argv[i], "--workload") == 0 && given < MOST_WORKLOADS && take_workload(value, &list[given])) {
+            count = ++given;
+        } else {
+            return usage(stderr, 2);
         }
     }
-    if (rounds < 1 || rounds > MOST_ROUNDS || threads < 1) {
-        fprintf(stderr, "lloyd_pass: --rounds takes 1 to %d, --threads 1 or more\n", MOST_ROUNDS);
-        return 2;
-    }
+    if (rounds < 1 || rounds > MOST_ROUNDS || threads < 1) return usage(stderr, 2);
     dm_blas_init();
     printf("| workload | threads | kernel | seconds a pass, median (min-max) | GB/s | GFLOP/s | floor | of floor | "
            "objective |\n"

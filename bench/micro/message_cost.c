@@ -13,6 +13,7 @@
  */
 #include <jansson.h>
 #include <mpi.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,11 +140,15 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &b.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &b.size);
-    if (argc == 3 && strcmp(argv[1], "--rounds") == 0) b.rounds = (int)strtol(argv[2], NULL, 10);
+    const bool help = argc == 2 && strcmp(argv[1], "--help") == 0,
+               rounds = argc == 3 && strcmp(argv[1], "--rounds") == 0;
+    if (rounds) b.rounds = (int)strtol(argv[2], NULL, 10);
     int status = 0;
-    if (b.rounds < 1 || b.rounds > MOST_ROUNDS || b.size < 2 || (argc != 1 && argc != 3)) {
-        if (b.rank == 0) fprintf(stderr, "usage: mpirun -n R message_cost [--rounds 1..%d], R >= 2\n", MOST_ROUNDS);
-        status = 2;
+    if (b.rounds < 1 || b.rounds > MOST_ROUNDS || b.size < 2 || (argc != 1 && !rounds)) {
+        status = help ? 0 : 2;
+        if (b.rank == 0) {
+            fprintf(help ? stdout : stderr, "usage: mpirun -n R message_cost [--rounds 1..%d], R >= 2\n", MOST_ROUNDS);
+        }
     } else {
         b.out = calloc(1, LONG);
         b.in = calloc(1, LONG);

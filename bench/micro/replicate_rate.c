@@ -23,6 +23,7 @@
 #include "linalg/replicate_sums.h"
 
 #define MOST_ROUNDS 101
+#define MOST_WORKLOADS 16
 #define MOST_OUTCOMES 16
 #define FRIENDLY 512
 #define PIECE_COLUMNS 128 /* of one sgemm within a tile: replicates */
@@ -180,25 +181,43 @@ static void run_workload(const workload *w, int threads, int rounds)
     dm_comm_destroy(&comm);
 }
 
+static int usage(FILE *to, int code)
+{
+    fprintf(to,
+            "usage: replicate_rate [--rounds N] [--threads T] [--workload ROWS:REPLICATES:CELLS:OUTCOMES]...\n"
+            "  --rounds takes 1 to %d, --threads 1 or more, OUTCOMES 0 to %d; at most %d workloads\n",
+            MOST_ROUNDS, MOST_OUTCOMES, MOST_WORKLOADS);
+    return code;
+}
+
+/* "400000:1000:8:1" */
+static bool take_workload(const char *text, workload *w)
+{
+    char more = 0;
+    const int found = sscanf(text, "%lld:%d:%d:%d%c", &w->rows, &w->replicates, &w->cells, &w->outcomes, &more);
+    return found == 4 && w->rows >= 1 && w->replicates >= 1 && w->cells >= 1 && w->outcomes >= 0 &&
+           w->outcomes <= MOST_OUTCOMES;
+}
+
 int main(int argc, char **argv)
 {
-    workload list[16] = {{400000, 1000, 8, 1}, {400000, 1000, 8, 4}, {400000, 1000, 500, 1}, {400000, 1000, 5000, 1}};
+    workload list[MOST_WORKLOADS] = {
+        {400000, 1000, 8, 1}, {400000, 1000, 8, 4}, {400000, 1000, 500, 1}, {400000, 1000, 5000, 1}};
     int count = 4, given = 0, rounds = 5, threads = omp_get_max_threads();
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--rounds") == 0) rounds = (int)strtol(argv[i + 1], NULL, 10);
-        if (strcmp(argv[i], "--threads") == 0) threads = (int)strtol(argv[i + 1], NULL, 10);
-        if (strcmp(argv[i], "--workload") == 0 && given < 16) {
-            workload *w = &list[given];
-            if (sscanf(argv[i + 1], "%lld:%d:%d:%d", &w->rows, &w->replicates, &w->cells, &w->outcomes) == 4 &&
-                w->outcomes >= 0 && w->outcomes <= MOST_OUTCOMES) {
-                count = ++given;
-            }
+    for (int i = 1; i < argc; i += 2) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--help") == 0) return usage(stdout, 0);
+        if (strcmp(argv[i], "--rounds") == 0) {
+            rounds = (int)strtol(value, NULL, 10);
+        } else if (strcmp(argv[i], "--threads") == 0) {
+            threads = (int)strtol(value, NULL, 10);
+        } else if (strcmp(argv[i], "--workload") == 0 && given < MOST_WORKLOADS && take_workload(value, &list[given])) {
+            count = ++given;
+        } else {
+            return usage(stderr, 2);
         }
     }
-    if (rounds < 1 || rounds > MOST_ROUNDS || threads < 1) {
-        fprintf(stderr, "replicate_rate: --rounds takes 1 to %d, --threads 1 or more\n", MOST_ROUNDS);
-        return 2;
-    }
+    if (rounds < 1 || rounds > MOST_ROUNDS || threads < 1) return usage(stderr, 2);
     dm_blas_init();
     printf("core type %s\n\n", dm_blas_core());
     printf("| workload | threads | seconds a pass | core seconds | rows per core second | drawing | sgemm | "

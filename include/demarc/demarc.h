@@ -43,7 +43,7 @@ extern "C" {
     X(DEMARC_ERR_MEMORY, 5, "out of memory")                                                                           \
     X(DEMARC_ERR_SYSTEM, 5, "system error")                                                                            \
     X(DEMARC_ERR_VERIFY, 6, "verification failed")                                                                     \
-    X(DEMARC_STOPPED, 75, "stopped by a signal, checkpoint saved")
+    X(DEMARC_STOPPED, 75, "stopped by a signal")
 
 typedef enum demarc_status {
 #define DEMARC_STATUS_ENUM(name, exit_code, text) name,
@@ -91,7 +91,10 @@ DEMARC_API void demarc_runtime_default(demarc_runtime *rt);
  *
  * @param[out] out     New context, owned by the caller; NULL after an error.
  * @param[in]  rt      Borrowed; copied.
- * @retval DEMARC_ERR_USAGE   unknown or unsupported kernel, negative threads.
+ * @retval DEMARC_ERR_USAGE   unknown or unsupported kernel, threads or stall_timeout out of range; or SLURM_NTASKS says
+ *                            that there should be more ranks and no launcher of MPI was seen: separate copies of one job
+ * @retval DEMARC_ERR_MEMORY
+ * @retval DEMARC_ERR_SYSTEM  the thread that watches for stalls does not start
  */
 DEMARC_API demarc_status demarc_context_create(demarc_context **out, const demarc_runtime *rt);
 /** Collective. Frees and sets NULL; NULL is a no-op. */
@@ -235,7 +238,8 @@ DEMARC_API void demarc_stop_request(int signal_number);
  * @retval DEMARC_ERR_DATA        the customer file is unreadable or holds bad values; no checkpoint is whole
  * @retval DEMARC_ERR_IMPOSSIBLE  fewer distinct customers than segments
  * @retval DEMARC_ERR_IO          reading or writing failed; nothing is left behind but a checkpoint, if one was saved
- * @retval DEMARC_STOPPED         by demarc_stop_request(): a checkpoint was saved
+ * @retval DEMARC_STOPPED         by demarc_stop_request(): the line says whether a checkpoint was saved, or that there was
+ *                                nothing to save yet
  */
 DEMARC_API demarc_status demarc_fit(demarc_context *ctx, const demarc_fit_options *o, demarc_fit_result *result);
 
@@ -353,9 +357,10 @@ DEMARC_API demarc_status demarc_export(demarc_context *ctx, const demarc_export_
  * model's digest), DEMARC_ERR_IO reading or writing failed; then nothing is left behind.
  *
  * Sweep, replay and plan keep checkpoints as a fit does where their options give a place for them, and then heed
- * demarc_stop_request(): DEMARC_STOPPED, and with `resume` the same call goes on, on any layout, to the same bytes. Then
- * DEMARC_ERR_USAGE is also a checkpoint of other options or data, DEMARC_ERR_EXISTS one that neither resume nor force
- * was given for, DEMARC_ERR_DATA one of which no generation is whole. An analysis reads only the customers of an experiment: it is not stopped.
+ * demarc_stop_request(): DEMARC_STOPPED, the line says whether a checkpoint was saved, and with `resume` the same call goes
+ * on, on any layout, to the same bytes. Then DEMARC_ERR_USAGE is also a checkpoint of other options or data,
+ * DEMARC_ERR_EXISTS one that neither resume nor force was given for, DEMARC_ERR_DATA one of which no generation is whole.
+ * An analysis reads only the customers of an experiment: it is not stopped.
  */
 
 typedef enum demarc_adjust { DEMARC_ADJUST_HOLM, DEMARC_ADJUST_BH } demarc_adjust;

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
-
 /* Length of the valid UTF-8 sequence at s, which has `left` bytes; 0 if invalid. */
 static size_t sequence_length(const unsigned char *s, size_t left)
 {
@@ -23,10 +21,23 @@ static size_t sequence_length(const unsigned char *s, size_t left)
     return overlong || surrogate || beyond ? 0 : len;
 }
 
-/* The same of a string that ends in a NUL; 0 also for a control character (C0, DEL, C1). */
+/*
+ * Does s, which ends in a NUL, begin with a control character: C0, DEL, C1, or one that turns the direction of the text
+ * after it (Unicode Standard Annex 9: U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069)?
+ */
+static bool is_control(const unsigned char *s)
+{
+    if (s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0)) return true;
+    if (s[0] == 0xd8) return s[1] == 0x9c;
+    if (s[0] != 0xe2) return false;
+    if (s[1] == 0x80) return s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xaa && s[2] <= 0xae);
+    return s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9;
+}
+
+/* Length of the sequence at s, which ends in a NUL; 0 if it is invalid or a control character. */
 static size_t plain_length(const unsigned char *s)
 {
-    if (s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0)) return 0;
+    if (is_control(s)) return 0;
     return sequence_length(s, 4); /* a NUL within four bytes is no continuation */
 }
 

@@ -4,13 +4,14 @@
 
 #include "base/status.h"
 
-/** Copy `src` with control characters and invalid UTF-8 as \xNN; always NUL-terminated, cut to fit. */
+/** Copy `src` with control characters (those of bidirectional text too) and invalid UTF-8 as \xNN; always NUL-terminated,
+ *  cut to fit. */
 void dm_text_escape(char *dst, size_t dst_size, const char *src);
 
 /** Most bytes of a segment's name. */
 #define DM_SEGMENT_NAME_BYTES 80
 
-/** Is it valid UTF-8 without control characters? */
+/** Is it valid UTF-8 without control characters, those of bidirectional text included? */
 bool dm_text_plain(const char *s);
 /** Is it valid UTF-8? Control characters are, a NUL is not. */
 bool dm_text_utf8(const char *s, size_t length);

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
-
 #define NAME_BYTES 96
 #define MAGIC INT64_C(0x4c414e52554f4a44)
 

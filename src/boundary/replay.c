@@ -1,7 +1,6 @@
 #include "boundary/replay.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"

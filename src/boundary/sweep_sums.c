@@ -1,7 +1,6 @@
 #include "boundary/sweep_sums.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"

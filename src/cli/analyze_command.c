@@ -1,5 +1,4 @@
 /* demarc boundary analyze EXPERIMENT.h5 RESULTS.h5 */
-#include <stdlib.h>
 
 #include "cli/analyze_text.h"
 #include "cli/common.h"

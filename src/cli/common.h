@@ -50,6 +50,10 @@ typedef struct cli_document {
                           const char *json); /* after it, what depends on options; NULL = nothing */
 } cli_document;
 
+/**
+ * The whole command: options, context, the document, which rank 0 prints as it is (--json) or by `print` and `also`; where
+ * there is none, that this was a dry run. Collective.
+ */
 demarc_status cli_document_run(const cli_command *command, int argc, char *const *argv, const cli_document *d);
 
 /** True on the rank that prints results. */

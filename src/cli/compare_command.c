@@ -1,5 +1,4 @@
 /* demarc compare OLD NEW */
-#include <stdlib.h>
 
 #include "cli/common.h"
 #include "cli/compare_text.h"

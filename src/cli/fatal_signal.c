@@ -1,6 +1,7 @@
 /*
  * The line is made beforehand, all but the signal's name: in the handler only write, signal and raise are called, which
- * POSIX lists as async-signal-safe. The handler runs on a stack of its own, so that an overflowing stack is told too.
+ * POSIX lists as async-signal-safe. On the main thread the handler runs on a stack of its own, so that its overflowing
+ * stack is told too; other threads have none (a stack belongs to the thread that sets it), and theirs ends without a line.
  * MPI_Init finds the signals taken and does not put its own stack dump there.
  */
 #include "cli/fatal_signal.h"

@@ -1,5 +1,4 @@
 /* demarc info FILE */
-#include <stdlib.h>
 
 #include "cli/common.h"
 #include "cli/info_text.h"

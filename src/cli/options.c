@@ -34,12 +34,6 @@ int cli_line_find(const cli_line *line, const char *name)
     return -1;
 }
 
-bool cli_line_has(const cli_line *line, const char *name)
-{
-    int i = cli_line_find(line, name);
-    return i >= 0 && line->given[i].text != NULL;
-}
-
 const char *cli_line_nearest(const cli_line *line, const char *name)
 {
     const char *word[CLI_MAX_OPTIONS + 1] = {NULL};

@@ -85,8 +85,6 @@ void cli_line_clear(cli_line *line);
 
 /** Index of the option called `name`, -1 if there is none. */
 int cli_line_find(const cli_line *line, const char *name);
-/** True when the command line or the config file gave the option. */
-bool cli_line_has(const cli_line *line, const char *name);
 /** Nearest option name, NULL if none is near. */
 const char *cli_line_nearest(const cli_line *line, const char *name);
 /** argv as one line for the manifest, quoted for a shell; malloc'd, NULL when memory is short. */

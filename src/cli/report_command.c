@@ -1,5 +1,4 @@
 /* demarc report RUN --out FILE.html */
-#include <stdlib.h>
 
 #include "cli/common.h"
 #include "cli/values.h"

@@ -1,5 +1,4 @@
 /* demarc select DATA.h5 --segments LO:HI */
-#include <stdlib.h>
 
 #include "cli/common.h"
 #include "cli/fit_options.h"

@@ -1,5 +1,4 @@
 /* demarc stability DATA.h5 --model MODEL.h5 */
-#include <stdlib.h>
 
 #include "cli/common.h"
 #include "cli/stop_signals.h"

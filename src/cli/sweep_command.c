@@ -1,5 +1,4 @@
 /* demarc boundary sweep DATA.h5 --model MODEL.h5 */
-#include <stdlib.h>
 
 #include "cli/common.h"
 #include "cli/shared_options.h"

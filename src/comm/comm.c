@@ -11,7 +11,7 @@
 
 #define MAX_MESSAGE (INT64_C(1) << 30) /* bytes */
 
-/* Every call that waits for other ranks is made through this. */
+/* Every call that waits for other ranks is made through this, but MPI_Init: no watchdog runs before it. */
 #define WATCHED(what, call)                                                                                            \
     do {                                                                                                               \
         dm_watchdog_enter(what);                                                                                       \
@@ -131,7 +131,7 @@ int dm_comm_ranks_on_host(dm_comm *comm)
     int ranks = 1;
     WATCHED("MPI_Comm_split_type", MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host));
     MPI_Comm_size(host, &ranks);
-    MPI_Comm_free(&host);
+    WATCHED("MPI_Comm_free", MPI_Comm_free(&host));
     return ranks;
 }
 
@@ -153,7 +153,7 @@ int dm_comm_fair_threads(dm_comm *comm)
     int users[CPU_SETSIZE];
     for (size_t i = 0; i < CPU_SETSIZE; i++) users[i] = CPU_ISSET(i, &mine) ? 1 : 0;
     WATCHED("an all-reduce", MPI_Allreduce(MPI_IN_PLACE, users, CPU_SETSIZE, MPI_INT, MPI_SUM, host));
-    MPI_Comm_free(&host);
+    WATCHED("MPI_Comm_free", MPI_Comm_free(&host));
     double share = 0.0;
     for (size_t i = 0; i < CPU_SETSIZE; i++) {
         if (CPU_ISSET(i, &mine)) share += 1.0 / users[i];

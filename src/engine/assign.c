@@ -1,6 +1,5 @@
 /* demarc_assign and demarc_verify: a saved model over a customer file, streamed. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"

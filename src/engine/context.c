@@ -136,7 +136,11 @@ demarc_status dm_context_rows(demarc_context *ctx, dm_customers *file, int32_t d
 
 const char *demarc_version(void) { return DEMARC_VERSION; }
 const char *dm_version_commit(void) { return DEMARC_COMMIT; }
+#ifdef __clang__
+const char *dm_version_compiler(void) { return __VERSION__; } /* "Debian Clang 14.0.6": it names itself */
+#else
 const char *dm_version_compiler(void) { return "gcc " __VERSION__; }
+#endif
 const char *dm_version_hdf5(void) { return dm_hdf5_version(); }
 
 const char *demarc_version_text(void)

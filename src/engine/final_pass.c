@@ -1,7 +1,6 @@
 #include "engine/final_pass.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"

@@ -1,6 +1,5 @@
 /* The search for segments: one fit of k, or one for each k of LO:HI and the choice among them. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"

@@ -1,6 +1,5 @@
 /* demarc_info: what a file holds. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"

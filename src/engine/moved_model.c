@@ -1,6 +1,5 @@
 #include "engine/moved_model.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"

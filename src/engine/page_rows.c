@@ -1,6 +1,5 @@
 #include "engine/page_rows.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"

@@ -2,7 +2,6 @@
 
 #include <csv.h>
 #include <errno.h>
-#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>

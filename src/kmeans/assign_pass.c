@@ -1,6 +1,5 @@
 /* Full passes over the rows: assignment with segment sums, and the rows farthest from their centroids. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"

@@ -16,7 +16,6 @@
  * k-means++ (Arthur & Vassilvitskii 2007) on all rows is the same with one row drawn per pass; "random" draws k rows.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"

@@ -1,6 +1,5 @@
 #include "report/compare_report.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"

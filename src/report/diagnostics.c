@@ -4,7 +4,6 @@
 #include "report/diagnostics.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 

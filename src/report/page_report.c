@@ -1,6 +1,5 @@
 #include "report/page_report.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 #include "report/select_json.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "report/boundary_json.h"

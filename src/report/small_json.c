@@ -26,14 +26,6 @@ demarc_status dm_small_json_begin(dm_small_json **out)
     return DEMARC_OK;
 }
 
-void dm_small_json_discard(dm_small_json **j)
-{
-    if (*j == NULL) return;
-    json_decref((*j)->object);
-    free(*j);
-    *j = NULL;
-}
-
 static void set(dm_small_json *j, const char *name, json_t *value)
 {
     j->bad |= json_object_set_new(j->object, name, value);
@@ -62,8 +54,8 @@ void dm_small_json_i64_list(dm_small_json *j, const char *name, const int64_t *v
 demarc_status dm_small_json_finish(dm_small_json **j, char **text)
 {
     json_t *root = dm_json_finish((*j)->object, (*j)->bad);
-    (*j)->object = NULL;
-    dm_small_json_discard(j);
+    free(*j);
+    *j = NULL;
     return dm_json_write(root, "JSON of the result", text);
 }
 

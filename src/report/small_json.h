@@ -10,9 +10,8 @@
 /** One JSON object under construction. A failure to get memory is kept until dm_small_json_finish(). */
 typedef struct dm_small_json dm_small_json;
 
-/** @param[out] out  freed by dm_small_json_finish() or dm_small_json_discard() */
+/** @param[out] out  freed by dm_small_json_finish() */
 demarc_status dm_small_json_begin(dm_small_json **out);
-void dm_small_json_discard(dm_small_json **j);
 /** Foreign bytes are escaped; NULL becomes null. */
 void dm_small_json_text(dm_small_json *j, const char *name, const char *value);
 /** A path keeps its valid UTF-8 so that it can be opened again. */

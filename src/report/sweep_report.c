@@ -1,7 +1,5 @@
 #include "report/sweep_report.h"
 
-#include <math.h>
-
 #include "base/memory.h"
 #include "report/boundary_json.h"
 

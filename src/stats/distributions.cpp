@@ -13,7 +13,6 @@ using quiet = policy<domain_error<ignore_error>, pole_error<ignore_error>, overf
 using normal = boost::math::normal_distribution<double, quiet>;
 using student = boost::math::students_t_distribution<double, quiet>;
 using chi_squared = boost::math::chi_squared_distribution<double, quiet>;
-using poisson = boost::math::poisson_distribution<double, quiet>;
 
 double magnitude(double v) { return v < 0.0 ? -v : v; }
 
@@ -21,8 +20,6 @@ double magnitude(double v) { return v < 0.0 ? -v : v; }
 
 extern "C" {
 
-double dm_normal_cdf(double z) { return cdf(normal(), z); }
-double dm_normal_sf(double z) { return cdf(complement(normal(), z)); }
 double dm_normal_quantile(double p) { return quantile(normal(), p); }
 double dm_normal_two_sided(double z) { return 2.0 * cdf(complement(normal(), magnitude(z))); }
 
@@ -45,6 +42,4 @@ double dm_kolmogorov_sf(double x)
     for (int j = 5; j >= 1; j--) sum += (j % 2 == 1 ? 2.0 : -2.0) * exp(-2.0 * j * j * x * x);
     return sum;
 }
-
-double dm_poisson_cdf(double mean, double count) { return cdf(poisson(mean), count); }
 }

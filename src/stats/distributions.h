@@ -11,9 +11,7 @@
 extern "C" {
 #endif
 
-/** Standard normal: P(Z <= z), P(Z > z), and the z with P(Z <= z) = p, 0 < p < 1. */
-double dm_normal_cdf(double z);
-double dm_normal_sf(double z);
+/** Standard normal: the z with P(Z <= z) = p, 0 < p < 1. */
 double dm_normal_quantile(double p);
 /** P(|Z| >= |z|): the two-sided p-value of a z-statistic. */
 double dm_normal_two_sided(double z);
@@ -33,9 +31,6 @@ double dm_chi_squared_sf(double x, double freedom);
  * release 1.75 on.
  */
 double dm_kolmogorov_sf(double x);
-
-/** P(X <= count) of a Poisson variable of mean `mean`. */
-double dm_poisson_cdf(double mean, double count);
 
 #ifdef __cplusplus
 }

@@ -69,7 +69,7 @@ demarc_status dm_hdf5_open_read(hid_t *file, const char *path, const char *remed
     *file = DM_HDF5_NONE;
     DM_TRY(dm_hdf5_start());
     DM_TRY(check_regular(path, remedy));
-    DM_TRY(dm_hdf5_file_access(&access, false));
+    DM_TRY(dm_hdf5_file_access(&access));
     dm_hdf5_trust_filters();
     *file = H5Fopen(path, H5F_ACC_RDONLY, access);
     if (*file < 0) {

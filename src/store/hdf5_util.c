@@ -13,10 +13,10 @@ demarc_status dm_hdf5_start(void)
     return DEMARC_OK;
 }
 
-demarc_status dm_hdf5_file_access(hid_t *fapl, bool lock)
+demarc_status dm_hdf5_file_access(hid_t *fapl)
 {
     *fapl = H5Pcreate(H5P_FILE_ACCESS);
-    if (*fapl < 0 || H5Pset_fclose_degree(*fapl, H5F_CLOSE_STRONG) < 0 || H5Pset_file_locking(*fapl, lock, true) < 0) {
+    if (*fapl < 0 || H5Pset_fclose_degree(*fapl, H5F_CLOSE_STRONG) < 0 || H5Pset_file_locking(*fapl, false, true) < 0) {
         demarc_status st =
             dm_hdf5_fail(DEMARC_ERR_SYSTEM, "HDF5 refuses file access properties: this system: check its version");
         dm_hdf5_close(fapl);

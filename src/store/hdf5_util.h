@@ -22,10 +22,10 @@ demarc_status dm_hdf5_start(void);
 
 /**
  * New file access properties for the POSIX driver with what all our files share: strong close (H5Fclose closes what was
- * forgotten) and, when `lock`, a file lock that is skipped where the file system has none.
+ * forgotten) and no file lock, which hangs on some network file systems.
  * The caller closes it by dm_hdf5_close().
  */
-demarc_status dm_hdf5_file_access(hid_t *fapl, bool lock);
+demarc_status dm_hdf5_file_access(hid_t *fapl);
 
 /**
  * Record "FMT: REASON" with the deepest message of HDF5's error stack as the reason (the system's words, such as

@@ -1,7 +1,6 @@
 #include "store/made.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "store/hdf5_read.h"

@@ -1,10 +1,8 @@
 #include "store/model_file.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "store/hdf5_column.h"
 #include "store/hdf5_read.h"

@@ -26,6 +26,10 @@ typedef struct dm_transform {
     double unit;    /* power of two */
 } dm_transform;
 
+/**
+ * A transform of d features that is all zero but for `unit`, which is 1. Local; dm_transform_destroy() frees it.
+ * @retval DEMARC_ERR_MEMORY  *t is all zero
+ */
 demarc_status dm_transform_create(dm_transform *t, int32_t d);
 void dm_transform_destroy(dm_transform *t);
 /** Working to scaled and original units, and back; local. `f` is a feature. */
@@ -52,6 +56,11 @@ typedef struct dm_model {
         moved_from[40]; /* digest of the model whose offsets were moved to make this one; "" = it is as it was fitted */
 } dm_model;
 
+/**
+ * A model of k segments and d features without names; its transform as dm_transform_create() makes it, all else zero.
+ * Local; dm_model_destroy() frees it, the names that were added since too.
+ * @retval DEMARC_ERR_MEMORY  *m is all zero
+ */
 demarc_status dm_model_create(dm_model *m, int32_t k, int32_t d);
 void dm_model_destroy(dm_model *m);
 

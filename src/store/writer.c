@@ -164,7 +164,7 @@ static hid_t make_space(int64_t n, int64_t columns)
  */
 static demarc_status file_access(hid_t *fapl)
 {
-    demarc_status st = dm_hdf5_file_access(fapl, false);
+    demarc_status st = dm_hdf5_file_access(fapl);
     if (st != DEMARC_OK) return st;
     if (H5Pset_libver_bounds(*fapl, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 || H5Pset_sieve_buf_size(*fapl, 0) < 0 ||
         H5Pset_alignment(*fapl, ALIGN_FROM, ALIGNMENT) < 0) {

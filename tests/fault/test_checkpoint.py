@@ -67,6 +67,12 @@ class Checkpoint(t.Case):
         self.assertRegex(p.stderr, rf"(?m)^demarc: stopped by {by}, checkpoint (saved|kept): \.run\.checkpoint: run again with --resume$")
         self.assertEqual(p.stdout, "")
 
+    def stopped_early(self, p):
+        """Before there was anything to save."""
+        self.assertEqual(p.returncode, 75, f"{p.stdout}\n{p.stderr}")
+        self.assertRegex(p.stderr, r"(?m)^demarc: stopped by DEMARC_STOP_AFTER: there was nothing to save yet: run again$")
+        self.assertEqual(p.stdout, "")
+
     def refused(self, code, pattern, p):
         self.assertEqual(p.returncode, code, f"{p.stdout}\n{p.stderr}")
         lines = [s for s in p.stderr.splitlines() if s.startswith("demarc: ") and "warning" not in s]
@@ -126,7 +132,10 @@ class EveryPhase(Checkpoint):
                     done = p.returncode == 0
                     if done:
                         break
-                    if stop > 2:
+                    if stop <= FinalPass.EARLY and leg == 0:
+                        self.stopped_early(p)
+                        self.assertEqual(self.hidden(), [], "nothing stays")
+                    else:
                         self.stopped(p)
                         self.assertEqual(self.hidden(), [".run.checkpoint"], "only the checkpoint stays")
                 p = self.fit(*FITS[name], "--resume", layout=self.random.choice(LAYOUTS))
@@ -205,7 +214,7 @@ class FinalPass(Checkpoint):
         return p.stderr
 
     def temporary(self):
-        """The one temporary results directory, and the time of the last write to its assignments."""
+        """The one temporary results directory, and the inode of its assignments: another one is another file."""
         (folder,) = self.tmp.glob(".run.*.tmp")
         return folder.name, (folder / "assignments.h5").stat().st_ino
 

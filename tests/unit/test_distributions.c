@@ -18,27 +18,16 @@ static bool near(double got, double want) { return got == want || fabs(got - wan
 static void normal(void **state)
 {
     (void)state;
-    static const double row[][4] = {
-        /* z, P(Z <= z), P(Z > z), P(|Z| >= |z|) */
-        {-37.0, 5.725571222524577e-300, 1.0, 1.1451142445049154e-299},
-        {-8.5, 9.479534822203318e-18, 1.0, 1.8959069644406635e-17},
-        {-3.0, 0.0013498980316300946, 0.9986501019683699, 0.002699796063260189},
-        {-1.959963984540054, 0.025000000000000012, 0.975, 0.050000000000000024},
-        {-0.3, 0.3820885778110474, 0.6179114221889527, 0.7641771556220948},
-        {0.0, 0.5, 0.5, 1.0},
-        {0.5, 0.6914624612740131, 0.3085375387259869, 0.6170750774519738},
-        {1.96, 0.9750021048517795, 0.024997895148220435, 0.04999579029644087},
-        {5.0, 0.9999997133484281, 2.866515718791939e-07, 5.733031437583878e-07},
-        {9.0, 1.0, 1.1285884059538405e-19, 2.257176811907681e-19},
-        {37.0, 1.0, 5.725571222524577e-300, 1.1451142445049154e-299},
+    static const double row[][2] = {
+        {-37.0, 1.1451142445049154e-299}, {-8.5, 1.8959069644406635e-17},
+        {-3.0, 0.002699796063260189},     {-1.959963984540054, 0.050000000000000024},
+        {-0.3, 0.7641771556220948},       {0.0, 1.0},
+        {0.5, 0.6170750774519738},        {1.96, 0.04999579029644087},
+        {5.0, 5.733031437583878e-07},     {9.0, 2.257176811907681e-19},
+        {37.0, 1.1451142445049154e-299},
     };
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        assert_true(near(dm_normal_cdf(row[i][0]), row[i][1]));
-        assert_true(near(dm_normal_sf(row[i][0]), row[i][2]));
-        assert_true(near(dm_normal_two_sided(row[i][0]), row[i][3]));
-    }
-    assert_true(dm_normal_cdf((double)INFINITY) == 1.0 && dm_normal_cdf(-(double)INFINITY) == 0.0);
-    assert_true(dm_normal_sf((double)INFINITY) == 0.0 && dm_normal_two_sided(-(double)INFINITY) == 0.0);
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) assert_true(near(dm_normal_two_sided(row[i][0]), row[i][1]));
+    assert_true(dm_normal_two_sided((double)INFINITY) == 0.0 && dm_normal_two_sided(-(double)INFINITY) == 0.0);
 }
 
 static void normal_quantile(void **state)
@@ -50,8 +39,10 @@ static void normal_quantile(void **state)
         {0.9, 1.2815515655446006},    {0.975, 1.9599639845400538}, {0.9999999999, 6.361340889697422},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) assert_true(near(dm_normal_quantile(row[i][0]), row[i][1]));
-    for (double p = 0.001; p < 0.9995; p += 0.001)
-        assert_true(fabs(dm_normal_cdf(dm_normal_quantile(p)) / p - 1.0) < 1e-13);
+    for (double p = 0.001; p < 0.4995; p += 0.001) {
+        assert_true(fabs(dm_normal_two_sided(dm_normal_quantile(p)) / (2.0 * p) - 1.0) < 1e-13);
+        assert_true(fabs(dm_normal_two_sided(dm_normal_quantile(1.0 - p)) / (2.0 * p) - 1.0) < 1e-12);
+    }
 }
 
 static void student(void **state)
@@ -101,19 +92,6 @@ static void chi_squared(void **state)
         assert_true(near(dm_chi_squared_sf(row[i][0], row[i][1]), row[i][2]));
 }
 
-static void poisson(void **state)
-{
-    (void)state;
-    static const double row[][3] = {
-        {1.0, 0.0, 0.36787944117144233},  {1.0, 1.0, 0.7357588823428847},
-        {1.0, 7.0, 0.9999897508033253},   {1.0, 20.0, 1.0},
-        {0.01, 0.0, 0.9900498337491681},  {30.0, 10.0, 2.2348775738450595e-05},
-        {30.0, 30.0, 0.5483515125779114}, {1000.0, 900.0, 0.0006977673277963068},
-    };
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
-        assert_true(near(dm_poisson_cdf(row[i][0], row[i][1]), row[i][2]));
-}
-
 static void kolmogorov(void **state)
 {
     (void)state;
@@ -130,7 +108,7 @@ static void outside_the_domain(void **state)
 {
     (void)state;
     const double nan = (double)NAN, infinite = (double)INFINITY;
-    assert_true(isnan(dm_normal_cdf(nan)) && isnan(dm_normal_sf(nan)) && isnan(dm_normal_two_sided(nan)));
+    assert_true(isnan(dm_normal_two_sided(nan)));
     assert_true(isnan(dm_normal_quantile(nan)) && isnan(dm_normal_quantile(-0.1)) && isnan(dm_normal_quantile(1.1)));
     assert_true(isnan(dm_student_quantile(0.5, 0.0)) && isnan(dm_student_quantile(0.5, -1.0)));
     assert_true(isnan(dm_student_quantile(2.0, 3.0)) && isnan(dm_student_quantile(nan, 3.0)));
@@ -139,8 +117,6 @@ static void outside_the_domain(void **state)
     assert_true(isnan(dm_student_two_sided(1.0, nan)));
     assert_true(isnan(dm_chi_squared_sf(1.0, 0.0)) && isnan(dm_chi_squared_sf(-1.0, 1.0)));
     assert_true(isnan(dm_chi_squared_sf(nan, 1.0)) && isnan(dm_chi_squared_sf(1.0, nan)));
-    assert_true(isnan(dm_poisson_cdf(-1.0, 1.0)) && isnan(dm_poisson_cdf(1.0, -1.0)));
-    assert_true(isnan(dm_poisson_cdf(nan, 1.0)) && isnan(dm_poisson_cdf(1.0, nan)));
     /* The ends of the open interval: infinite or NaN, never a finite number */
     assert_false(isfinite(dm_normal_quantile(0.0)) || isfinite(dm_normal_quantile(1.0)));
     assert_false(isfinite(dm_student_quantile(0.0, 3.0)) || isfinite(dm_student_quantile(1.0, 3.0)));
@@ -150,13 +126,8 @@ static void outside_the_domain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(normal),
-        cmocka_unit_test(normal_quantile),
-        cmocka_unit_test(student),
-        cmocka_unit_test(chi_squared),
-        cmocka_unit_test(poisson),
-        cmocka_unit_test(kolmogorov),
-        cmocka_unit_test(outside_the_domain),
+        cmocka_unit_test(normal),      cmocka_unit_test(normal_quantile), cmocka_unit_test(student),
+        cmocka_unit_test(chi_squared), cmocka_unit_test(kolmogorov),      cmocka_unit_test(outside_the_domain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

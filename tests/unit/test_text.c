@@ -60,7 +60,22 @@ static void control_characters_are_spelled(void **state)
     }
 }
 
-/* Each code point in its shortest form is kept; surrogates are not characters. */
+/* Controls of bidirectional text: a name that holds one would turn round what is printed after it. */
+static bool turns_text(uint32_t c)
+{
+    return c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+static void direction_is_spelled(void **state)
+{
+    (void)state;
+    assert_string_equal(escaped("gpj\xe2\x80\xaetxt.exe"), "gpj\\xe2\\x80\\xaetxt.exe");
+    assert_string_equal(escaped("\xd8\x9c\xd8\x9d"), "\\xd8\\x9c\xd8\x9d");
+    assert_string_equal(escaped("a\xe2\x80\x8d\xe2\x80\x8e"), "a\xe2\x80\x8d\\xe2\\x80\\x8e"); /* a joiner is kept */
+    assert_string_equal(escaped("\xe2\x81"), "\\xe2\\x81");
+}
+
+/* Each code point in its shortest form is kept but for the controls above; surrogates are not characters. */
 static void every_code_point(void **state)
 {
     (void)state;
@@ -68,7 +83,7 @@ static void every_code_point(void **state)
         unsigned char s[5];
         char want[32];
         encode(c, c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, s);
-        if (c >= 0xd800 && c <= 0xdfff) {
+        if ((c >= 0xd800 && c <= 0xdfff) || turns_text(c)) {
             spelled(s, want);
         } else {
             memcpy(want, s, sizeof s);
@@ -300,6 +315,7 @@ static void utf8_by_length(void **state)
     assert_false(dm_text_plain("a\nb"));
     assert_false(dm_text_plain("a\xc2\x9f"));
     assert_true(dm_text_plain("a\xc2\xa0"));
+    assert_false(dm_text_plain("a\xe2\x81\xa9"));
     assert_false(dm_text_plain("caf\xc3"));
 }
 
@@ -319,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_text_is_kept),
         cmocka_unit_test(control_characters_are_spelled),
+        cmocka_unit_test(direction_is_spelled),
         cmocka_unit_test(every_code_point),
         cmocka_unit_test(overlong_forms_are_spelled),
         cmocka_unit_test(beyond_the_last_code_point),
