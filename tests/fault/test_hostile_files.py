@@ -234,6 +234,14 @@ class Sizes(Hostile):
         path = self.patched("wide.h5", lambda f: f.__setitem__("features", self.x), (ROWS, 3), (ROWS, 1 << 40))
         self.refused(r"(impossible size|cannot be opened).*wide\.h5", "info", path)
 
+    def test_filters_without_a_bound(self):
+        """Scale-offset makes much of little, but only of chunks that are there."""
+        path = self.tmp / "offset.h5"
+        with h5py.File(path, "w") as f:
+            d = f.create_dataset("features", shape=(100 << 20, 1), dtype="i4", chunks=(1 << 18, 1), scaleoffset=0)
+            d[:1 << 18, 0] = np.arange(1 << 18) % 7
+        self.refused(r"impossible size.*offset\.h5", "fit", path, "--segments", 2, "--out", self.tmp / "o")
+
     def test_chunks(self):
         """One small chunk dataset that says its chunks are large."""
         for rows in (1 << 20, 1 << 29, 1 << 31):
