@@ -49,7 +49,7 @@ static void add_options(cli_line *line, void *options)
         CLI_OPTION(SIZE, "power", "P", CLI_REAL, &o->power, "probability to find that effect, in every test", .min = 0,
                    .max = 1, .below_max = true, .show_default = true),
         CLI_MIN_CELL(SIZE, &o->min_cell, "customers expected in each arm of each test, at least", 0),
-        CLI_OPTION(OUTPUT, "out", "DIR", CLI_TEXT, &o->out, "directory to create: experiment.h5 and plan.json",
+        CLI_OPTION(OUTPUT, "out", "DIR", CLI_OUTPUT, &o->out, "directory to create: experiment.h5 and plan.json",
                    .required = true),
         CLI_OPTION(OUTPUT, "force", NULL, CLI_FLAG, &o->force,
                    "replace a plan that exists, and take a design that is too small"),
