@@ -224,7 +224,7 @@ class Files(BadInput):
         fifo = self.inputs / "pipe"
         os.mkfifo(fifo)
         self.addCleanup(fifo.unlink)
-        cases = self.commands("missing", self.inputs / "nope.h5", r"nope\.h5")
+        cases = self.commands("missing", self.inputs / "nope.h5", r"no such file: .*nope\.h5: check the path$")
         cases += self.commands("below a file", self.good / "x.h5", r"good\.h5/x\.h5")
         cases += self.commands("empty", self.text("empty.h5", b""), r"empty file: .*empty\.h5")
         cases += self.commands("text", self.text("text.h5", "a,b\n1,2\n" * 500), r"not an HDF5 file: .*text\.h5")
