@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/open_read.h"
 #include "exchange/csv_number.h"
 
 #define SHOWN 40 /* bytes of a bad value that an error line repeats */
@@ -213,9 +214,12 @@ static void show_progress(void *user, int64_t bytes)
 static demarc_status open_input(reading *r, int *fd)
 {
     struct stat s;
-    *fd = strcmp(r->o->in, "-") == 0 ? dup(STDIN_FILENO) : open(r->o->in, O_RDONLY | O_CLOEXEC);
+    *fd = strcmp(r->o->in, "-") == 0 ? dup(STDIN_FILENO) : dm_open_read(r->o->in);
     if (*fd < 0) {
         const int reason = errno;
+        if (reason == ENOENT || reason == ENOTDIR)
+            return dm_fail(DEMARC_ERR_DATA, "no such file: %s: check the path", r->file);
+        if (reason == ENXIO) return dm_fail(DEMARC_ERR_DATA, "nobody writes to the pipe: %s: give a CSV file", r->file);
         (void)dm_fail_errno(reason, "cannot open the CSV file: %s: check its name and permissions", r->file);
         return dm_open_status(reason);
     }

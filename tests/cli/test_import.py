@@ -348,7 +348,7 @@ class Refusals(Import):
     def test_files(self):
         source = self.text("a\n1\n")
         out = self.tmp / "out.h5"
-        self.fails(3, r"cannot open the CSV file: \S*none.csv", "import", self.tmp / "none.csv", out)
+        self.fails(3, r"no such file: \S*none\.csv: check the path", "import", self.tmp / "none.csv", out)
         self.fails(3, r"is a directory", "import", self.tmp, out)
         self.ok("import", source, out)
         self.fails(2, r"output exists", "import", source, out)
@@ -356,6 +356,17 @@ class Refusals(Import):
         self.fails(2, r"output is the input", "import", source, source, "--force")
         self.assertEqual(source.read_text(), "a\n1\n")
         self.fails(5, r"no place for the output", "import", source, self.tmp / "none" / "out.h5")
+
+    def test_pipes(self):
+        """A pipe is read to its end, however late its first byte; one that nobody writes to is no input."""
+        pipe = self.tmp / "pipe"
+        os.mkfifo(pipe)
+        self.fails(3, r"nobody writes to the pipe: \S*pipe: give a CSV", "import", pipe, self.tmp / "no.h5", timeout=60)
+        writer = subprocess.Popen(["sh", "-c", 'exec >"$1"; sleep 4; echo a; echo 1', "sh", pipe])
+        self.ok("import", pipe, self.tmp / "out.h5", timeout=60)
+        self.assertEqual(writer.wait(10), 0)
+        with h5py.File(self.tmp / "out.h5") as f:
+            self.assertEqual(f["features"][:].tolist(), [[1.0]])
 
     def test_a_bad_output_is_refused_before_the_input_is_read(self):
         (self.tmp / "out.h5").write_text("mine")
