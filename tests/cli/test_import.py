@@ -213,6 +213,26 @@ class Columns(Import):
         self.assertEqual(list(found["arm@arm_names"]), ["FALSE", "TRUE"])
         np.testing.assert_array_equal(arms(["-1", "0", "1"])["arm"], [0, 1, 2])  # not all >= 0: levels
 
+    def test_arms_that_demarc_reads_back(self):
+        """4096 arms are all a campaign may have: a code beyond is a name, and one arm more is none."""
+        def arms(values, code=0):
+            source = self.text("x,arm\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values)))
+            out = self.tmp / "out.h5"
+            args = ["import", source, out, "--arm", "arm", "--force"]
+            if code != 0:
+                return self.fails(code, r"more than 4096 distinct values: .*this is no campaign arm", *args)
+            self.ok(*args)
+            self.ok("info", out)
+            with h5py.File(out) as f:
+                return f["arm"][:].tolist(), f["arm"].attrs.get("arm_names", np.array([])).tolist()
+
+        self.assertEqual(arms([0, 4095]), ([0, 4095], []))
+        self.assertEqual(arms([0, 4096]), ([0, 1], ["0", "4096"]))
+        self.assertEqual(arms([5000, 7, 5000]), ([0, 1, 0], ["5000", "7"]))
+        codes, names = arms([f"a{i:04d}" for i in range(4096)])
+        self.assertEqual((codes, len(names)), (list(range(4096)), 4096))
+        arms([f"a{i:04d}" for i in range(4097)], code=3)
+
     def test_text_keeps_its_spaces_and_lines(self):
         source = self.text('x,c\n 1 ," a"\n2,"b\r\nb"\n3," a"\n')
         found = self.convert(source, "--categorical", "c")
