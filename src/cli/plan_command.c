@@ -194,6 +194,9 @@ static demarc_status make(demarc_context *ctx, const cli_line *line, void *optio
 {
     demarc_plan_options *o = options;
     o->data = line->argument[0];
+    if (cli_line_has(line, "band") && cli_line_has(line, "band-share")) {
+        return dm_fail(DEMARC_ERR_USAGE, "contradiction: --band and --band-share: give one of them");
+    }
     if (!o->dry_run) cli_stop_signals(true);
     const demarc_status st = demarc_boundary_plan(ctx, o, json);
     if (!o->dry_run) cli_stop_signals(false);

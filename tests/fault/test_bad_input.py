@@ -692,6 +692,8 @@ class CommandLine(BadInput):
             ("option", self.fit(self.good, "--nope", "1"), 2, "unknown option: .*--nope"),
             ("command", ["fti", self.good], 2, "unknown command: 'fti'"), ("none", [], 2, "missing command"),
             ("feature", self.fit(self.good, "--log1p", "delta"), 2, "unknown feature 'delta': .*"),
+            ("weight twice", self.fit(self.good, "--feature-weights", "alpha=1,alpha=2"), 2,
+             "name given twice: --feature-weights 'alpha'"),
             ("config name", self.fit(self.good, "--config", config), 2, r"bad\.conf.*line 2.*segmets"),
             ("config missing", self.fit(self.good, "--config", self.inputs / "no.conf"), 3, r"--config.*no\.conf"),
             ("config directory", self.fit(self.good, "--config", self.inputs), 3, r"--config.*directory"),
