@@ -127,6 +127,15 @@ DEMARC_API int demarc_mpi_rank(void);
 DEMARC_API demarc_status demarc_mpi_agree(demarc_status st);
 
 /**
+ * Local. Refuse an output that is `input`, a file the caller reads, or a directory that holds it. The commands do this
+ * for their own inputs; it is for those they do not know, such as a file of options.
+ *
+ * @param[in] out, input  NULL, or a name of nothing that exists, is nothing to refuse
+ * @retval DEMARC_ERR_USAGE
+ */
+DEMARC_API demarc_status demarc_output_spare(const char *out, const char *input);
+
+/**
  * Local. The OpenBLAS core type that suits this CPU better than the one OpenBLAS chose, for the environment variable
  * OPENBLAS_CORETYPE (read once, when OpenBLAS is loaded); NULL when its own choice is good or the variable is set.
  * Results do not depend on it, only speed. @return static string

@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+
+#define RANK_ROOM 96 /* bytes kept free for what comm adds: " (rank 3 on HOST)" */
 
 static _Thread_local char error_line[1024];
 
@@ -42,28 +45,37 @@ void dm_error_set(const char *line)
     dm_text_escape(error_line, sizeof error_line, raw);
 }
 
+/* fmt, and `reason` after it. What is too long loses its middle, a name as a rule: what to do stands at the end. */
+__attribute__((format(printf, 1, 0))) static void record(const char *fmt, va_list ap, const char *reason)
+{
+    char line[sizeof error_line], end[128] = "", *longer = NULL;
+    va_list again;
+    va_copy(again, ap);
+    const int length = vsnprintf(line, sizeof line, fmt, ap);
+    if (length >= (int)sizeof line && vasprintf(&longer, fmt, again) < 0) longer = NULL;
+    va_end(again);
+    if (reason[0] != 0) snprintf(end, sizeof end, ": %s", reason);
+    dm_text_abbreviate(error_line, sizeof error_line - RANK_ROOM - strlen(end), longer != NULL ? longer : line);
+    strcat(error_line, end);
+    free(longer);
+}
+
 demarc_status dm_fail(demarc_status st, const char *fmt, ...)
 {
-    char raw[sizeof error_line];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(raw, sizeof raw, fmt, ap);
+    record(fmt, ap, "");
     va_end(ap);
-    dm_text_escape(error_line, sizeof error_line, raw);
     return st;
 }
 
 demarc_status dm_fail_errno(int errnum, const char *fmt, ...)
 {
-    char raw[sizeof error_line], text[128];
+    char text[100];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(raw, sizeof raw, fmt, ap);
+    record(fmt, ap, strerror_r(errnum, text, sizeof text)); /* GNU's, which returns the text */
     va_end(ap);
-    const char *reason = strerror_r(errnum, text, sizeof text); /* GNU's, which returns the text */
-    size_t used = strlen(raw);
-    snprintf(raw + used, sizeof raw - used, ": %s", reason);
-    dm_text_escape(error_line, sizeof error_line, raw);
     return DEMARC_ERR_IO;
 }
 

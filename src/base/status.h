@@ -8,7 +8,8 @@
  * Record the detail of a failure for this thread and return `st`. Local.
  *
  * The line reads "WHAT: WHERE (file, dataset, row, option): what to do", without prefix or newline; control characters
- * that came from files or users are escaped. A later call replaces an earlier one.
+ * that came from files or users are escaped, and a line of more than about 900 bytes loses its middle ("...") but not
+ * what to do. A later call replaces an earlier one.
  */
 __attribute__((format(printf, 2, 3))) demarc_status dm_fail(demarc_status st, const char *fmt, ...);
 

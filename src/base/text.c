@@ -41,13 +41,16 @@ static size_t plain_length(const unsigned char *s)
     return sequence_length(s, 4); /* a NUL within four bytes is no continuation */
 }
 
+/* Bytes that the sequence at s takes once escaped. */
+static size_t escaped_length(size_t plain) { return plain != 0 ? plain : 4; }
+
 void dm_text_escape(char *dst, size_t dst_size, const char *src)
 {
     size_t out = 0;
     const unsigned char *s = (const unsigned char *)src;
     while (*s != 0) {
         size_t len = plain_length(s);
-        size_t need = len != 0 ? len : 4;
+        size_t need = escaped_length(len);
         if (out + need >= dst_size) break;
         if (len != 0) {
             memcpy(dst + out, s, len);
@@ -59,6 +62,35 @@ void dm_text_escape(char *dst, size_t dst_size, const char *src)
         out += need;
     }
     dst[out] = 0;
+}
+
+/* The end of `src` that, escaped, takes at most `room` bytes. */
+static const char *end_within(const char *src, size_t room)
+{
+    const unsigned char *s = (const unsigned char *)src;
+    size_t left = 0;
+    for (size_t plain, at = 0; s[at] != 0; at += plain != 0 ? plain : 1) {
+        plain = plain_length(s + at);
+        left += escaped_length(plain);
+    }
+    for (size_t plain; left > room; s += plain != 0 ? plain : 1) {
+        plain = plain_length(s);
+        left -= escaped_length(plain);
+    }
+    return (const char *)s;
+}
+
+void dm_text_abbreviate(char *dst, size_t dst_size, const char *src)
+{
+    size_t used = 0;
+    if (end_within(src, dst_size - 1) != src) {
+        dm_text_escape(dst, dst_size / 2, src);
+        used = strlen(dst);
+        memcpy(dst + used, "...", 3);
+        used += 3;
+        src = end_within(src, dst_size - used - 1);
+    }
+    dm_text_escape(dst + used, dst_size - used, src);
 }
 
 bool dm_text_plain(const char *s)

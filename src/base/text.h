@@ -8,6 +8,9 @@
  *  cut to fit. */
 void dm_text_escape(char *dst, size_t dst_size, const char *src);
 
+/** The same, but what does not fit is taken out of the middle: "start...end". `dst_size` is 8 or more. */
+void dm_text_abbreviate(char *dst, size_t dst_size, const char *src);
+
 /** Most bytes of a segment's name. */
 #define DM_SEGMENT_NAME_BYTES 80
 

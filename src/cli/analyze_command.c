@@ -47,7 +47,7 @@ static void add_options(cli_line *line, void *options)
                    .show_default = true),
         CLI_MIN_CELL(TESTS, &o->min_cell, "fewer customers in an arm are not enough data", 2),
         CLI_MIN_EVENTS(TESTS, &o->min_events, "a 0/1 outcome needs so many of both in each arm"),
-        CLI_OPTION(OUTPUT, "apply", "NEW.h5", CLI_TEXT, &o->apply,
+        CLI_OPTION(OUTPUT, "apply", "NEW.h5", CLI_OUTPUT, &o->apply,
                    "write the model with the boundaries moved as decided; nothing is written when none moves"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);

@@ -67,7 +67,7 @@ static void add_options(cli_line *line, void *state)
     demarc_assign_options *o = state;
     const cli_option table[] = {
         CLI_MODEL(GROUP, &o->model),
-        CLI_OPTION(GROUP, "out", "FILE.h5", CLI_TEXT, &o->out,
+        CLI_OPTION(GROUP, "out", "FILE.h5", CLI_OUTPUT, &o->out,
                    "file to write: id, segment, distance, runner_up, margin of every row", .required = true),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);

@@ -10,6 +10,7 @@ struct cli_command {
     const char *summary;         /* one line, for the list of commands */
     const char *arguments;       /* for the usage line */
     const char *const *argument; /* names of what is not an option, NULL-terminated; all are required */
+    bool writes_last;            /* the last of them is a file to write */
     const char *notes;           /* paragraphs after the options; NULL = none */
     const char *example;         /* lines that run as printed, in an empty folder */
     bool stops;                  /* `run` calls cli_stop_signals(); before all others signals are released */

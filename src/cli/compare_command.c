@@ -23,7 +23,7 @@ static void add_options(cli_line *line, void *options)
                    .show_default = true),
         CLI_OPTION(TESTS, "equivalence", "X", CLI_REAL, &o->equivalence,
                    "a mean within X standard deviations is as expected", .min = 0, .max = 1e6, .show_default = true),
-        CLI_OPTION(OUTPUT, "out", "FILE.json", CLI_TEXT, &o->out, "write the result as JSON (for demarc report)"),
+        CLI_OPTION(OUTPUT, "out", "FILE.json", CLI_OUTPUT, &o->out, "write the result as JSON (for demarc report)"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);

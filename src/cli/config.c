@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/open_read.h"
 #include "cli/options.h"
 
 #define MAX_LINE 65536 /* bytes; a longer line is no option, and /dev/zero must not fill the memory */
@@ -118,12 +120,17 @@ static demarc_status open_config(const char *path, FILE **f)
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
         return dm_fail(DEMARC_ERR_DATA, "cannot read: --config '%.300s' is a directory: give a text file", path);
     }
-    *f = fopen(path, "re");
-    if (*f != NULL) return DEMARC_OK;
-    if (errno == ENOENT || errno == ENOTDIR) {
+    const int fd = dm_open_read(path);
+    if (fd >= 0 && (*f = fdopen(fd, "r")) != NULL) return DEMARC_OK;
+    const int reason = errno;
+    if (fd >= 0) close(fd);
+    if (reason == ENOENT || reason == ENOTDIR) {
         return dm_fail(DEMARC_ERR_DATA, "no such file: --config '%.300s': check the path", path);
     }
-    return dm_fail_errno(errno, "cannot read: --config '%.300s': check the file and its permissions", path);
+    if (reason == ENXIO) {
+        return dm_fail(DEMARC_ERR_DATA, "nobody writes to the pipe: --config '%.300s': give a text file", path);
+    }
+    return dm_fail_errno(reason, "cannot read: --config '%.300s': check the file and its permissions", path);
 }
 
 demarc_status cli_config_read(cli_line *line, const char *path)

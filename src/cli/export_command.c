@@ -52,7 +52,7 @@ static void add_options(cli_line *line, void *state)
             "csv or sqlite: every customer with id, segment and its name, distance, runner-up and margin; pmml: the "
             "model with its scaling",
             .word = format_words, .required = true),
-        CLI_OPTION(GROUP, "out", "FILE", CLI_TEXT, &o->out, "file to write", .required = true),
+        CLI_OPTION(GROUP, "out", "FILE", CLI_OUTPUT, &o->out, "file to write", .required = true),
         CLI_OPTION(GROUP, "names", "LIST", CLI_TEXT, &o->names,
                    "SEGMENT=NAME,...: names for this file (default: those of the run)"),
     };

@@ -30,7 +30,7 @@ static void add_options(cli_line *line, void *state)
                    "SEGMENT=NAME,...: names of segments (default: by what sets them apart)"),
     };
     const cli_option output[] = {
-        CLI_OPTION(OUTPUT, "out", "DIR", CLI_TEXT, &o->out, "results directory to create", .required = true),
+        CLI_OPTION(OUTPUT, "out", "DIR", CLI_OUTPUT, &o->out, "results directory to create", .required = true),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
     cli_fit_features_add(line, o);

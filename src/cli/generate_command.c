@@ -77,6 +77,7 @@ const cli_command cli_generate = {
     .summary = "write synthetic retail customers whose true segments are known",
     .arguments = "OUT.h5",
     .argument = argument_names,
+    .writes_last = true,
     .notes = "The truth is in /truth/segment and in the file's attributes.\n",
     .example = "  demarc generate customers.h5 --customers 1e5 --features 16 --segments 6 --outcomes\n"
                "  demarc info customers.h5\n",

@@ -74,6 +74,7 @@ const cli_command cli_import = {
     .summary = "turn a CSV file into a customer file",
     .arguments = "IN.csv OUT.h5",
     .argument = argument_names,
+    .writes_last = true,
     .notes = "IN.csv has a header row (RFC 4180; CRLF and a byte order mark are fine); - reads standard input.\n"
              "Empty fields are missing values; yes/no and true/false are 1/0. A comma in a name is doubled.\n",
     .example = "  printf 'who,visits,spend,shop\\n1,4,80.5,web\\n2,1,12,town\\n3,9,,web\\n' > customers.csv\n"

@@ -34,6 +34,12 @@ int cli_line_find(const cli_line *line, const char *name)
     return -1;
 }
 
+bool cli_line_has(const cli_line *line, const char *name)
+{
+    int i = cli_line_find(line, name);
+    return i >= 0 && line->given[i].text != NULL;
+}
+
 const char *cli_line_nearest(const cli_line *line, const char *name)
 {
     const char *word[CLI_MAX_OPTIONS + 1] = {NULL};
@@ -81,6 +87,7 @@ static void expects(const cli_option *o, char *buf, size_t size)
         }
         break;
     case CLI_TEXT:
+    case CLI_OUTPUT:
     case CLI_LIST:
     case CLI_HELP:
         snprintf(buf, size, "give a value");
@@ -163,6 +170,7 @@ static bool store(const cli_option *o, const char *text)
         *(bool *)o->target = strcmp(text, "true") == 0;
         return strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
     case CLI_TEXT:
+    case CLI_OUTPUT:
     case CLI_LIST:
         *(const char **)o->target = text;
         return text[0] != 0;
@@ -209,6 +217,18 @@ static demarc_status store_all(const cli_line *line)
         if (!store(o, line->given[i].text)) return bad_value(line, i);
     }
     return DEMARC_OK;
+}
+
+/* The config file is an input of every command. */
+static demarc_status spare_config(const cli_line *line)
+{
+    demarc_status st = DEMARC_OK;
+    if (line->command->writes_last) DM_TRY(demarc_output_spare(line->argument[line->arguments - 1], line->config));
+    for (int i = 0; i < line->count; i++) {
+        if (line->option[i].kind == CLI_OUTPUT) DM_TRY(demarc_output_spare(line->given[i].text, line->config));
+    }
+cleanup:
+    return st;
 }
 
 /* ------------------------------------------------------------------------------------------------ command line */
@@ -349,6 +369,7 @@ demarc_status cli_line_parse(cli_line *line, int argc, char *const *argv)
         DM_TRY(cli_config_read(line, line->config));
     }
     DM_TRY(store_all(line));
+    st = spare_config(line);
 cleanup:
     poptFreeContext(con);
     cli_popt_clear(&table);

@@ -18,6 +18,7 @@ typedef enum cli_kind {
     CLI_FLAG,   /* bool */
     CLI_HELP,   /* no target */
     CLI_TEXT,   /* const char *, borrowed from the cli_line; never empty */
+    CLI_OUTPUT, /* the same, a file or directory to write: never the config file */
     CLI_LIST,   /* the same, "A,B,..."; given again it goes on: "A" and "B" are "A,B" */
     CLI_WORD,   /* const char *, one of `word` */
     CLI_CHOICE, /* enum counted from 0 in the order of `word` */
@@ -76,7 +77,8 @@ void cli_line_add(cli_line *line, const cli_option *option, size_t count);
 /**
  * Parse argv (argv[0] is ignored), then --config, then store all values. Targets of options not given keep their
  * defaults.
- * @retval DEMARC_ERR_USAGE  unknown or bad option, missing argument; the line names option, or file and line
+ * @retval DEMARC_ERR_USAGE  unknown or bad option, missing argument; the line names option, or file and line; an output
+ *                           is the config file
  * @retval DEMARC_ERR_DATA   the config file does not exist or is no regular text
  * @retval DEMARC_ERR_IO     the config file cannot be read
  */
@@ -85,6 +87,8 @@ void cli_line_clear(cli_line *line);
 
 /** Index of the option called `name`, -1 if there is none. */
 int cli_line_find(const cli_line *line, const char *name);
+/** True when the command line or the config file gave the option. */
+bool cli_line_has(const cli_line *line, const char *name);
 /** Nearest option name, NULL if none is near. */
 const char *cli_line_nearest(const cli_line *line, const char *name);
 /** argv as one line for the manifest, quoted for a shell; malloc'd, NULL when memory is short. */

@@ -49,7 +49,7 @@ static void add_options(cli_line *line, void *options)
         CLI_OPTION(SIZE, "power", "P", CLI_REAL, &o->power, "probability to find that effect, in every test", .min = 0,
                    .max = 1, .below_max = true, .show_default = true),
         CLI_MIN_CELL(SIZE, &o->min_cell, "customers expected in each arm of each test, at least", 0),
-        CLI_OPTION(OUTPUT, "out", "DIR", CLI_TEXT, &o->out, "directory to create: experiment.h5 and plan.json",
+        CLI_OPTION(OUTPUT, "out", "DIR", CLI_OUTPUT, &o->out, "directory to create: experiment.h5 and plan.json",
                    .required = true),
         CLI_OPTION(OUTPUT, "force", NULL, CLI_FLAG, &o->force,
                    "replace a plan that exists, and take a design that is too small"),
@@ -194,6 +194,9 @@ static demarc_status make(demarc_context *ctx, const cli_line *line, void *optio
 {
     demarc_plan_options *o = options;
     o->data = line->argument[0];
+    if (cli_line_has(line, "band") && cli_line_has(line, "band-share")) {
+        return dm_fail(DEMARC_ERR_USAGE, "contradiction: --band and --band-share: give one of them");
+    }
     cli_stop_signals(!o->dry_run);
     const demarc_status st = demarc_boundary_plan(ctx, o, json);
     if (!o->dry_run) cli_stop_signals(false);

@@ -28,6 +28,7 @@ static void default_text(const cli_option *o, char *buf, size_t size)
     if (!o->show_default) return;
     switch (o->kind) {
     case CLI_TEXT:
+    case CLI_OUTPUT:
     case CLI_LIST:
     case CLI_WORD:
         if (*text != NULL) snprintf(buf, size, "%s", *text);

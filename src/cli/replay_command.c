@@ -36,7 +36,7 @@ static void add_options(cli_line *line, void *options)
         CLI_SRM_ALPHA(TESTS, &o->srm_alpha),
         CLI_MIN_CELL(TESTS, &o->min_cell, "customers per cell needed to choose an arm or to judge", 0),
         CLI_MIN_EVENTS(TESTS, &o->min_events, "of a 0/1 outcome, how many of each value are needed to judge"),
-        CLI_OPTION(OUTPUT, "apply", "MODEL.h5", CLI_TEXT, &o->apply,
+        CLI_OPTION(OUTPUT, "apply", "MODEL.h5", CLI_OUTPUT, &o->apply,
                    "model to write with the one boundary moved that gains most in the first outcome"),
         CLI_OPTION(OUTPUT, "checkpoint", "NAME", CLI_TEXT, &o->checkpoint,
                    "keep checkpoints in .NAME.checkpoint (default: beside --apply, else none)"),

@@ -44,7 +44,7 @@ static void add_options(cli_line *line, void *options)
                    "customer file of the run (default: where the manifest says it was)"),
         CLI_OPTION(PARTS, "no-map", NULL, CLI_FLAG, &o->no_map,
                    "leave out what needs the customer file: the map, values of example customers"),
-        CLI_OPTION(OUTPUT, "out", "FILE.html", CLI_TEXT, &o->out, "page to write", .required = true),
+        CLI_OPTION(OUTPUT, "out", "FILE.html", CLI_OUTPUT, &o->out, "page to write", .required = true),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
     cli_output_add(line, OUTPUT, &o->force, &o->dry_run);

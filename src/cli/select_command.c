@@ -28,7 +28,7 @@ static void add_options(cli_line *line, void *options)
                    .show_default = true),
     };
     const cli_option output[] = {
-        CLI_OPTION(OUTPUT, "out", "FILE.json", CLI_TEXT, &o->out, "file for the JSON document"),
+        CLI_OPTION(OUTPUT, "out", "FILE.json", CLI_OUTPUT, &o->out, "file for the JSON document"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);
     cli_fit_features_add(line, &o->fit);

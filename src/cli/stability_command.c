@@ -26,8 +26,8 @@ static void add_options(cli_line *line, void *options)
                    .below_max = true, .show_default = true),
         CLI_OPTION(REPLICATES, "seed", "N", CLI_UINT64, &o->seed, "another seed gives other replicates",
                    .show_default = true),
-        CLI_OPTION(OUTPUT, "out", "FILE.json", CLI_TEXT, &o->out, "file to write what --json prints"),
-        CLI_OPTION(OUTPUT, "probabilities", "FILE.h5", CLI_TEXT, &o->probabilities,
+        CLI_OPTION(OUTPUT, "out", "FILE.json", CLI_OUTPUT, &o->out, "file to write what --json prints"),
+        CLI_OPTION(OUTPUT, "probabilities", "FILE.h5", CLI_OUTPUT, &o->probabilities,
                    "file to write: id, segment, probability [n, k], share of replicates a customer is in each segment"),
     };
     cli_line_add(line, table, sizeof table / sizeof *table);

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "exchange/csv_number.h"
+#include "store/customer_file.h"
 
 #define BLOCK_BYTES (INT64_C(8) << 20)
 #define BLOCK_ROWS_MAX 65536
@@ -112,13 +113,13 @@ cleanup:
 
 /* ------------------------------------------------------------------------------------------------ arms */
 
-/* The arm that a level's text spells as an integer >= 0 ("2", also "2.0"), -1 if it is something else. */
+/* The code that a level's text spells ("2", also "2.0"), -1 if it is something else or no code that can be read back. */
 static int32_t arm_number(const char *text)
 {
     double v = NAN;
     bool letter = strpbrk(text, "tTfFyYnN") != NULL; /* TRUE and no are names of arms here */
     if (letter || dm_csv_number(text, &v) != DM_CSV_NUMBER) return -1;
-    return v >= 0.0 && v <= (double)INT32_MAX && v == floor(v) ? (int32_t)v : -1;
+    return v >= 0.0 && v < (double)DM_ARMS_MAX && v == floor(v) ? (int32_t)v : -1;
 }
 
 static bool use_numbers(const dm_levels *levels, int32_t *rank)

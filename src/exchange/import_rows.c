@@ -10,7 +10,9 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/open_read.h"
 #include "exchange/csv_number.h"
+#include "store/customer_file.h"
 
 #define SHOWN 40 /* bytes of a bad value that an error line repeats */
 
@@ -108,10 +110,12 @@ static demarc_status put_reachable(const reading *r, const dm_slot *slot, const 
     return DEMARC_OK;
 }
 
+static int32_t most_levels(const dm_slot *slot) { return slot->kind == DM_SLOT_ARM ? DM_ARMS_MAX : DM_LEVELS_MAX; }
+
 static demarc_status too_many_levels(const reading *r, const dm_slot *slot)
 {
     char what[64];
-    snprintf(what, sizeof what, "more than %d distinct values", DM_LEVELS_MAX);
+    snprintf(what, sizeof what, "more than %d distinct values", (int)most_levels(slot));
     return bad_value(r, slot, what, NULL,
                      slot->kind == DM_SLOT_ARM ? "this is no campaign arm: name another column in --arm"
                                                : "this is no category: leave it out with --exclude");
@@ -134,7 +138,7 @@ static demarc_status put_level(const reading *r, const dm_slot *slot, const char
         int32_t before = levels->count;
         demarc_status st = dm_levels_code(levels, text, &code);
         if (st != DEMARC_OK) return st;
-        if (code < 0) return too_many_levels(r, slot);
+        if (code < 0 || code >= most_levels(slot)) return too_many_levels(r, slot);
         if (levels->count > before && !dm_text_utf8(text, strlen(text))) {
             return bad_value(r, slot, "not UTF-8", text, "convert the file with iconv -t UTF-8");
         }
@@ -213,9 +217,12 @@ static void show_progress(void *user, int64_t bytes)
 static demarc_status open_input(reading *r, int *fd)
 {
     struct stat s;
-    *fd = strcmp(r->o->in, "-") == 0 ? dup(STDIN_FILENO) : open(r->o->in, O_RDONLY | O_CLOEXEC);
+    *fd = strcmp(r->o->in, "-") == 0 ? dup(STDIN_FILENO) : dm_open_read(r->o->in);
     if (*fd < 0) {
         const int reason = errno;
+        if (reason == ENOENT || reason == ENOTDIR)
+            return dm_fail(DEMARC_ERR_DATA, "no such file: %s: check the path", r->file);
+        if (reason == ENXIO) return dm_fail(DEMARC_ERR_DATA, "nobody writes to the pipe: %s: give a CSV file", r->file);
         (void)dm_fail_errno(reason, "cannot open the CSV file: %s: check its name and permissions", r->file);
         return dm_open_status(reason);
     }

@@ -60,6 +60,9 @@ static demarc_status set_weights(const dm_rows *rows, const char *list, double *
         int32_t f = find_feature(rows, items.item[i]);
         if (f < 0) {
             st = unknown_feature(rows, "--feature-weights", items.item[i]);
+        } else if (dm_strings_find(&items, items.item[i]) < i) {
+            st = dm_fail(DEMARC_ERR_USAGE, "name given twice: --feature-weights '%s': give each feature one weight",
+                         items.item[i]);
         } else if (end == equals + 1 || *end != 0 || !isfinite(w) || w < 0.0) {
             st = dm_fail(DEMARC_ERR_USAGE, "bad weight '%s': --feature-weights %s: give a number >= 0", equals + 1,
                          items.item[i]);

@@ -1,6 +1,5 @@
 #include "store/file_kind.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,17 +37,13 @@ static demarc_status look(const char *path, dm_file_kind *kind, int64_t *bytes)
     struct stat s;
     hid_t file = DM_HDF5_NONE;
     bool transform = false, segment = false, margin = false;
-    if (stat(path, &s) != 0) {
-        const int reason = errno;
-        (void)dm_fail_errno(reason, "cannot open %s: check the name and its permissions", path);
-        return dm_open_status(reason);
-    }
     *bytes = 0;
-    if (S_ISDIR(s.st_mode)) {
+    const bool there = stat(path, &s) == 0; /* if not, opening it says why */
+    if (there && S_ISDIR(s.st_mode)) {
         *kind = holds(path, "experiment.h5") ? DM_KIND_PLAN : DM_KIND_RESULTS;
         return DEMARC_OK;
     }
-    *bytes = (int64_t)s.st_size;
+    if (there) *bytes = (int64_t)s.st_size;
     DM_TRY(dm_hdf5_start());
     DM_TRY(dm_hdf5_open_read(&file, path, "give a customer file, a model, assignments or a results directory"));
     DM_TRY(ask(file, path, kind));

@@ -180,7 +180,7 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static demarc_status spare_input(const char *out, const char *input)
+demarc_status demarc_output_spare(const char *out, const char *input)
 {
     struct stat o, i, folder;
     if (out == NULL || input == NULL || stat(out, &o) != 0 || stat(input, &i) != 0) return DEMARC_OK;
@@ -202,7 +202,7 @@ static demarc_status spare_input(const char *out, const char *input)
 
 demarc_status dm_output_spare_input(dm_comm *comm, const char *out, const char *input)
 {
-    return dm_comm_agree(comm, dm_comm_rank(comm) == 0 ? spare_input(out, input) : DEMARC_OK);
+    return dm_comm_agree(comm, dm_comm_rank(comm) == 0 ? demarc_output_spare(out, input) : DEMARC_OK);
 }
 
 demarc_status dm_output_begin(dm_output *o, dm_comm *comm, const char *path, dm_output_kind kind, bool force)

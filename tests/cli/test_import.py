@@ -213,6 +213,26 @@ class Columns(Import):
         self.assertEqual(list(found["arm@arm_names"]), ["FALSE", "TRUE"])
         np.testing.assert_array_equal(arms(["-1", "0", "1"])["arm"], [0, 1, 2])  # not all >= 0: levels
 
+    def test_arms_that_demarc_reads_back(self):
+        """4096 arms are all a campaign may have: a code beyond is a name, and one arm more is none."""
+        def arms(values, code=0):
+            source = self.text("x,arm\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values)))
+            out = self.tmp / "out.h5"
+            args = ["import", source, out, "--arm", "arm", "--force"]
+            if code != 0:
+                return self.fails(code, r"more than 4096 distinct values: .*this is no campaign arm", *args)
+            self.ok(*args)
+            self.ok("info", out)
+            with h5py.File(out) as f:
+                return f["arm"][:].tolist(), f["arm"].attrs.get("arm_names", np.array([])).tolist()
+
+        self.assertEqual(arms([0, 4095]), ([0, 4095], []))
+        self.assertEqual(arms([0, 4096]), ([0, 1], ["0", "4096"]))
+        self.assertEqual(arms([5000, 7, 5000]), ([0, 1, 0], ["5000", "7"]))
+        codes, names = arms([f"a{i:04d}" for i in range(4096)])
+        self.assertEqual((codes, len(names)), (list(range(4096)), 4096))
+        arms([f"a{i:04d}" for i in range(4097)], code=3)
+
     def test_text_keeps_its_spaces_and_lines(self):
         source = self.text('x,c\n 1 ," a"\n2,"b\r\nb"\n3," a"\n')
         found = self.convert(source, "--categorical", "c")
@@ -348,7 +368,7 @@ class Refusals(Import):
     def test_files(self):
         source = self.text("a\n1\n")
         out = self.tmp / "out.h5"
-        self.fails(3, r"cannot open the CSV file: \S*none.csv", "import", self.tmp / "none.csv", out)
+        self.fails(3, r"no such file: \S*none\.csv: check the path", "import", self.tmp / "none.csv", out)
         self.fails(3, r"is a directory", "import", self.tmp, out)
         self.ok("import", source, out)
         self.fails(2, r"output exists", "import", source, out)
@@ -356,6 +376,17 @@ class Refusals(Import):
         self.fails(2, r"output is the input", "import", source, source, "--force")
         self.assertEqual(source.read_text(), "a\n1\n")
         self.fails(5, r"no place for the output", "import", source, self.tmp / "none" / "out.h5")
+
+    def test_pipes(self):
+        """A pipe is read to its end, however late its first byte; one that nobody writes to is no input."""
+        pipe = self.tmp / "pipe"
+        os.mkfifo(pipe)
+        self.fails(3, r"nobody writes to the pipe: \S*pipe: give a CSV", "import", pipe, self.tmp / "no.h5", timeout=60)
+        writer = subprocess.Popen(["sh", "-c", 'exec >"$1"; sleep 4; echo a; echo 1', "sh", pipe])
+        self.ok("import", pipe, self.tmp / "out.h5", timeout=60)
+        self.assertEqual(writer.wait(10), 0)
+        with h5py.File(self.tmp / "out.h5") as f:
+            self.assertEqual(f["features"][:].tolist(), [[1.0]])
 
     def test_a_bad_output_is_refused_before_the_input_is_read(self):
         (self.tmp / "out.h5").write_text("mine")

@@ -272,6 +272,22 @@ class Config(Case):
         self.fails(2, "missing value: --config", *BASE["fit"], "--config")
         self.fails(3, "no such file: --config", *BASE["fit"], "--config", self.tmp / "absent.conf", ranks=3, timeout=60)
 
+    def test_pipe(self):
+        """--config <(...) works; a pipe that nobody writes to does not make the run wait for ever."""
+        out = self.tmp / "run"
+        read, write = os.pipe()
+        os.write(write, f"segments = 3\nout = {out}\n".encode())
+        os.close(write)
+        self.addCleanup(os.close, read)
+        p = subprocess.run([DEMARC, "fit", str(self.tmp / "in.h5"), "--config", f"/dev/fd/{read}"], pass_fds=[read],
+                           capture_output=True, text=True, timeout=60)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertTrue(out.is_dir())
+        os.mkfifo(self.tmp / "pipe")
+        for ranks in (1, 2):
+            self.fails(3, "nobody writes to the pipe: --config", *BASE["fit"], "--config", self.tmp / "pipe", ranks=ranks,
+                       timeout=60)
+
     def test_unreadable_on_one_rank_only(self):
         """All ranks leave with the one rank's error; none waits for it."""
         good = self.config("segments = 2\n")

@@ -224,7 +224,7 @@ class Files(BadInput):
         fifo = self.inputs / "pipe"
         os.mkfifo(fifo)
         self.addCleanup(fifo.unlink)
-        cases = self.commands("missing", self.inputs / "nope.h5", r"nope\.h5")
+        cases = self.commands("missing", self.inputs / "nope.h5", r"no such file: .*nope\.h5: check the path$")
         cases += self.commands("below a file", self.good / "x.h5", r"good\.h5/x\.h5")
         cases += self.commands("empty", self.text("empty.h5", b""), r"empty file: .*empty\.h5")
         cases += self.commands("text", self.text("text.h5", "a,b\n1,2\n" * 500), r"not an HDF5 file: .*text\.h5")
@@ -692,6 +692,8 @@ class CommandLine(BadInput):
             ("option", self.fit(self.good, "--nope", "1"), 2, "unknown option: .*--nope"),
             ("command", ["fti", self.good], 2, "unknown command: 'fti'"), ("none", [], 2, "missing command"),
             ("feature", self.fit(self.good, "--log1p", "delta"), 2, "unknown feature 'delta': .*"),
+            ("weight twice", self.fit(self.good, "--feature-weights", "alpha=1,alpha=2"), 2,
+             "name given twice: --feature-weights 'alpha'"),
             ("config name", self.fit(self.good, "--config", config), 2, r"bad\.conf.*line 2.*segmets"),
             ("config missing", self.fit(self.good, "--config", self.inputs / "no.conf"), 3, r"--config.*no\.conf"),
             ("config directory", self.fit(self.good, "--config", self.inputs), 3, r"--config.*directory"),

@@ -205,6 +205,36 @@ class Existing(Output):
                         ("in the folder", ["fit", "only/model.h5", "--segments", 2, "--force", "--out", "only"], 2, "only", copy)],
                        layouts=(1, 2))
 
+    def test_output_is_the_config_file(self):
+        """What --config named is an input of every command that writes."""
+        def copy(d):
+            shutil.copy(self.data, d / "data.h5")
+            shutil.copy(self.csv, d / "data.csv")
+            (d / "my.conf").write_text("threads = 1\n")
+            (d / "only").mkdir()
+            (d / "only" / "plan.json").write_text("threads = 1\n")
+
+        def case(*args, conf="my.conf", where=r"output is the input: (\./)?my\.conf"):
+            return " ".join(args), [*args, "--force", "--config", conf], 2, where, copy
+
+        boundary = ["data.h5", "--model", "model.h5"]
+        self.check_all([case("generate", "my.conf", "--customers", "10"), case("import", "data.csv", "my.conf"),
+                        case("fit", "data.h5", "--segments", "2", "--out", "my.conf"),
+                        case("select", "data.h5", "--segments", "2:3", "--out", "my.conf"),
+                        case("assign", *boundary, "--out", "./my.conf"),
+                        case("export", "run", "--format", "csv", "--out", "my.conf"),
+                        case("stability", *boundary, "--out", "my.conf"),
+                        case("stability", *boundary, "--probabilities", "my.conf"),
+                        case("compare", "run", "run", "--out", "my.conf"), case("report", "run", "--out", "my.conf"),
+                        case("boundary", "sweep", *boundary, "--out", "my.conf"),
+                        case("boundary", "sweep", *boundary, "--apply", "my.conf"),
+                        case("boundary", "replay", *boundary, "--apply", "my.conf"),
+                        case("boundary", "plan", *boundary, "--out", "my.conf"),
+                        case("boundary", "plan", *boundary, "--out", "only", conf="only/plan.json", where="output holds"),
+                        case("boundary", "analyze", "experiment.h5", "data.h5", "--apply", "my.conf")],
+                       layouts=(1,))
+        self.check_all([case("generate", "my.conf", "--customers", "10")], layouts=(2,))
+
 
 class Disk(Output):
     """Read-only disks and disks that fill at different moments."""

@@ -47,6 +47,7 @@ class PlanInput(bad.BadInput):
             (("--boundaries", "1-2-0"), r"not a boundary: --boundaries, '1-2-0'"),
             (("--boundaries", "0-"), r"not a boundary: --boundaries, '0-'"),
             (("--boundaries", "0-1,"), r"--boundaries"),
+            (("--band", "1", "--band-share", "0.2"), r"contradiction: --band and --band-share"),
             (("--band", "-1"), r"--band"), (("--band", "nan"), r"--band"), (("--band", "inf"), r"--band"),
             (("--band-share", "0"), r"--band-share"), (("--band-share", "1.01"), r"--band-share"),
             (("--distance-strata", "0"), r"--distance-strata"),

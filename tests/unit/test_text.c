@@ -183,6 +183,56 @@ static void cut_to_fit(void **state)
     }
 }
 
+/* As much of both ends as fits, whole characters and escapes only. */
+static void cut_in_the_middle(void **state)
+{
+    (void)state;
+    char buf[64];
+    dm_text_abbreviate(buf, 13, "abcdef\nz901"); /* 13 bytes with its end */
+    assert_string_equal(buf, "abcde...z901");
+    dm_text_abbreviate(buf, 14, "abcdef\n901");
+    assert_string_equal(buf, "abcdef\\x0a901");
+    const char *const piece[] = {"z", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xff", "\n"};
+    for (size_t p = 0; p < sizeof piece / sizeof *piece; p++) {
+        char src[400] = "", whole[1700];
+        for (int i = 0; i < 60; i++) strcat(src, piece[p]);
+        dm_text_escape(whole, sizeof whole, src);
+        const size_t unit = strlen(whole) / 60;
+        for (size_t size = 8; size < sizeof buf; size++) {
+            memset(buf, '#', sizeof buf);
+            dm_text_abbreviate(buf, size, src);
+            const size_t length = strlen(buf);
+            assert_true(length < size);
+            for (size_t i = size; i < sizeof buf; i++) assert_true(buf[i] == '#');
+            if (length == strlen(whole)) continue; /* it fits */
+            assert_true(length + 2 * unit + 1 >= size);
+            const char *dots = strstr(buf, "...");
+            assert_non_null(dots);
+            assert_int_equal((size_t)(dots - buf) % unit, 0);
+            assert_int_equal((length - 3) % unit, 0);
+        }
+    }
+}
+
+static void long_error_lines_keep_what_to_do(void **state)
+{
+    (void)state;
+    static char path[200001];
+    for (int fill = 0; fill < 2; fill++) {
+        memset(path, fill == 0 ? 'x' : '\n', sizeof path - 1);
+        (void)dm_fail(DEMARC_ERR_DATA, "no such file: %s: check the path", path);
+        assert_true(strlen(dm_error_line()) > 900 && strlen(dm_error_line()) < 1024);
+        assert_int_equal(strncmp(dm_error_line(), "no such file: ", 14), 0);
+        assert_non_null(strstr(dm_error_line(), fill == 0 ? "x...x" : "\\x0a...\\x0a"));
+        const char *const end = ": check the path";
+        assert_string_equal(dm_error_line() + strlen(dm_error_line()) - strlen(end), end);
+        (void)dm_fail_errno(2, "cannot open: %s: check the path", path);
+        const char *const reason = ": check the path: No such file or directory";
+        assert_true(strlen(dm_error_line()) < 1024);
+        assert_string_equal(dm_error_line() + strlen(dm_error_line()) - strlen(reason), reason);
+    }
+}
+
 static void error_lines_are_safe(void **state)
 {
     (void)state;
@@ -195,7 +245,7 @@ static void error_lines_are_safe(void **state)
     memset(big, '\n', sizeof big - 1);
     big[sizeof big - 1] = 0;
     assert_int_equal(dm_fail(DEMARC_ERR_USAGE, "%s", big), DEMARC_ERR_USAGE);
-    assert_int_equal(strlen(dm_error_line()) % 4, 0); /* whole escapes */
+    assert_int_equal((strlen(dm_error_line()) - 3) % 4, 0); /* whole escapes and the dots */
     assert_true(strlen(dm_error_line()) > 500);
 }
 
@@ -342,6 +392,8 @@ int main(void)
         cmocka_unit_test(broken_sequences_are_spelled),
         cmocka_unit_test(escaping_twice_changes_nothing),
         cmocka_unit_test(cut_to_fit),
+        cmocka_unit_test(cut_in_the_middle),
+        cmocka_unit_test(long_error_lines_keep_what_to_do),
         cmocka_unit_test(error_lines_are_safe),
         cmocka_unit_test(sizes_in_words),
         cmocka_unit_test(split),
