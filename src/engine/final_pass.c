@@ -65,6 +65,7 @@ static void add_sums(const dm_final_run *run, dm_final_part *p, const int32_t *s
         s[DM_SUM_NEAR] += margin[r] < DM_NEAR_RULE * 0.5 * gap[r] ? wr : 0.0;
         s[DM_SUM_SILHOUETTE] += away[r];
     }
+    for (int32_t j = 0; j < run->k; j++) p->lost += !isfinite(p->block[(int64_t)j * DM_SUMS + DM_SUM_WITHIN]);
     for (int64_t i = 0; i < (int64_t)run->k * DM_SUMS; i++) dm_exact_sum_add(&p->sum[i], p->block[i]);
     dm_exact_sum_add(&p->square, square);
 }
@@ -233,11 +234,13 @@ static void reduce(dm_final_run *run, dm_comm *comm)
         for (int64_t i = 0; i < cells; i++) dm_exact_sum_merge(&p->sum[i], &q->sum[i]);
         dm_exact_sum_merge(&p->square, &q->square);
         for (int32_t j = 0; j < run->k; j++) p->size[j] += q->size[j];
+        p->lost += q->lost;
         dm_digest_merge(&p->digest, &q->digest);
     }
     dm_comm_sum_exact(comm, p->sum, cells);
     dm_comm_sum_exact(comm, &p->square, 1);
     dm_comm_sum_i64(comm, p->size, run->k);
+    dm_comm_sum_i64(comm, &p->lost, 1);
     dm_comm_sum_i64(comm, &p->digest.low, 1);
     dm_comm_sum_i64(comm, &p->digest.high, 1);
 }
@@ -399,6 +402,11 @@ demarc_status dm_final_pass(const dm_final_options *o, dm_diagnostics *g, char d
     }
     reduce(&run, comm);
     fill_figures(&run, g);
+    if (o->writer != NULL && (run.part[0].lost > 0 || !isfinite(g->objective))) {
+        DM_TRY(dm_fail(DEMARC_ERR_IMPOSSIBLE,
+                       "distances beyond double precision: %s: check the units of its features, and the centroids",
+                       dm_customers_path(o->customers)));
+    }
     if (run.profile != NULL) DM_TRY(dm_profile_finish(run.profile, comm, g));
     DM_TRY_ALL(comm, make_digest(&run, g->objective, digest));
     snprintf(g->digest, sizeof g->digest, "%s", digest);

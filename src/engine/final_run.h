@@ -30,6 +30,7 @@ typedef struct dm_final_part {
     double *block;                  /* [k, DM_SUMS] sums of the block at work */
     dm_exact_sum *sum;              /* [k, DM_SUMS] */
     dm_exact_sum square;            /* sum of w ||x||^2 */
+    int64_t lost;                   /* block sums of squared distances that are no numbers: exact sums leave them out */
     int64_t *size;                  /* [k] */
     dm_digest digest;
 } dm_final_part;

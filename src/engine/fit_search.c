@@ -22,7 +22,7 @@ demarc_status dm_fit_load_init(dm_fit_run *run)
     DM_TRY(dm_centroids_read(run->ctx->comm, run->o->init, k, d, run->given));
     for (int64_t i = 0; i < (int64_t)k * d; i++) {
         run->given[i] = dm_transform_to_working(&run->transform, (int32_t)(i % d), run->given[i]);
-        if (!isfinite(run->given[i])) {
+        if (!(fabs(run->given[i]) <= DM_SCALED_MOST * fmin(1.0 / run->transform.unit, 1.0))) {
             DM_TRY(dm_fail(DEMARC_ERR_DATA,
                            "bad centroid: %s /centroids row %lld column %lld cannot be scaled: give values the "
                            "features can take",

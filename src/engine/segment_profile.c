@@ -1,5 +1,6 @@
 #include "engine/segment_profile.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@
  * of a long-tailed feature is not lost; over blocks 128-bit integers on a grid of 2^-80 of the largest possible term.
  * A block's sum is below 2^92 there, so 2^35 blocks fit.
  */
-#define EXTRA_BITS 40 /* beyond dm_fixed_scale() */
+#define EXTRA_BITS 40       /* beyond dm_fixed_scale() */
+#define SQUARE_MOST 0x1p400 /* what is squared within it, and summed by weight, stays finite */
 
 #define OUTCOME_BLOCKS 16                /* read together, so that every thread has some */
 #define OUTCOME_BYTES (INT64_C(4) << 20) /* but no more than these, if that is a block */
@@ -24,6 +26,7 @@ struct dm_profile {
     int32_t k, d, m, c;      /* segments, features, outcomes, channels */
     double *scale1, *scale2; /* [d] grids of deviations and their squares */
     double *step;            /* [d] unit / factor: original units per working unit */
+    double *shrink;          /* [d] power of two times deviations in original units: their squares stay finite */
     double *center;          /* [k, d] what deviations are from: working units, original ones where logged */
     double *block;           /* [threads][2, k, d] */
     dm_int128 *total;        /* [threads][2, k, d] */
@@ -53,13 +56,17 @@ static demarc_status make_grids(dm_profile *p, const dm_scan *scan)
     DM_TRY(dm_alloc(p->scale1, p->d, "profile"));
     DM_TRY(dm_alloc(p->scale2, p->d, "profile"));
     DM_TRY(dm_alloc(p->step, p->d, "profile"));
+    DM_TRY(dm_alloc(p->shrink, p->d, "profile"));
     DM_TRY(dm_alloc(p->center, (int64_t)p->k * p->d, "profile"));
     for (int32_t f = 0; f < p->d; f++) {
         p->step[f] = t->factor[f] > 0.0 ? t->unit / t->factor[f] : 0.0;
         /* Largest deviation: centroids are means, so they lie inside the range. 1% of slack for float32 rounding. */
         double range = 0.0;
+        p->shrink[f] = 1.0;
         if (t->log1p[f]) {
-            range = 1.01 * (expm1(scan->high[f]) - expm1(scan->low[f]));
+            range = fmin(1.01 * (expm1(scan->high[f]) - expm1(scan->low[f])), DBL_MAX);
+            if (range > SQUARE_MOST) p->shrink[f] = SQUARE_MOST * 0x1p-1024; /* range is below 2^1024 */
+            range *= p->shrink[f];
         } else if (p->step[f] > 0.0) {
             range = 1.01 * (scan->high[f] - scan->low[f]) / p->step[f];
         }
@@ -119,6 +126,7 @@ void dm_profile_destroy(dm_profile **profile)
     dm_free(p->scale1);
     dm_free(p->scale2);
     dm_free(p->step);
+    dm_free(p->shrink);
     dm_free(p->center);
     dm_free(p->block);
     dm_free(p->total);
@@ -133,10 +141,10 @@ void dm_profile_destroy(dm_profile **profile)
     *profile = NULL;
 }
 
-/* Value of a logged feature in original units. */
+/* Value of a logged feature in original units. Rounded to float32, a logarithm may lie beyond the largest value's. */
 static double original_of(const dm_profile *p, int32_t f, float x)
 {
-    return expm1(p->model->transform.origin[f] + (double)x * p->step[f]);
+    return fmin(expm1(p->model->transform.origin[f] + (double)x * p->step[f]), DBL_MAX);
 }
 
 /* Block sums to the grid. */
@@ -164,7 +172,8 @@ void dm_profile_add_features(dm_profile *p, int thread, const int32_t *label, in
         for (int32_t j = 0; j < p->k; j++) block[(int64_t)j * d + f] = block[kd + (int64_t)j * d + f] = 0.0;
         for (int64_t r = 0; r < rows; r++) {
             const int64_t i = (int64_t)label[r] * d + f;
-            const double u = original_of(p, f, x[r * d + f]) - p->center[i], wu = (w == NULL ? 1.0 : (double)w[r]) * u;
+            const double u = (original_of(p, f, x[r * d + f]) - p->center[i]) * p->shrink[f];
+            const double wu = (w == NULL ? 1.0 : (double)w[r]) * u;
             block[i] += wu;
             block[kd + i] += wu * u;
         }
@@ -264,34 +273,54 @@ static void segment_moments(const dm_profile *p, int32_t j, int32_t f, double we
     if (!(weight > 0.0) || !(p->step[f] > 0.0)) return;
     const double off = (double)p->total[i] / p->scale1[f] / weight;
     const double variance = fmax((double)p->total[kd + i] / p->scale2[f] / weight - off * off, 0.0);
-    *mean = t->log1p[f] ? p->center[i] + off : t->origin[f] + (p->center[i] + off) * p->step[f];
-    *sd = sqrt(variance) * (t->log1p[f] ? 1.0 : p->step[f]);
+    *mean = t->log1p[f] ? p->center[i] + off / p->shrink[f] : t->origin[f] + (p->center[i] + off) * p->step[f];
+    *sd = sqrt(variance) * (t->log1p[f] ? 1.0 / p->shrink[f] : p->step[f]);
+}
+
+/* A power of two that brings values of original units near 1 where their sums or squares would leave double; else 1. */
+static double unit_of(double largest)
+{
+    int e = 0;
+    if (!(largest > 0.0) || isinf(largest) || (largest > 1.0 / SQUARE_MOST && largest < SQUARE_MOST)) return 1.0;
+    (void)frexp(largest, &e);
+    return ldexp(1.0, e < -1000 ? -1000 : e > 1000 ? 1000 : e); /* its inverse, too, is a number */
 }
 
 /* Overall figures from the segments': means by weight, variance within plus between. */
 static void finish_features(const dm_profile *p, dm_diagnostics *g)
 {
     for (int32_t f = 0; f < p->d; f++) {
-        double first = 0.0, second = 0.0;
+        double first = 0.0, second = 0.0, most = 0.0;
         for (int32_t j = 0; j < p->k; j++) {
             const int64_t i = (int64_t)j * p->d + f;
             segment_moments(p, j, f, g->weight[j], &g->mean[i], &g->sd[i]);
-            if (g->weight[j] > 0.0) first += g->weight[j] * g->mean[i];
+            if (g->weight[j] > 0.0) most = fmax(most, fabs(g->mean[i]));
         }
-        g->overall_mean[f] = first / g->total_weight;
+        double unit = unit_of(most);
+        for (int32_t j = 0; j < p->k; j++) {
+            if (g->weight[j] > 0.0) first += g->weight[j] * (g->mean[(int64_t)j * p->d + f] / unit);
+        }
+        g->overall_mean[f] = first / g->total_weight * unit;
+        most = 0.0;
         for (int32_t j = 0; j < p->k; j++) {
             const int64_t i = (int64_t)j * p->d + f;
-            const double away = g->mean[i] - g->overall_mean[f];
-            if (g->weight[j] > 0.0) second += g->weight[j] * (g->sd[i] * g->sd[i] + away * away);
+            if (g->weight[j] > 0.0) most = fmax(most, fmax(g->sd[i], fabs(g->mean[i] - g->overall_mean[f])));
         }
-        g->overall_sd[f] = sqrt(second / g->total_weight);
+        unit = unit_of(most);
+        for (int32_t j = 0; j < p->k; j++) {
+            const int64_t i = (int64_t)j * p->d + f;
+            const double sd = g->sd[i] / unit, away = (g->mean[i] - g->overall_mean[f]) / unit;
+            if (g->weight[j] > 0.0) second += g->weight[j] * (sd * sd + away * away);
+        }
+        g->overall_sd[f] = sqrt(second / g->total_weight) * unit;
         for (int32_t j = 0; j < p->k; j++) {
             const int64_t i = (int64_t)j * p->d + f;
             /* mean - mean of the rest = (mean - overall mean) x total weight / weight of the rest */
             const double rest = g->total_weight - g->weight[j];
-            g->difference[i] = g->overall_sd[f] > 0.0 && rest > 0.0
-                                   ? (g->mean[i] - g->overall_mean[f]) * g->total_weight / rest / g->overall_sd[f]
-                                   : (double)NAN;
+            g->difference[i] =
+                g->overall_sd[f] > 0.0 && rest > 0.0
+                    ? (g->mean[i] - g->overall_mean[f]) / unit * g->total_weight / rest / (g->overall_sd[f] / unit)
+                    : (double)NAN;
         }
     }
 }

@@ -28,7 +28,9 @@ demarc_status dm_kmeans_create(dm_kmeans *km, dm_rows *rows, const double *bound
     for (int32_t f = 0; f < km->d; f++) {
         counted += transform->factor[f] > 0.0;
         const double factor = transform->factor[f] / transform->unit;
-        variance += scan->variance[f] * factor * factor;
+        if (factor == 0.0) continue;
+        const double known = scan->variance[f] * factor * factor;
+        variance += isfinite(known) ? known : 0.25 * bound[f] * bound[f]; /* squares of stored values overflow */
     }
     km->mean_variance = variance / (counted > 0 ? counted : 1);
     km->square_total = variance * scan->total_weight;

@@ -69,10 +69,12 @@ typedef struct dm_scan {
     int64_t *count;   /* finite values */
     int64_t *missing; /* NaN */
     int64_t *infinite;
-    int64_t *outside;        /* log1p of a value <= -1 */
-    double *weight;          /* weight of the finite values */
-    double *low, *high;      /* of finite values; +inf, -inf when there are none */
-    double *mean, *variance; /* weighted, population (divided by the weight) */
+    int64_t *outside;   /* log1p of a value <= -1 */
+    double *weight;     /* weight of the finite values */
+    double *low, *high; /* of finite values; +inf, -inf when there are none */
+    double *mean,
+        *variance; /* weighted, population (divided by the weight). Values too far apart for a double: variance
+                              * infinite, and mean NaN where sums overflow, too; too close together: variance NaN */
     int64_t first_missing_row, first_infinite_row, first_outside_row; /* -1 = none */
     int32_t first_missing_column, first_infinite_column, first_outside_column;
     double total_weight;

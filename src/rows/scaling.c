@@ -1,6 +1,5 @@
 #include "rows/scaling.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,11 +112,12 @@ demarc_status dm_scaling_check_values(const dm_rows *rows, const dm_scan *scan, 
 
 demarc_status dm_scaling_check_range(const dm_rows *rows, const dm_scan *scan, const dm_transform *t)
 {
+    const double most = DM_SCALED_MOST * fmin(t->unit, 1.0); /* in scaled and in working space */
     for (int32_t f = 0; f < scan->d; f++) {
         if (scan->count[f] == 0) continue;
-        const double factor = t->factor[f] / t->unit;
-        const double low = (scan->low[f] - t->origin[f]) * factor, high = (scan->high[f] - t->origin[f]) * factor;
-        if (fabs(low) < (double)FLT_MAX && fabs(high) < (double)FLT_MAX) continue;
+        const double low = (scan->low[f] - t->origin[f]) * t->factor[f];
+        const double high = (scan->high[f] - t->origin[f]) * t->factor[f];
+        if (fabs(low) <= most && fabs(high) <= most) continue;
         return dm_fail(
             DEMARC_ERR_DATA, "values too far from the model's: %s column %s holds %.9g to %.9g: check its units",
             dm_customers_path(dm_rows_opened_with(rows)->file), feature_name(rows, f), scan->low[f], scan->high[f]);
@@ -183,12 +183,14 @@ static demarc_status check_columns(const dm_rows *rows, const dm_scaling_options
                            dataset, (int)f, feature_name(rows, f));
         }
         if (weight[f] == 0.0 || o->scale == DEMARC_SCALE_NONE) continue;
-        if (scan->low[f] == scan->high[f] || !(scale[f] > 0.0)) {
+        if (scan->low[f] == scan->high[f] || scale[f] == 0.0) {
+            char all[64] = "equal where customers have weight";
+            if (scan->low[f] == scan->high[f]) snprintf(all, sizeof all, "always %.9g", scan->low[f]);
             return dm_fail(
                 DEMARC_ERR_DATA,
-                "constant feature: %s %s column %d (%s) is always %.9g and cannot be scaled: leave it out, or give it "
+                "constant feature: %s %s column %d (%s) is %s and cannot be scaled: leave it out, or give it "
                 "no weight by --feature-weights %s=0",
-                path, dataset, (int)f, feature_name(rows, f), scan->low[f], feature_name(rows, f));
+                path, dataset, (int)f, feature_name(rows, f), all, feature_name(rows, f));
         }
     }
     return DEMARC_OK;
@@ -201,6 +203,112 @@ static double unit_for(double largest)
     int e = 0;
     (void)frexp(largest, &e);
     return ldexp(1.0, e);
+}
+
+/* What is wrong with the range of a feature once it is scaled. */
+typedef enum range_fault { FITS, TOO_FAR, TOO_CLOSE } range_fault;
+
+/* Scaled values of the data, as the user's weights have them or, to tell whose fault it is, without. */
+typedef struct ranges {
+    const dm_scan *scan;
+    const double *center, *origin, *scale;
+    const double *weight; /* NULL = 1 for every feature that counts */
+    const double *asked;  /* the user's weights: 0 = the feature does not count */
+    demarc_scale how;
+    double largest; /* scaled value of any feature */
+} ranges;
+
+/* Largest |scaled value| of feature f: infinite where there is none. */
+static double reach_of(const ranges *r, int32_t f)
+{
+    if (r->asked[f] == 0.0) return 0.0;
+    const double factor = (r->weight == NULL ? 1.0 : r->weight[f]) / r->scale[f];
+    const double low = fabs((r->scan->low[f] - r->origin[f]) * factor);
+    const double high = fabs((r->scan->high[f] - r->origin[f]) * factor);
+    return isnan(low) || isnan(high) ? (double)INFINITY : fmax(low, high);
+}
+
+static range_fault fault_of(const ranges *r, int32_t f)
+{
+    if (r->asked[f] == 0.0) return FITS;
+    const double scale = r->scale[f], reach = reach_of(r, f);
+    const double factor = (r->weight == NULL ? 1.0 : r->weight[f]) / scale;
+    if (r->how == DEMARC_SCALE_ZSCORE && isnan(scale)) return TOO_CLOSE;
+    if (!isfinite(scale) || !isfinite(r->origin[f]) || !isfinite(r->center[f])) return TOO_FAR;
+    if (isinf(1.0 / scale)) return TOO_CLOSE;
+    if (!(reach <= DM_SCALED_MOST) || !isfinite((r->origin[f] - r->center[f]) * factor)) return TOO_FAR;
+    if (r->scan->low[f] == r->scan->high[f]) return FITS;
+    if (reach < DM_SCALED_LEAST || reach / unit_for(r->largest) < DM_SCALED_LEAST) return TOO_CLOSE;
+    return isfinite(unit_for(r->largest) / factor) ? FITS : TOO_FAR;
+}
+
+/* The first feature that does not fit, or -1; `most` is the one with the largest scaled values. */
+static int32_t find_fault(ranges *r, range_fault *fault, int32_t *most)
+{
+    r->largest = 0.0;
+    *most = 0;
+    *fault = FITS;
+    for (int32_t f = 0; f < r->scan->d; f++) {
+        const double reach = reach_of(r, f);
+        if (reach <= r->largest || !isfinite(reach)) continue;
+        r->largest = reach;
+        *most = f;
+    }
+    for (int32_t f = 0; f < r->scan->d; f++) {
+        *fault = fault_of(r, f);
+        if (*fault != FITS) return f;
+    }
+    return -1;
+}
+
+/*
+ * Scaled values within DM_SCALED_LEAST and DM_SCALED_MOST: then distances and margins are finite and told apart in single
+ * precision, and sums of their squares in double. The user is told of the weights where these alone are to blame.
+ */
+static demarc_status check_ranges(const dm_rows *rows, ranges *r)
+{
+    const dm_customers *file = dm_rows_opened_with(rows)->file;
+    const char *path = dm_customers_path(file), *dataset = dm_customers_features_path(file);
+    range_fault fault = FITS, plain = FITS;
+    int32_t most = 0, other = 0;
+    const int32_t f = find_fault(r, &fault, &most);
+    if (f < 0) return DEMARC_OK;
+    const double *weight = r->weight;
+    r->weight = NULL;
+    const int32_t without = find_fault(r, &plain, &other);
+    r->weight = weight;
+    const char *name = feature_name(rows, f);
+    if (without < 0 && weight[f] < 1.0 && weight[f] * weight[most] < 1.0) {
+        return dm_fail(DEMARC_ERR_USAGE,
+                       "weight too small: --feature-weights %s=%.9g: the feature would count for nothing in single "
+                       "precision: give a larger one, or 0",
+                       name, weight[f]);
+    }
+    if (without < 0) {
+        const int32_t heavy = fault == TOO_FAR && weight[f] > 1.0 ? f : most;
+        return dm_fail(DEMARC_ERR_USAGE,
+                       "weight too large: --feature-weights %s=%.9g: scaled values would leave single precision: give "
+                       "a smaller one",
+                       feature_name(rows, heavy), weight[heavy]);
+    }
+    if (fault == TOO_FAR) {
+        return dm_fail(DEMARC_ERR_DATA,
+                       "values too far apart: %s %s column %d (%s) holds %.9g to %.9g, which leaves single precision "
+                       "once scaled: correct wrong values, or use --log1p, another --scale or other units",
+                       path, dataset, (int)f, name, r->scan->low[f], r->scan->high[f]);
+    }
+    return dm_fail(DEMARC_ERR_DATA,
+                   "values too close together: %s %s column %d (%s) holds %.9g to %.9g, which counts for nothing once "
+                   "scaled: use another --scale or other units, or give it no weight by --feature-weights %s=0",
+                   path, dataset, (int)f, name, r->scan->low[f], r->scan->high[f], name);
+}
+
+/* A feature that does not count may hold anything finite, but its values less the origin must be numbers. */
+static void place_uncounted(const dm_scan *scan, int32_t f, dm_transform *t)
+{
+    const bool mean = isfinite(scan->low[f] - t->origin[f]) && isfinite(scan->high[f] - t->origin[f]);
+    if (!mean) t->origin[f] = 0.5 * scan->low[f] + 0.5 * scan->high[f];
+    if (!isfinite(t->center[f])) t->center[f] = t->origin[f];
 }
 
 demarc_status dm_scaling_build(dm_rows *rows, const dm_scaling_options *o, dm_transform *t, dm_scan *scan,
@@ -227,20 +335,20 @@ demarc_status dm_scaling_build(dm_rows *rows, const dm_scaling_options *o, dm_tr
     DM_TRY(dm_scaling_check_values(rows, scan, t->impute));
     DM_TRY(set_scales(rows, o, t->log1p, scan, t->center, scale));
     DM_TRY(check_columns(rows, o, scan, weight, scale));
-    double largest = 0.0;
+    memcpy(t->origin, scan->mean, (size_t)d * sizeof *t->origin);
+    ranges r = {.scan = scan,
+                .center = t->center,
+                .origin = t->origin,
+                .scale = scale,
+                .weight = weight,
+                .asked = weight,
+                .how = o->scale};
+    DM_TRY(check_ranges(rows, &r));
     for (int32_t f = 0; f < d; f++) {
         t->factor[f] = weight[f] == 0.0 ? 0.0 : weight[f] / scale[f];
-        t->origin[f] = scan->mean[f];
-        const double reach = fmax(fabs((scan->low[f] - t->origin[f]) * t->factor[f]),
-                                  fabs((scan->high[f] - t->origin[f]) * t->factor[f]));
-        if (!isfinite(reach) || !isfinite(t->factor[f])) {
-            DM_TRY(dm_fail(DEMARC_ERR_DATA,
-                           "values too far apart to be scaled: %s column %d (%s): use --log1p or other units",
-                           dm_customers_path(dm_rows_opened_with(rows)->file), (int)f, feature_name(rows, f)));
-        }
-        largest = fmax(largest, reach);
+        if (weight[f] == 0.0) place_uncounted(scan, f, t);
     }
-    t->unit = unit_for(largest);
+    t->unit = unit_for(r.largest);
     for (int32_t f = 0; f < d; f++) {
         const double factor = t->factor[f] / t->unit;
         const double low = (scan->low[f] - t->origin[f]) * factor, high = (scan->high[f] - t->origin[f]) * factor;

@@ -13,6 +13,7 @@
 #include "stats/digest.h"
 
 #define PILOT_ROWS 1024
+#define SQUARE_LEAST 0x1p-960 /* sums of squares below it have lost bits to underflow */
 
 /* Per-thread state of the scan. */
 typedef struct scan_part {
@@ -22,6 +23,7 @@ typedef struct scan_part {
     dm_exact_sum total_weight;
     double *low, *high;                                   /* [d] */
     int64_t *missing, *infinite, *outside;                /* [d] */
+    int64_t *lost;                                        /* [2, d] blocks whose first or second sum overflowed */
     int64_t first_missing, first_infinite, first_outside; /* row * d + column, or INT64_MAX */
     int64_t positive;
     double weight_high;
@@ -102,6 +104,8 @@ static void scan_block(void *context, int thread, const dm_raw_block *block)
         dm_exact_sum_add(&p->sum[f], m.weight[f]);
         dm_exact_sum_add(&p->sum[d + f], m.first[f]);
         dm_exact_sum_add(&p->sum[2 * d + f], m.second[f]);
+        p->lost[f] += !isfinite(m.first[f]);
+        p->lost[d + f] += !isfinite(m.second[f]);
         p->low[f] = fmin(p->low[f], m.low[f]);
         p->high[f] = fmax(p->high[f], m.high[f]);
     }
@@ -205,6 +209,7 @@ static void part_destroy(scan_part *p)
     dm_free(p->missing);
     dm_free(p->infinite);
     dm_free(p->outside);
+    dm_free(p->lost);
 }
 
 static demarc_status part_create(scan_part *p, const dm_rows *rows)
@@ -220,6 +225,7 @@ static demarc_status part_create(scan_part *p, const dm_rows *rows)
     DM_TRY(dm_alloc_zero(p->missing, d, "scan"));
     DM_TRY(dm_alloc_zero(p->infinite, d, "scan"));
     DM_TRY(dm_alloc_zero(p->outside, d, "scan"));
+    DM_TRY(dm_alloc_zero(p->lost, 2 * d, "scan"));
     for (int64_t f = 0; f < d; f++) {
         p->low[f] = INFINITY;
         p->high[f] = -INFINITY;
@@ -239,6 +245,7 @@ static void part_merge(scan_part *to, const scan_part *from, int64_t d)
         to->infinite[f] += from->infinite[f];
         to->outside[f] += from->outside[f];
     }
+    for (int64_t i = 0; i < 2 * d; i++) to->lost[i] += from->lost[i];
     to->first_missing = lower(to->first_missing, from->first_missing);
     to->first_infinite = lower(to->first_infinite, from->first_infinite);
     to->first_outside = lower(to->first_outside, from->first_outside);
@@ -256,6 +263,7 @@ static void part_reduce(dm_comm *comm, scan_part *p, int64_t d)
     dm_comm_sum_i64(comm, p->missing, d);
     dm_comm_sum_i64(comm, p->infinite, d);
     dm_comm_sum_i64(comm, p->outside, d);
+    dm_comm_sum_i64(comm, p->lost, 2 * d);
     int64_t first[3] = {p->first_missing, p->first_infinite, p->first_outside};
     dm_comm_min_i64(comm, first, 3);
     p->first_missing = first[0];
@@ -273,11 +281,25 @@ static void set_first(int64_t place, int32_t d, int64_t *row, int32_t *column)
     *column = place == INT64_MAX ? -1 : (int32_t)(place % d);
 }
 
+/*
+ * Population variance from the mean deviation and the mean squared one. Infinite where squares overflow; NaN where they
+ * are so small that too few of their bits are left, for squares of doubles end at 2^-1074.
+ */
+static double variance_of(double first, double second, double total, double range, double weight_high)
+{
+    if (!(range > 0.0)) return 0.0;
+    if (!isfinite(second) || !isfinite(first * first)) return INFINITY;
+    const double most = range * range;
+    const bool small = most < SQUARE_LEAST || most * weight_high < SQUARE_LEAST;
+    if (small && (second < SQUARE_LEAST || total < SQUARE_LEAST)) return NAN;
+    return fmax(second - first * first, 0.0);
+}
+
 static demarc_status fill_scan(dm_scan *scan, const dm_rows *rows, const scan_part *p, const double *shift)
 {
     demarc_status st = DEMARC_OK;
     const int32_t d = rows->d;
-    *scan = (dm_scan){.d = d, .n = rows->n};
+    *scan = (dm_scan){.d = d, .n = rows->n, .weight_high = rows->weighted ? p->weight_high : 1.0};
     DM_TRY(dm_alloc(scan->count, d, "scan"));
     DM_TRY(dm_alloc(scan->missing, d, "scan"));
     DM_TRY(dm_alloc(scan->infinite, d, "scan"));
@@ -296,12 +318,12 @@ static demarc_status fill_scan(dm_scan *scan, const dm_rows *rows, const scan_pa
         scan->low[f] = p->low[f];
         scan->high[f] = p->high[f];
         const double first = dm_exact_sum_value(&p->sum[d + f]) / scan->weight[f];
-        const double second = dm_exact_sum_value(&p->sum[2 * (int64_t)d + f]) / scan->weight[f];
-        scan->mean[f] = shift[f] + first;
-        scan->variance[f] = scan->low[f] < scan->high[f] ? fmax(second - first * first, 0.0) : 0.0;
+        const double squares = dm_exact_sum_value(&p->sum[2 * (int64_t)d + f]);
+        const double second = p->lost[d + f] > 0 ? (double)INFINITY : squares / scan->weight[f];
+        scan->mean[f] = p->lost[f] > 0 ? (double)NAN : shift[f] + first;
+        scan->variance[f] = variance_of(first, second, squares, scan->high[f] - scan->low[f], scan->weight_high);
     }
     scan->total_weight = dm_exact_sum_value(&p->total_weight);
-    scan->weight_high = rows->weighted ? p->weight_high : 1.0;
     scan->positive = p->positive;
     set_first(p->first_missing, d, &scan->first_missing_row, &scan->first_missing_column);
     set_first(p->first_infinite, d, &scan->first_infinite_row, &scan->first_infinite_column);

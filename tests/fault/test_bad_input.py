@@ -6,6 +6,7 @@ test_output.py uses it too.
 """
 import concurrent.futures
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -485,6 +486,121 @@ class Values(BadInput):
         r = self.results(cwd / "run")
         np.testing.assert_array_equal(r["centroids"], [[1.0, 2.0, 3.0]])
         np.testing.assert_array_equal(r["distance"], 0.0)
+
+
+class Extremes(BadInput):
+    """Numbers at the ends of double and single precision: refused with a true line, or fitted so that it verifies."""
+
+    def scaled(self, name, factor, columns=(0,)):
+        x = self.x.copy()
+        x[:, list(columns)] *= factor
+        return self.make(name, x)
+
+    def test_refused_before_the_work(self):
+        far, close = r"values too far apart: .*{}\.h5 /features column 0 \(alpha\) holds ", r"values too close together: .*{}\.h5 "
+        last = 3 * BLOCK + 9
+        cell, split = self.changed("cell.h5", (last, 0, 1e200)), self.x.copy()
+        split[:, 0] = np.where(split[:, 0] > 0, 1.7e308, -1.7e308)
+        split = self.make("split.h5", split)
+        self.scaled("tiny.h5", 1e-310)
+        cases = [(f"{name} {how}", self.fit(self.inputs / f"{name}.h5", "--scale", how), 3, pattern.format(name))
+                 for name, pattern, scales in (("cell", far, ("zscore", "robust", "none")),
+                                               ("split", far, ("zscore", "robust", "minmax", "none")),
+                                               ("tiny", close, ("zscore", "robust", "minmax", "none")))
+                 for how in scales]
+        for name, factor, columns, pattern in (("large", 1e60, (0,), far), ("larger", 1e200, (0,), far), ("small", 1e-60, (0,), close),
+                                               ("all-small", 1e-60, (0, 1, 2), close)):
+            cases.append((name, self.fit(self.scaled(f"{name}.h5", factor, columns), "--scale", "none"), 3, pattern.format(name)))
+        cases += [(weights, self.fit(self.good, "--feature-weights", weights), 2,
+                   rf"weight too {size}: --feature-weights {name}=")
+                  for weights, size, name in (("alpha=1e300", "large", "alpha"), ("gamma=1e60", "large", "gamma"),
+                                              ("alpha=1e-300,beta=1e-300,gamma=1e-300", "small", "alpha"),
+                                              ("beta=1e-40", "small", "beta"), ("beta=1e-320", "small", "beta"))]
+        start = self.inputs / "start.h5"
+        with h5py.File(start, "w") as f:
+            f["centroids"] = [[0.0, 0, 0], [0, 1e60, 0], [1, 1, 1]]
+        cases.append(("start", self.fit(self.good, "--init", start), 3, r"bad centroid: .*start\.h5 /centroids row 1 column 1 "))
+        self.check_all(cases, layouts=(1,))
+        self.check_all(cases[::3], layouts=(4,))
+        self.check_all([(f"streamed {path.stem}", self.fit(path, "--memory-limit", "1M"), 3, far.format(path.stem))
+                        for path in (cell, split)])
+
+    def test_what_is_fitted_verifies(self):
+        """Whatever a fit accepts has finite results, which the same program finds right."""
+        rng = np.random.default_rng(3)
+        high = self.x.copy()
+        high[:, 0] = 10.0 ** rng.uniform(0, 300, ROWS)
+        split = self.x.copy()
+        split[:, 0] = np.where(split[:, 0] > 0, 1.7e308, -1.7e308)
+        high, split = self.make("high.h5", high), self.make("halves.h5", split)
+        accepted = 0
+        for label, path, *options in (
+                ("a cell, minmax", self.changed("one.h5", (7, 0, 1e200)), "--scale", "minmax"),
+                ("1e200, minmax", self.scaled("200.h5", 1e200), "--scale", "minmax"),
+                ("1e200, robust", self.inputs / "200.h5", "--scale", "robust"),
+                ("1e-170, minmax", self.scaled("-170.h5", 1e-170), "--scale", "minmax"),
+                ("1e60", self.scaled("60.h5", 1e60, (0, 1, 2))), ("1e-60", self.scaled("-60.h5", 1e-60, (0, 1, 2))),
+                ("1e30, none", self.scaled("30.h5", 1e30), "--scale", "none"),
+                ("1e-30, none", self.scaled("-30.h5", 1e-30, (0, 1, 2)), "--scale", "none"),
+                ("1e36, none", self.scaled("36.h5", 1e36), "--scale", "none"),
+                ("1e38, none", self.scaled("38.h5", 1e38), "--scale", "none"),
+                ("offset", self.make("offset.h5", self.x + 1e15), "--scale", "none"),
+                ("log1p", high, "--log1p", "alpha"), ("no weight", split, "--feature-weights", "alpha=0"),
+                ("halves, minmax", split, "--scale", "minmax"), ("halves, robust", split, "--scale", "robust"),
+                ("heavy", self.good, "--feature-weights", "alpha=1e30"), ("light", self.good, "--feature-weights", "alpha=1e-30"),
+                ("constant", self.make("flat.h5", np.c_[np.full(ROWS, 1e300), self.x[:, 1:]]), "--scale", "none")):
+            with self.subTest(label):
+                cwd = self.folder()
+                o = launch(self.fit(path, *options, "--quiet"), cwd)
+                if o.codes != [0]:
+                    self.check_failure(o, 3, r"values too (far apart|close together): ")
+                    continue
+                accepted += 1
+                self.check_fine(["verify", "run"], cwd=cwd)
+                r = self.results(cwd / "run")
+                for key in ("centroids", "centroids_scaled", "distance", "margin"):
+                    self.assertTrue(np.isfinite(r[key]).all(), key)
+                self.assertGreater((r["distance"] > 0).mean(), 0.9)
+                self.assertTrue(np.isfinite(r["attrs"]["objective"]) and r["attrs"]["objective"] > 0)
+                if label not in ("no weight", "constant"):
+                    told = r["diagnostics"]
+                    figures = [*told["overall"]["mean"].values(), *told["overall"]["sd"].values()] + [
+                        f[key] for s in told["segments"] for f in s["features"] for key in ("mean", "sd", "difference")]
+                    self.assertNotIn(None, figures)
+                    apart = {f["name"] for s in told["segments"] for f in s["features"] if f["difference"] != 0.0}
+                    self.assertTrue(label == "offset" or apart == set(NAMES), apart)
+        self.assertGreaterEqual(accepted, 13)
+
+    def test_distances_beyond_double(self):
+        """A model whose distances are no numbers assigns nobody."""
+        model = self.inputs / "beyond.h5"
+        shutil.copy(self.model, model)
+        with h5py.File(model, "r+") as f:
+            far = np.full((3, 3), 2.0**700)
+            f["transform/origin"][...] = f["transform/center"][...] = 0.0
+            f["transform/factor"][...] = 1.0
+            for name in ("transform/centroids", "centroids", "centroids_scaled"):
+                f[name][...] = far
+        self.check_all([("assign", self.assign(self.good, model=model), 4, "distances beyond double precision: .*good")])
+
+    def test_info(self):
+        """A spread that double precision cannot hold is not told as 0, nor a mean that it cannot add up as a number."""
+        x = self.x.copy()
+        x[9, 0] = 1e200
+        x[:, 1] *= 1e-310
+        x[:, 2] = np.where(x[:, 2] > 0, 1.7e308, -1.7e308)
+        path = self.make("ends.h5", x)
+        for ranks in (1, 4):
+            o, _ = self.check_fine(["info", path, "--json"], ranks=ranks)
+            alpha, beta, gamma = json.loads(o.out[0])["features"]
+            self.assertAlmostEqual(alpha["mean"] / (1e200 / ROWS), 1.0)
+            self.assertEqual([alpha["sd"], beta["sd"], gamma["sd"], gamma["mean"]], [None] * 4)
+
+    def test_spread_among_weightless_customers_only(self):
+        x, w = self.x.copy(), np.ones(ROWS)
+        x[:, 1], x[5, 1], w[5] = 2.5, 4.0, 0.0
+        self.check_all([("weightless", self.fit(self.make("spread.h5", x, weight=w)), 3,
+                         r"constant feature: .*column 1 \(beta\) is equal where customers have weight ")])
 
 
 class TooManySegments(BadInput):
