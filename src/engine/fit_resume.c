@@ -143,7 +143,10 @@ demarc_status dm_fit_look_back(dm_fit_run *run)
     dm_comm *comm = run->ctx->comm;
     const demarc_fit_options *o = run->o;
     DM_TRY_ALL(comm, describe_options(run));
-    if (dm_comm_rank(comm) == 0 && o->resume) st = dm_fit_same_options(run, &run->maybe_finished);
+    if (dm_comm_rank(comm) == 0 && o->resume) {
+        st = dm_fit_same_options(run, &run->maybe_finished);
+        if (st == DEMARC_OK && !run->maybe_finished && !o->force) st = dm_fit_refuse_others(run);
+    }
     DM_TRY_ALL(comm, st);
     int64_t finished = run->maybe_finished;
     dm_comm_bcast(comm, &finished, sizeof finished, 0);

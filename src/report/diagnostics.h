@@ -68,7 +68,8 @@ typedef struct dm_manifest {
     int64_t batch_size;                /* effective */
     const char *input_path;            /* absolute */
     int64_t input_bytes;
-    const char *input_digest; /* hex */
+    const char *input_modified; /* dm_clock_utc_exact(), before it was read; NULL = not known */
+    const char *input_digest;   /* hex */
     /* Hex: of the options that results depend on, of what they found in files. The same two, the same results. */
     const char *options_digest, *data_digest;
     int32_t resumes;
@@ -97,7 +98,8 @@ demarc_status dm_manifest_json(const dm_manifest *m, char **text);
 /** Read back what verify needs from a manifest. @param[out] input_path malloc'd. @retval DEMARC_ERR_DATA */
 typedef struct dm_manifest_facts {
     char *input_path;
-    int64_t input_bytes; /* 0 = not told */
+    int64_t input_bytes;     /* 0 = not told */
+    char input_modified[48]; /* "" = not told */
     char digest[40];
     char options_digest[40], data_digest[40]; /* "" in manifests that have none */
     char input_digest[40];                    /* of the stored values; "" where it is not told */

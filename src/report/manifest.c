@@ -81,6 +81,7 @@ static json_t *input(const dm_manifest *m)
     json_t *o = json_object();
     int bad = dm_put_path(o, "path", m->input_path);
     bad |= dm_put_integer(o, "bytes", m->input_bytes);
+    bad |= dm_put_text(o, "modified", m->input_modified);
     bad |= dm_put_text(o, "digest", m->input_digest);
     bad |= dm_put(o, "allow_external", json_boolean(m->allow_external));
     return dm_json_finish(o, bad);
@@ -224,7 +225,9 @@ static void read_identity(const json_t *root, dm_manifest_facts *facts)
     const char *data = json_string_value(json_object_get(o, "data_digest"));
     const json_t *input = json_object_get(root, "input");
     const char *stored = json_string_value(json_object_get(input, "digest"));
+    const char *modified = json_string_value(json_object_get(input, "modified"));
     facts->input_bytes = json_integer_value(json_object_get(input, "bytes"));
+    if (modified != NULL) snprintf(facts->input_modified, sizeof facts->input_modified, "%s", modified);
     if (stored != NULL) snprintf(facts->input_digest, sizeof facts->input_digest, "%s", stored);
     const char *version = json_string_value(json_object_get(json_object_get(root, "versions"), "demarc"));
     snprintf(facts->version, sizeof facts->version, "%s", version == NULL ? "" : version);

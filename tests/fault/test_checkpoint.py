@@ -410,6 +410,19 @@ class Files(Checkpoint):
         with h5py.File(again, "r+") as f:
             f["outcomes"][5, 1] = 99
         self.refused(2, "output exists: run may be of another input", self.fit(*self.FIT, "--resume", data=again))
+        self.as_old_as(again, self.data, earlier=10**9)  # as mv and rsync -a bring it
+        self.refused(2, r"may be of another input: the time of .* is .*Z, was .*Z: .*--force", self.fit(*self.FIT, "--resume", data=again))
+        m = json.loads((self.tmp / "run/manifest.json").read_text())
+        modified = np.datetime64(m["input"]["modified"].rstrip("Z"), "ns").astype(int)
+        self.assertEqual(modified, self.data.stat().st_mtime_ns)
+        # A manifest from before that was recorded goes by the time of its own.
+        del m["input"]["modified"]
+        manifest = (self.tmp / "run/manifest.json").read_text()
+        (self.tmp / "run/manifest.json").write_text(json.dumps(m))
+        self.finished(self.fit(*self.FIT, "--resume", data=again))
+        os.utime(again)
+        self.refused(2, "was written after it", self.fit(*self.FIT, "--resume", data=again))
+        (self.tmp / "run/manifest.json").write_text(manifest)
         # A forced run that was interrupted goes on, and is not begun anew because results are there.
         self.stopped(self.fit(*self.FIT, "--force", data=other, stop=12))
         p = self.finished(self.fit(*self.FIT, "--resume", "--force", data=other, layout=LAYOUTS[1]))
@@ -417,6 +430,73 @@ class Files(Checkpoint):
         self.assertNotEqual(self.outcome(self.tmp / "run"), self.reference("restarts"))
         self.finished(self.fit(*self.FIT, "--resume", "--force", "--seed", 0))
         self.check_same("restarts")
+
+    def as_old_as(self, path, other, earlier=0):
+        s = other.stat()
+        os.utime(path, ns=(s.st_atime_ns, s.st_mtime_ns - earlier))
+
+    def test_changed_while_it_is_read(self):
+        """What is written to the input once the fit has opened it is not what the results are of."""
+        data = self.inputs / "growing.h5"
+        shutil.copy(self.data, data)
+        p = subprocess.Popen(self.command(*self.FIT, "--restarts", 40, "--threads", 1, data=data), cwd=self.tmp, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, text=True)
+        self.addCleanup(p.stderr.close)
+        while p.poll() is None and not list(self.tmp.glob(".run.*.tmp")):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        os.utime(data)
+        self.assertEqual((p.wait(HANG), p.stderr.read()), (0, ""))
+        self.refused(2, "may be of another input", self.fit(*self.FIT, "--restarts", 40, "--resume", data=data))
+
+    def test_finished_but_not_whole(self):
+        """Results that lost a file, or part of one, are not taken for finished; --force makes them again."""
+        self.finished(self.fit(*self.FIT))
+        self.finished(self.fit(*self.FIT, "--seed", 9, out="other"))
+        shutil.move(self.tmp / "run", self.inputs / "whole")
+        self.addCleanup(shutil.rmtree, self.inputs / "whole")
+
+        def cut(path):
+            os.truncate(path, 1000 if path.suffix == ".h5" else 100)
+
+        def swap(path):
+            shutil.copy(self.tmp / "other" / path.name, path)
+
+        def shorten(path):
+            with h5py.File(path, "r+") as f:
+                rows = f["margin"][1:]
+                del f["margin"]
+                f["margin"] = rows
+
+        def all_shorter(path):
+            with h5py.File(path, "r+") as f:
+                for name in list(f):
+                    rows = f[name][1:]
+                    del f[name]
+                    f[name] = rows
+
+        def forget(path):
+            with h5py.File(path, "r+") as f:
+                del f["centroids"]
+
+        for name, how, said in (("model.h5", os.remove, "missing"), ("model.h5", cut, "damaged"), ("model.h5", forget, "damaged"),
+                                ("model.h5", swap, "of another fit"), ("assignments.h5", os.remove, "missing"),
+                                ("assignments.h5", cut, "damaged"), ("assignments.h5", shorten, "damaged"),
+                                ("assignments.h5", all_shorter, "of another fit"), ("diagnostics.json", os.remove, "missing"),
+                                ("diagnostics.json", cut, "damaged"), ("diagnostics.json", swap, "of another fit"),
+                                ("manifest.json", os.remove, "missing"), ("manifest.json", cut, "damaged")):
+            shutil.rmtree(self.tmp / "run", ignore_errors=True)
+            shutil.copytree(self.inputs / "whole", self.tmp / "run")
+            how(self.tmp / "run" / name)
+            layout = self.random.choice(LAYOUTS)
+            with self.subTest(name, how=how.__name__, layout=layout):
+                self.refused(3, f"results are not whole: run/{name} is {said}: add --force to make them again$",
+                             self.fit(*self.FIT, "--resume", layout=layout))
+                p = self.finished(self.fit(*self.FIT, "--resume", "--force", layout=layout))
+                self.assertNotIn("already finished", p.stderr)
+                self.check_same("restarts")
+                p = self.finished(self.fit(*self.FIT, "--resume", layout=layout))
+                self.assertIn("already finished", p.stderr)
 
     def test_manifest(self):
         self.begin()
