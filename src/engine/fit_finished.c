@@ -102,22 +102,70 @@ static demarc_status is_readable(const dm_fit_run *run, const char *path)
     return not_whole(run, path, errno == ENOENT ? "is missing" : "cannot be read");
 }
 
+/* An option of the manifest as describe_options() would list it. */
+static demarc_status add_as_here(dm_strings *list, const char *name, const char *value)
+{
+    char usual[64];
+    if (strcmp(name, "--log1p") == 0 || strcmp(name, "--feature-weights") == 0) {
+        const bool given = strcmp(value, dm_resume_or_none(NULL)) != 0;
+        return dm_resume_add_sorted(list, name, given ? value : NULL);
+    }
+    snprintf(usual, sizeof usual, "/%s", name + 2);
+    return dm_resume_add(list, name, "%s", dm_resume_dataset(value, usual));
+}
+
+/* Is it not known from the manifest whether the two are the same? It has the batch that was chosen and the name of a file. */
+static bool is_open(const char *name, const char *was, const char *is)
+{
+    if (strcmp(name, "--batch-size") == 0) return strcmp(is, "0") == 0;
+    return strcmp(name, "--init") == 0 && strcmp(is, "a file") == 0 && dm_fit_init_of(was) == DM_INIT_GIVEN;
+}
+
+/* The first option that the manifest has otherwise than this fit, into `how`; "" where none can be named. */
+static demarc_status tell_difference(const dm_fit_run *run, const dm_strings *manifest, char *how, size_t size)
+{
+    demarc_status st = DEMARC_OK;
+    const dm_strings *options = &run->resume.options;
+    dm_strings was = {0};
+    char name[64];
+    how[0] = 0;
+    for (int32_t i = 0; i < manifest->count; i++) {
+        const size_t length = strcspn(manifest->item[i], "\t");
+        snprintf(name, sizeof name, "%.*s", (int)length, manifest->item[i]);
+        DM_TRY(add_as_here(&was, name, manifest->item[i] + length + 1));
+    }
+    for (int32_t i = DM_RESUME_ASKED; i < options->count; i++) {
+        const char *old = NULL, *now = NULL;
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(options->item[i], "\t"), options->item[i]);
+        now = dm_resume_value(options->item[i], name);
+        for (int32_t j = 0; j < was.count && old == NULL; j++) old = dm_resume_value(was.item[j], name);
+        if (old == NULL || strcmp(old, now) == 0 || is_open(name, old, now)) continue;
+        dm_resume_tell(how, size, name, old, now);
+        break;
+    }
+cleanup:
+    dm_strings_clear(&was);
+    return st;
+}
+
 demarc_status dm_fit_refuse_others(const dm_fit_run *run)
 {
     demarc_status st = DEMARC_OK;
     dm_run_files files;
     dm_manifest_facts facts = {0};
+    dm_strings was = {0};
+    char how[400];
     DM_TRY(dm_run_find(&files, run->o->out));
     if (access(files.model, F_OK) != 0 && access(files.manifest, F_OK) != 0) goto cleanup;
     DM_TRY(is_readable(run, files.manifest));
-    st = dm_manifest_read(files.manifest, &facts);
-    if (st != DEMARC_OK) {
-        st = judge(run, st, files.manifest);
-    } else {
-        st = dm_fail(DEMARC_ERR_EXISTS,
-                     "output exists: %s was made with other options: choose another name or add --force", run->o->out);
-    }
+    DM_TRY(judge(run, dm_manifest_read(files.manifest, &facts), files.manifest));
+    DM_TRY(dm_manifest_options(files.manifest, &was));
+    DM_TRY(tell_difference(run, &was, how, sizeof how));
+    st = dm_fail(DEMARC_ERR_EXISTS,
+                 "output exists: %s was made with other options%s%s: choose another name or add --force", run->o->out,
+                 how[0] == 0 ? "" : ": ", how);
 cleanup:
+    dm_strings_clear(&was);
     dm_manifest_facts_clear(&facts);
     return st;
 }

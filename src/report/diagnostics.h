@@ -92,6 +92,10 @@ typedef struct dm_manifest {
     int64_t messages, message_bytes; /* sent by all ranks */
 } dm_manifest;
 
+/** The words of --scale and --missing. */
+const char *dm_scale_word(demarc_scale scale);
+const char *dm_missing_word(demarc_missing missing);
+
 /** manifest.json. As dm_diagnostics_json. */
 demarc_status dm_manifest_json(const dm_manifest *m, char **text);
 
@@ -108,6 +112,8 @@ typedef struct dm_manifest_facts {
     demarc_paths paths; /* owned strings */
 } dm_manifest_facts;
 demarc_status dm_manifest_read(const char *path, dm_manifest_facts *facts);
+/** The effective options and the paths of datasets, "--name<TAB>value" each; "not given" for null. As dm_manifest_read. */
+demarc_status dm_manifest_options(const char *path, dm_strings *list);
 void dm_manifest_facts_clear(dm_manifest_facts *facts);
 
 #endif

@@ -327,14 +327,68 @@ class Files(Checkpoint):
     def test_other_options(self):
         self.begin()
         for change, pattern in ((["--seed", 1], "--seed was 0, is 1"), (["--tolerance", 1e-5], "--tolerance was"),
-                                (["--segments", 7], "--segments was 6, is 7"), (["--scale", "minmax"], "--scale was"),
+                                (["--segments", 7], "--segments was 6, is 7"),
+                                (["--scale", "minmax"], "--scale was zscore, is minmax:"),
+                                (["--missing", "mean"], "--missing was error, is mean:"),
                                 (["--log1p", "f0"], "--log1p was not given, is f0"), (["--outcomes", "/weight"], "--outcomes"),
                                 (["--batch-size", 513], "--batch-size was 512, is 513")):
             with self.subTest(change):
                 for layout in LAYOUTS[:2]:
                     p = self.fit(*self.FIT, *change, "--resume", layout=layout)
                     self.refused(2, rf"the checkpoint is of another fit: \.run\.checkpoint: {pattern}", p)
-        self.finished(self.fit(*self.FIT, "--resume", "--verbose", "--checkpoint-every", 5, "--kernel", "ref", "--store", "f32"))
+        self.finished(self.fit(*self.FIT, "--resume", "--verbose", "--checkpoint-every", 5, "--kernel", "ref", "--store", "f32",
+                               "--features", "/features", "--weight", "weight", "--outcomes", "/outcomes", "--reachable", "/reachable"))
+        self.check_same("restarts")
+
+    def test_long_values(self):
+        """Of two long lists the part that differs is shown, and the order of their items is not a difference."""
+        names = [f"f{i}" for i in range(FEATURES)]
+        weights = [f"{name}=1.{'0' * 40}1" for name in names]
+        other = [*weights[:6], "f6=2", weights[7]]
+        self.stopped(self.fit(*self.FIT, "--feature-weights", ",".join(weights), stop=20))
+        p = self.fit(*self.FIT, "--feature-weights", ",".join(other), "--resume")
+        self.refused(2, r"--feature-weights was \.\.\.0*1,f6=1\.0.*, is \.\.\.0*1,f6=2,f7=1\.0", p)
+        self.finished(self.fit(*self.FIT, "--feature-weights", ",".join(reversed(weights)), "--resume"))
+        p = self.finished(self.fit(*self.FIT, "--feature-weights", ",".join(weights), "--resume"))
+        self.assertIn("already finished", p.stderr)
+        self.refused(2, r"made with other options: --feature-weights was .*f6=1\.0.*, is .*f6=2",
+                     self.fit(*self.FIT, "--feature-weights", ",".join(other), "--resume"))
+
+    def test_finished_with_other_options(self):
+        """A refusal says what differs, and nothing of a beginning that does not follow."""
+        self.finished(self.fit(*self.FIT, "--log1p", "f1,f0", "--scale", "none", data=self.positive()))
+        for more, pattern in ((["--seed", 3], "other options: --seed was 0, is 3:"), (["--segments", "2:6"], "--segments was 6, is 2:6:"),
+                              (["--scale", "robust"], "--scale was none, is robust:"), (["--missing", "mean"], "--missing was error, is mean:"),
+                              (["--tolerance", 0.5], "--tolerance was 0.0001.*, is 0.5:"), (["--id", "/other"], "--id was not given, is /other:"),
+                              (["--init", "random"], r"--init was kmeans\|\|, is random:"), (["--algorithm", "lloyd"], "--algorithm was minibatch, is lloyd:"),
+                              (["--log1p", "f0"], "--log1p was f0,f1, is f0:")):
+            with self.subTest(more):
+                p = self.fit(*self.FIT, "--log1p", "f0,f1", "--scale", "none", *more, "--resume", data=self.positive())
+                self.refused(2, f"output exists: run was made with .*{pattern} choose another name or add --force", p)
+                self.assertNotIn("starting from the beginning", p.stderr)
+        p = self.finished(self.fit(*self.FIT, "--log1p", "f0,f1", "--scale", "none", "--features", "/features", "--resume", data=self.positive()))
+        self.assertIn("already finished", p.stderr)
+        unknown = ["--log1p", "f0,f1", "--scale", "none", "--batch-size", "0", "--resume"]
+        self.refused(2, "run was made with other options: choose another name", self.fit(*self.FIT, *unknown, data=self.positive()))
+
+    def positive(self):
+        path = self.inputs / "positive.h5"
+        if not path.exists():
+            with h5py.File(path, "w") as f:
+                f["features"] = np.abs(self.x)
+        return path
+
+    def test_unreadable(self):
+        """What only the permissions keep from being read is not damaged, and not thrown away."""
+        folder = self.begin()
+        if os.geteuid() == 0:
+            self.skipTest("user 0 may read everything; tests/unit/test_checkpoint_file.c does without")
+        (folder / "a").chmod(0)
+        for more in ([], ["--force"]):
+            self.refused(5, r"cannot read a checkpoint: \.run\.checkpoint: check its permissions: Permission denied",
+                         self.fit(*self.FIT, "--resume", *more))
+        (folder / "a").chmod(0o600)
+        self.finished(self.fit(*self.FIT, "--resume"))
         self.check_same("restarts")
 
     def test_other_input(self):
