@@ -1,6 +1,6 @@
 #include "base/clock.h"
 
-#include <time.h>
+#include <stdio.h>
 
 double dm_clock(void)
 {
@@ -15,4 +15,13 @@ void dm_clock_utc(char buf[32])
     struct tm tm;
     gmtime_r(&now, &tm);
     strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+void dm_clock_utc_exact(const struct timespec *at, char buf[48])
+{
+    struct tm tm;
+    buf[0] = 0;
+    if (gmtime_r(&at->tv_sec, &tm) == NULL) return;
+    const size_t length = strftime(buf, 36, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(buf + length, 48 - length, ".%09ldZ", at->tv_nsec);
 }

@@ -35,20 +35,19 @@ demarc_status dm_boundary_resume_begin(dm_boundary_resume *r, demarc_context *ct
     *r = (dm_boundary_resume){.o = o, .ctx = ctx, .resume = {.what = o->what, .out = place, .temporary_of = o->out}};
     const demarc_status st = dm_checkpoint_begin(&r->resume.checkpoint, ctx->comm, &ctx->log, place, o->every);
     if (st != DEMARC_OK) return st;
-    return dm_comm_agree(ctx->comm, dm_resume_add(&r->resume.options, "the version of demarc", "%s (%s)",
-                                                  demarc_version(), dm_version_commit()));
+    return dm_comm_agree(ctx->comm, dm_resume_add_program(&r->resume));
 }
 
 demarc_status dm_boundary_resume_paths(dm_boundary_resume *r, const demarc_paths *p)
 {
     demarc_status st = DEMARC_OK;
     dm_strings *list = &r->resume.options;
-    DM_TRY(dm_resume_add(list, "--features", "%s", dm_resume_or_none(p->features)));
-    DM_TRY(dm_resume_add(list, "--id", "%s", dm_resume_or_none(p->id)));
-    DM_TRY(dm_resume_add(list, "--weight", "%s", dm_resume_or_none(p->weight)));
-    DM_TRY(dm_resume_add(list, "--outcomes", "%s", dm_resume_or_none(p->outcomes)));
-    DM_TRY(dm_resume_add(list, "--arm", "%s", dm_resume_or_none(p->arm)));
-    DM_TRY(dm_resume_add(list, "--propensity", "%s", dm_resume_or_none(p->propensity)));
+    DM_TRY(dm_resume_add(list, "--features", "%s", dm_resume_dataset(p->features, "/features")));
+    DM_TRY(dm_resume_add(list, "--id", "%s", dm_resume_dataset(p->id, "/id")));
+    DM_TRY(dm_resume_add(list, "--weight", "%s", dm_resume_dataset(p->weight, "/weight")));
+    DM_TRY(dm_resume_add(list, "--outcomes", "%s", dm_resume_dataset(p->outcomes, "/outcomes")));
+    DM_TRY(dm_resume_add(list, "--arm", "%s", dm_resume_dataset(p->arm, "/arm")));
+    DM_TRY(dm_resume_add(list, "--propensity", "%s", dm_resume_dataset(p->propensity, "/propensity")));
 cleanup:
     return st;
 }
@@ -100,7 +99,7 @@ demarc_status dm_boundary_resume_look_back(dm_boundary_resume *r)
     dm_comm *comm = r->resume.checkpoint.comm;
     if (!keeps(r)) return DEMARC_OK;
     snprintf(r->made.by, sizeof r->made.by, "%s", r->o->what);
-    DM_TRY_ALL(comm, dm_resume_digest(&r->resume.options, 1, r->made.options)); /* 0 is the version */
+    DM_TRY_ALL(comm, dm_resume_digest(&r->resume.options, DM_RESUME_ASKED, r->made.options));
     DM_TRY_ALL(comm, r->o->resume && dm_comm_rank(comm) == 0 ? look_at_outputs(r) : DEMARC_OK);
     int64_t flag[2] = {r->own, r->finished};
     dm_comm_bcast(comm, flag, sizeof flag, 0);

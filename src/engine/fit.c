@@ -1,6 +1,7 @@
 /* demarc_fit: the order of phases, from a customer file to a results directory. */
 #include <math.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -86,10 +87,19 @@ static void log_plan(dm_fit_run *run, bool always)
                                          : "two (scan, then load)");
 }
 
+/* Before it is read: what is written to it from now on makes it another input. */
+static void note_time(dm_fit_run *run)
+{
+    struct stat s;
+    if (dm_comm_rank(run->ctx->comm) == 0 && stat(run->o->data, &s) == 0)
+        dm_clock_utc_exact(&s.st_mtim, run->input_modified);
+}
+
 static demarc_status open_input(dm_fit_run *run)
 {
     demarc_status st = DEMARC_OK;
     demarc_context *ctx = run->ctx;
+    note_time(run);
     DM_TRY(dm_customers_open(&run->customers, ctx->comm, run->o->data, &run->o->paths));
     const dm_schema *schema = dm_customers_schema(run->customers);
     if (schema->n < run->o->k_lo) {

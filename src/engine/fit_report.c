@@ -79,6 +79,7 @@ static demarc_status make_manifest(dm_fit_run *run, const dm_phase_record *phase
                                                                 : dm_kmeans_batch_size(run->model.k, run->g.d),
                            .input_path = input,
                            .input_bytes = dm_customers_schema(run->customers)->file_bytes,
+                           .input_modified = run->input_modified[0] == 0 ? NULL : run->input_modified,
                            .input_digest = run->scan.digest,
                            .options_digest = options_digest,
                            .data_digest = data_digest,

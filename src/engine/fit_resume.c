@@ -17,7 +17,9 @@
 
 /* ------------------------------------------------------------------------------------------------ what it depends on */
 
-/* Everything that changes a result, and nothing else; the first line is the program. */
+static const char scale_name[] = "--scale", missing_name[] = "--missing";
+
+/* Everything that changes a result, and nothing else; the first lines are the program. */
 static demarc_status describe_options(dm_fit_run *run)
 {
     demarc_status st = DEMARC_OK;
@@ -25,13 +27,13 @@ static demarc_status describe_options(dm_fit_run *run)
     const demarc_paths *p = &o->paths;
     dm_strings *list = &run->resume.options;
     const bool given = dm_fit_init_of(o->init) == DM_INIT_GIVEN;
-    DM_TRY(dm_resume_add(list, "the version of demarc", "%s (%s)", demarc_version(), dm_version_commit()));
+    DM_TRY(dm_resume_add_program(&run->resume));
     DM_TRY(dm_resume_add(list, "--segments", o->k_lo == o->k_hi ? "%d" : "%d:%d", (int)o->k_lo, (int)o->k_hi));
     DM_TRY(dm_resume_add(list, "--seed", "%" PRIu64, o->seed));
-    DM_TRY(dm_resume_add(list, "--scale", "%d", (int)o->scale));
-    DM_TRY(dm_resume_add(list, "--missing", "%d", (int)o->missing));
-    DM_TRY(dm_resume_add(list, "--log1p", "%s", dm_resume_or_none(o->log1p)));
-    DM_TRY(dm_resume_add(list, "--feature-weights", "%s", dm_resume_or_none(o->feature_weights)));
+    DM_TRY(dm_resume_add(list, scale_name, "%s", dm_scale_word(o->scale)));
+    DM_TRY(dm_resume_add(list, missing_name, "%s", dm_missing_word(o->missing)));
+    DM_TRY(dm_resume_add_sorted(list, "--log1p", o->log1p));
+    DM_TRY(dm_resume_add_sorted(list, "--feature-weights", o->feature_weights));
     DM_TRY(dm_resume_add(list, "--init", "%s", given ? "a file" : o->init == NULL ? "kmeans||" : o->init));
     DM_TRY(dm_resume_add(list, "--restarts", "%d", (int)o->restarts));
     DM_TRY(dm_resume_add(list, "--algorithm", "%s", o->algorithm == DEMARC_LLOYD ? "lloyd" : "minibatch"));
@@ -41,11 +43,11 @@ static demarc_status describe_options(dm_fit_run *run)
     DM_TRY(dm_resume_add(list, "--tolerance", "%.17g", o->tolerance));
     DM_TRY(dm_resume_add(list, "--polish", "%d", (int)o->polish));
     DM_TRY(dm_resume_add(list, "--min-segment-share", "%.17g", o->min_segment_share));
-    DM_TRY(dm_resume_add(list, "--features", "%s", dm_resume_or_none(p->features)));
-    DM_TRY(dm_resume_add(list, "--id", "%s", dm_resume_or_none(p->id)));
-    DM_TRY(dm_resume_add(list, "--weight", "%s", dm_resume_or_none(p->weight)));
-    DM_TRY(dm_resume_add(list, "--outcomes", "%s", dm_resume_or_none(p->outcomes)));
-    DM_TRY(dm_resume_add(list, "--reachable", "%s", dm_resume_or_none(p->reachable)));
+    DM_TRY(dm_resume_add(list, "--features", "%s", dm_resume_dataset(p->features, "/features")));
+    DM_TRY(dm_resume_add(list, "--id", "%s", dm_resume_dataset(p->id, "/id")));
+    DM_TRY(dm_resume_add(list, "--weight", "%s", dm_resume_dataset(p->weight, "/weight")));
+    DM_TRY(dm_resume_add(list, "--outcomes", "%s", dm_resume_dataset(p->outcomes, "/outcomes")));
+    DM_TRY(dm_resume_add(list, "--reachable", "%s", dm_resume_dataset(p->reachable, "/reachable")));
 cleanup:
     return st;
 }
@@ -74,10 +76,26 @@ cleanup:
     return st;
 }
 
+/* Two words count as the numbers they once were, so that older results are known again. */
 demarc_status dm_fit_digests(const dm_fit_run *run, char options[33], char data[33])
 {
-    const demarc_status st = dm_resume_digest(&run->resume.options, 1, options);
-    return st == DEMARC_OK ? dm_resume_digest(&run->resume.data, 0, data) : st;
+    demarc_status st = DEMARC_OK;
+    dm_strings list = {0};
+    for (int32_t i = DM_RESUME_ASKED; i < run->resume.options.count; i++) {
+        const char *line = run->resume.options.item[i];
+        if (dm_resume_value(line, scale_name) != NULL) {
+            DM_TRY(dm_resume_add(&list, scale_name, "%d", (int)run->o->scale));
+        } else if (dm_resume_value(line, missing_name) != NULL) {
+            DM_TRY(dm_resume_add(&list, missing_name, "%d", (int)run->o->missing));
+        } else {
+            DM_TRY(dm_strings_add(&list, line));
+        }
+    }
+    DM_TRY(dm_resume_digest(&list, 0, options));
+    DM_TRY(dm_resume_digest(&run->resume.data, 0, data));
+cleanup:
+    dm_strings_clear(&list);
+    return st;
 }
 
 /* ------------------------------------------------------------------------------------------------ the payload */
@@ -143,7 +161,10 @@ demarc_status dm_fit_look_back(dm_fit_run *run)
     dm_comm *comm = run->ctx->comm;
     const demarc_fit_options *o = run->o;
     DM_TRY_ALL(comm, describe_options(run));
-    if (dm_comm_rank(comm) == 0 && o->resume) st = dm_fit_same_options(run, &run->maybe_finished);
+    if (dm_comm_rank(comm) == 0 && o->resume) {
+        st = dm_fit_same_options(run, &run->maybe_finished);
+        if (st == DEMARC_OK && !run->maybe_finished && !o->force) st = dm_fit_refuse_others(run);
+    }
     DM_TRY_ALL(comm, st);
     int64_t finished = run->maybe_finished;
     dm_comm_bcast(comm, &finished, sizeof finished, 0);

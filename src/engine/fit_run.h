@@ -72,6 +72,7 @@ typedef struct dm_fit_run {
     double *peak; /* [ranks] */
     double start;
     char started_utc[32];
+    char input_modified[48]; /* when the input was last changed, before it was read; rank 0, "" elsewhere */
 } dm_fit_run;
 
 /* ---- fit_search.c ---- */
@@ -121,10 +122,13 @@ demarc_status dm_fit_digests(const dm_fit_run *run, char options[33], char data[
 
 /** Rank 0: are there results of the same options under the output's name? Local. @retval DEMARC_ERR_MEMORY */
 demarc_status dm_fit_same_options(const dm_fit_run *run, bool *same);
+/** Rank 0: refuse what is there under the output's name, saying why it is not this fit's; nothing if no fit made it. Local. */
+demarc_status dm_fit_refuse_others(const dm_fit_run *run);
 /**
- * Were the results that are there made from the same data? Needs run->resume.data and maybe_finished.
+ * Were the results that are there made from the same data, and are they whole? Needs run->resume.data and maybe_finished.
  * @param[out] finished  false: they are to be replaced (--force)
  * @retval DEMARC_ERR_EXISTS  the input is another one and --force was not given
+ * @retval DEMARC_ERR_DATA    a file is missing or damaged and --force was not given
  */
 demarc_status dm_fit_is_finished(dm_fit_run *run, bool *finished);
 /** The result of the finished run, as far as it is read back: k == 0 where diagnostics.json is too large for that. */

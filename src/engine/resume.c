@@ -3,11 +3,19 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/memory.h"
+#include "engine/context.h"
 #include "stats/digest.h"
 #include "store/output.h"
 
 #define MOST_LINES 64 /* of options or data in a checkpoint */
+#define COMMAND 1     /* place of it among the options */
+#define SHOWN 100     /* most bytes of a value in a refusal */
+#define BEFORE 30     /* of them before what differs */
+
+static const char command_name[] = "the command";
 
 /* ------------------------------------------------------------------------------------------------ what it depends on */
 
@@ -25,7 +33,86 @@ demarc_status dm_resume_add(dm_strings *list, const char *name, const char *fmt,
     return st;
 }
 
+demarc_status dm_resume_add_program(dm_resume *r)
+{
+    demarc_status st = DEMARC_OK;
+    DM_TRY(dm_resume_add(&r->options, "the version of demarc", "%s (%s)", demarc_version(), dm_version_commit()));
+    DM_TRY(dm_resume_add(&r->options, command_name, "%s", r->what));
+cleanup:
+    return st;
+}
+
+demarc_status dm_resume_add_sorted(dm_strings *list, const char *option, const char *given)
+{
+    demarc_status st = DEMARC_OK;
+    dm_strings items = {0};
+    int32_t *order = NULL;
+    dm_packer text = {0};
+    if (given == NULL || dm_strings_split(&items, given, option) != DEMARC_OK) {
+        st = dm_resume_add(list, option, "%s", dm_resume_or_none(given));
+        goto cleanup;
+    }
+    DM_TRY(dm_alloc(order, items.count, "list of options"));
+    dm_strings_order(&items, order);
+    for (int32_t i = 0; i < items.count; i++) {
+        if (i > 0) dm_pack(&text, ",", 1);
+        for (const char *c = items.item[order[i]]; *c != 0; c++)
+            dm_pack(&text, *c == ',' ? ",," : c, *c == ',' ? 2 : 1);
+    }
+    dm_pack(&text, "", 1);
+    st = text.failed ? dm_fail(DEMARC_ERR_MEMORY, "out of memory: list of options: free some memory")
+                     : dm_resume_add(list, option, "%s", text.bytes);
+cleanup:
+    dm_packer_clear(&text);
+    dm_free(order);
+    dm_strings_clear(&items);
+    return st;
+}
+
+const char *dm_resume_value(const char *line, const char *name)
+{
+    const size_t length = strlen(name);
+    return strncmp(line, name, length) == 0 && line[length] == '\t' ? line + length + 1 : NULL;
+}
+
 const char *dm_resume_or_none(const char *text) { return text == NULL ? "not given" : text; }
+
+const char *dm_resume_dataset(const char *given, const char *usual)
+{
+    const bool same = given != NULL && (strcmp(given, usual) == 0 || strcmp(given, usual + 1) == 0);
+    return dm_resume_or_none(same ? NULL : given);
+}
+
+/* ------------------------------------------------------------------------------------------------ what differs */
+
+/* Back to where a character of UTF-8 begins. */
+static size_t character_at(const char *text, size_t at)
+{
+    while (at > 0 && ((unsigned char)text[at] & 0xc0) == 0x80) at--;
+    return at;
+}
+
+/* At most SHOWN bytes of `text` from `from` on, with "..." where more are. */
+static void cut_out(char buf[SHOWN + 8], const char *text, size_t from)
+{
+    size_t end = strlen(text);
+    if (end - from > SHOWN) end = character_at(text, from + SHOWN);
+    snprintf(buf, SHOWN + 8, "%s%.*s%s", from > 0 ? "..." : "", (int)(end - from), text + from,
+             text[end] != 0 ? "..." : "");
+}
+
+void dm_resume_tell(char *buf, size_t size, const char *name, const char *was, const char *is)
+{
+    char old[SHOWN + 8], now[SHOWN + 8];
+    size_t from = 0;
+    if (strlen(was) > SHOWN || strlen(is) > SHOWN) {
+        while (was[from] != 0 && was[from] == is[from]) from++;
+        from = from > BEFORE ? character_at(is, from - BEFORE) : 0;
+    }
+    cut_out(old, was, from);
+    cut_out(now, is, from);
+    snprintf(buf, size, "%s was %s, is %s", name, old, now);
+}
 
 demarc_status dm_resume_digest(const dm_strings *list, int32_t from, char hex[33])
 {
@@ -43,24 +130,40 @@ static bool differs(const dm_strings *was, const dm_strings *is, char *buf, size
     for (int32_t i = 0; i < is->count; i++) {
         const char *old = i < was->count ? was->item[i] : "", *now = is->item[i];
         if (strcmp(old, now) == 0) continue;
-        const size_t name = strcspn(now, "\t");
-        const bool same_name = strncmp(old, now, name + 1) == 0;
-        snprintf(buf, size, "%.*s was %.100s, is %.100s", (int)name, now, same_name ? old + name + 1 : "unknown",
-                 now + name + 1);
+        char name[64];
+        const size_t length = strcspn(now, "\t");
+        const bool same_name = strncmp(old, now, length + 1) == 0;
+        snprintf(name, sizeof name, "%.*s", (int)length, now);
+        dm_resume_tell(buf, size, name, same_name ? old + length + 1 : "unknown", now + length + 1);
         return true;
     }
     return was->count != is->count;
+}
+
+static const char *folder_of(const dm_resume *r)
+{
+    return r->checkpoint.folder == NULL ? "" : dm_checkpoint_path(r->checkpoint.folder);
+}
+
+static demarc_status refuse_other_command(const dm_resume *r, const dm_strings *was)
+{
+    const char *command = was->count > COMMAND ? dm_resume_value(was->item[COMMAND], command_name) : NULL;
+    if (command == NULL || strcmp(command, r->what) == 0) return DEMARC_OK;
+    return dm_fail(
+        DEMARC_ERR_USAGE,
+        "the checkpoint is of another command: %s: demarc %s left it, this is %s: go on with that one, choose "
+        "another --out, or add --force without --resume to start anew",
+        folder_of(r), command, r->what);
 }
 
 static demarc_status refuse_other(const dm_resume *r, const dm_strings *was, const dm_strings *is)
 {
     char how[400] = "more options were given";
     if (!differs(was, is, how, sizeof how)) return DEMARC_OK;
-    const char *folder = r->checkpoint.folder == NULL ? "" : dm_checkpoint_path(r->checkpoint.folder);
     return dm_fail(DEMARC_ERR_USAGE,
                    "the checkpoint is of another %s: %s: %s: give what it was, another --out, or --force without "
                    "--resume to start anew",
-                   r->what, folder, how);
+                   r->what, folder_of(r), how);
 }
 
 /* ------------------------------------------------------------------------------------------------ the payload */
@@ -155,7 +258,7 @@ static demarc_status look_on_root(dm_resume *r, bool resume, bool force, int64_t
     dm_checkpoint_folder *folder = r->checkpoint.folder;
     bool spared = false;
     if (!dm_checkpoint_present(folder)) {
-        if (resume && !r->results)
+        if (resume && !r->results && (force || access(r->out, F_OK) != 0)) /* else a refusal follows */
             dm_log_line(r->checkpoint.log, "no checkpoint: %s: starting from the beginning", r->out);
         return DEMARC_OK;
     }
@@ -193,6 +296,7 @@ demarc_status dm_resume_look_back(dm_resume *r, bool resume, bool force)
     DM_TRY(share_payload(r, &bytes));
     if (r->payload != NULL) {
         DM_TRY_ALL(comm, unpack_head(r, bytes, &old));
+        DM_TRY_ALL(comm, refuse_other_command(r, &old));
         DM_TRY_ALL(comm, refuse_other(r, &old, &r->options));
     }
 cleanup:

@@ -31,8 +31,19 @@ typedef struct dm_resume {
 /** Add a name and its value. Local. */
 __attribute__((format(printf, 3, 4))) demarc_status dm_resume_add(dm_strings *list, const char *name, const char *fmt,
                                                                   ...);
+/** The value of a line that is of `name`, else NULL. Local. */
+const char *dm_resume_value(const char *line, const char *name);
+/** Of "a,b" or "a=1,b=2", NULL = not given: the same line in whichever order the items were given. Local. */
+demarc_status dm_resume_add_sorted(dm_strings *list, const char *name, const char *given);
+/** The first lines of r->options, which are not asked for: version of the program, command (r->what). Local. */
+demarc_status dm_resume_add_program(dm_resume *r);
+#define DM_RESUME_ASKED 2 /* how many they are */
 /** "not given" for NULL. Local. */
 const char *dm_resume_or_none(const char *text);
+/** Of a dataset that is `usual` ("/id") unless another is given: "not given" where it is that. Local. */
+const char *dm_resume_dataset(const char *given, const char *usual);
+/** "NAME was OLD, is NEW"; of long values what lies around the first difference. Local. */
+void dm_resume_tell(char *buf, size_t size, const char *name, const char *was, const char *is);
 /** Hexadecimal digest of the lines from `from` on. Local. */
 demarc_status dm_resume_digest(const dm_strings *list, int32_t from, char hex[33]);
 

@@ -68,7 +68,8 @@ typedef struct dm_manifest {
     int64_t batch_size;                /* effective */
     const char *input_path;            /* absolute */
     int64_t input_bytes;
-    const char *input_digest; /* hex */
+    const char *input_modified; /* dm_clock_utc_exact(), before it was read; NULL = not known */
+    const char *input_digest;   /* hex */
     /* Hex: of the options that results depend on, of what they found in files. The same two, the same results. */
     const char *options_digest, *data_digest;
     int32_t resumes;
@@ -91,13 +92,18 @@ typedef struct dm_manifest {
     int64_t messages, message_bytes; /* sent by all ranks */
 } dm_manifest;
 
+/** The words of --scale and --missing. */
+const char *dm_scale_word(demarc_scale scale);
+const char *dm_missing_word(demarc_missing missing);
+
 /** manifest.json. As dm_diagnostics_json. */
 demarc_status dm_manifest_json(const dm_manifest *m, char **text);
 
 /** Read back what verify needs from a manifest. @param[out] input_path malloc'd. @retval DEMARC_ERR_DATA */
 typedef struct dm_manifest_facts {
     char *input_path;
-    int64_t input_bytes; /* 0 = not told */
+    int64_t input_bytes;     /* 0 = not told */
+    char input_modified[48]; /* "" = not told */
     char digest[40];
     char options_digest[40], data_digest[40]; /* "" in manifests that have none */
     char input_digest[40];                    /* of the stored values; "" where it is not told */
@@ -106,6 +112,8 @@ typedef struct dm_manifest_facts {
     demarc_paths paths; /* owned strings */
 } dm_manifest_facts;
 demarc_status dm_manifest_read(const char *path, dm_manifest_facts *facts);
+/** The effective options and the paths of datasets, "--name<TAB>value" each; "not given" for null. As dm_manifest_read. */
+demarc_status dm_manifest_options(const char *path, dm_strings *list);
 void dm_manifest_facts_clear(dm_manifest_facts *facts);
 
 #endif

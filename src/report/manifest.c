@@ -8,7 +8,7 @@
 #include "report/diagnostics.h"
 #include "report/json_tools.h"
 
-static const char *scale_word(demarc_scale v)
+const char *dm_scale_word(demarc_scale v)
 {
     switch (v) {
     case DEMARC_SCALE_ZSCORE:
@@ -22,6 +22,8 @@ static const char *scale_word(demarc_scale v)
     }
     return NULL;
 }
+
+const char *dm_missing_word(demarc_missing v) { return v == DEMARC_MISSING_MEAN ? "mean" : "error"; }
 
 static const char *store_word(demarc_store store)
 {
@@ -43,8 +45,8 @@ static json_t *options(const dm_manifest *m)
     bad |= dm_put(o, "dry-run", json_boolean(f->dry_run));
     bad |= dm_put(o, "segments", segments(f));
     bad |= dm_put(o, "seed", dm_json_u64(f->seed));
-    bad |= dm_put_text(o, "scale", scale_word(f->scale));
-    bad |= dm_put_text(o, "missing", f->missing == DEMARC_MISSING_MEAN ? "mean" : "error");
+    bad |= dm_put_text(o, "scale", dm_scale_word(f->scale));
+    bad |= dm_put_text(o, "missing", dm_missing_word(f->missing));
     bad |= dm_put_text(o, "store", store_word(f->store));
     bad |= dm_put_text(o, "log1p", f->log1p);
     bad |= dm_put_text(o, "feature-weights", f->feature_weights);
@@ -81,6 +83,7 @@ static json_t *input(const dm_manifest *m)
     json_t *o = json_object();
     int bad = dm_put_path(o, "path", m->input_path);
     bad |= dm_put_integer(o, "bytes", m->input_bytes);
+    bad |= dm_put_text(o, "modified", m->input_modified);
     bad |= dm_put_text(o, "digest", m->input_digest);
     bad |= dm_put(o, "allow_external", json_boolean(m->allow_external));
     return dm_json_finish(o, bad);
@@ -224,7 +227,9 @@ static void read_identity(const json_t *root, dm_manifest_facts *facts)
     const char *data = json_string_value(json_object_get(o, "data_digest"));
     const json_t *input = json_object_get(root, "input");
     const char *stored = json_string_value(json_object_get(input, "digest"));
+    const char *modified = json_string_value(json_object_get(input, "modified"));
     facts->input_bytes = json_integer_value(json_object_get(input, "bytes"));
+    if (modified != NULL) snprintf(facts->input_modified, sizeof facts->input_modified, "%s", modified);
     if (stored != NULL) snprintf(facts->input_digest, sizeof facts->input_digest, "%s", stored);
     const char *version = json_string_value(json_object_get(json_object_get(root, "versions"), "demarc"));
     snprintf(facts->version, sizeof facts->version, "%s", version == NULL ? "" : version);
@@ -253,6 +258,36 @@ demarc_status dm_manifest_read(const char *path, dm_manifest_facts *facts)
 cleanup:
     json_decref(root);
     if (st != DEMARC_OK) dm_manifest_facts_clear(facts);
+    return st;
+}
+
+static demarc_status add_options(json_t *options, dm_strings *list)
+{
+    demarc_status st = DEMARC_OK;
+    const char *name = NULL;
+    json_t *v = NULL;
+    json_object_foreach(options, name, v)
+    {
+        char number[32], *line = NULL;
+        const char *value = json_is_string(v) ? json_string_value(v) : json_is_null(v) ? "not given" : number;
+        snprintf(number, sizeof number, "%.17g", json_number_value(v));
+        if (json_is_integer(v)) snprintf(number, sizeof number, "%lld", (long long)json_integer_value(v));
+        if (asprintf(&line, "--%s\t%s", name, value) < 0)
+            return dm_fail(DEMARC_ERR_MEMORY, "out of memory: reading a manifest: free some memory");
+        st = dm_strings_add(list, line);
+        free(line);
+        if (st != DEMARC_OK) break;
+    }
+    return st;
+}
+
+demarc_status dm_manifest_options(const char *path, dm_strings *list)
+{
+    json_t *root = NULL;
+    demarc_status st = dm_manifest_load(path, &root);
+    if (st == DEMARC_OK) st = add_options(json_object_get(root, "options"), list);
+    if (st == DEMARC_OK) st = add_options(json_object_get(root, "paths"), list);
+    json_decref(root);
     return st;
 }
 

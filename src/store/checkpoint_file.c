@@ -172,11 +172,13 @@ bool dm_checkpoint_present(const dm_checkpoint_folder *c) { return c->fd >= 0 &&
 
 /* ------------------------------------------------------------------------------------------------ load */
 
-static bool read_all(int fd, void *to, int64_t count)
+/* @param[out] reason  errno where the system refuses; a file that ends early has none */
+static bool read_all(int fd, void *to, int64_t count, int *reason)
 {
     for (int64_t done = 0; done < count;) {
         const ssize_t n = read(fd, (char *)to + done, (size_t)(count - done));
         if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno != EISDIR) *reason = errno;
         if (n <= 0) return false;
         done += n;
     }
@@ -200,22 +202,23 @@ static bool is_head(const head *h, int64_t file_bytes)
 }
 
 /*
- * Payload of one generation, malloc'd; NULL if it is not there (*there false) or not whole. Whatever cannot be read counts
- * as damaged; what there was no memory for does not.
+ * Payload of one generation, malloc'd; NULL if it is not there (*there false), not whole, or the system refuses it
+ * (*reason is an errno; ENOMEM: there is no memory for it).
  */
-static char *read_slot(const dm_checkpoint_folder *c, int slot, head *h, bool *there, bool *refused)
+static char *read_slot(const dm_checkpoint_folder *c, int slot, head *h, bool *there, int *reason)
 {
     struct stat s;
     char *payload = NULL, digest[32];
     const int fd = openat(c->fd, slot_name[slot], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     *there = fd >= 0 || errno != ENOENT;
+    if (fd < 0 && *there && errno != ELOOP && errno != ENXIO) *reason = errno; /* a link or a socket is not ours */
     if (fd < 0) return NULL;
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && read_all(fd, h, sizeof *h) && is_head(h, s.st_size)) {
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && read_all(fd, h, sizeof *h, reason) && is_head(h, s.st_size)) {
         payload = malloc((size_t)h->length + 1);
-        *refused = payload == NULL;
+        if (payload == NULL) *reason = ENOMEM;
     }
     if (payload != NULL) {
-        const bool read = read_all(fd, payload, h->length);
+        const bool read = read_all(fd, payload, h->length, reason);
         if (read) digest_of(payload, (size_t)h->length, digest);
         if (!read || memcmp(digest, h->payload_digest, sizeof digest) != 0) {
             free(payload);
@@ -229,16 +232,15 @@ static char *read_slot(const dm_checkpoint_folder *c, int slot, head *h, bool *t
 demarc_status dm_checkpoint_load(dm_checkpoint_folder *c, char **payload, int64_t *bytes, bool *spared)
 {
     char *best = NULL;
-    int seen = 0;
-    bool refused = false;
+    int seen = 0, reason = 0;
     *payload = NULL;
     *bytes = 0;
     *spared = false;
     if (c->fd < 0) return DEMARC_OK;
-    for (int slot = 0; slot < 2 && !refused; slot++) {
+    for (int slot = 0; slot < 2 && (reason == 0 || reason == EIO); slot++) {
         head h;
         bool there = false;
-        char *found = read_slot(c, slot, &h, &there, &refused);
+        char *found = read_slot(c, slot, &h, &there, &reason);
         seen += there;
         *spared = *spared || (there && found == NULL);
         if (found == NULL) continue;
@@ -252,9 +254,11 @@ demarc_status dm_checkpoint_load(dm_checkpoint_folder *c, char **payload, int64_
             free(found);
         }
     }
-    if (refused) {
+    /* A disk that has lost one generation may give the other. */
+    if (reason != 0 && (reason != EIO || best == NULL)) {
         free(best);
-        return no_memory();
+        return reason == ENOMEM ? no_memory()
+                                : dm_fail_errno(reason, "cannot read a checkpoint: %s: check its permissions", c->path);
     }
     if (best == NULL && seen > 0) {
         return dm_fail(DEMARC_ERR_DATA,

@@ -36,6 +36,7 @@ bool dm_checkpoint_present(const dm_checkpoint_folder *c);
  * @param[out] payload  malloc'd; NULL when nothing was ever saved
  * @param[out] spared   the other generation is damaged
  * @retval DEMARC_ERR_DATA  there are generations, but none is whole
+ * @retval DEMARC_ERR_IO    the system does not let one be read; of one lost by the disk (EIO) the other is taken
  * @retval DEMARC_ERR_MEMORY
  */
 demarc_status dm_checkpoint_load(dm_checkpoint_folder *c, char **payload, int64_t *bytes, bool *spared);

@@ -275,12 +275,15 @@ class Refusals(BoundaryCheckpoint):
 
     def test_other_options(self):
         for more, what in ((["--seed", "9"], "--seed was 0, is 9"), (["--shifts", "0.3"], "--shifts was not given, is 0.3"),
-                           (["--alpha", "0.01"], "--alpha was 0.05"), (["--outcomes", "/outcomes"], "--outcomes was not given")):
+                           (["--alpha", "0.01"], "--alpha was 0.05"), (["--outcomes", "/other"], "--outcomes was not given")):
             self.refused(2, f"the checkpoint is of another boundary sweep: .*: {what}", self.boundary(self.test, "--resume", *more))
         replay = [*REPLAY[:-1], "run"]
-        self.refused(2, "the checkpoint is of another boundary replay", self.boundary(replay, "--resume"))
+        self.refused(2, r"the checkpoint is of another command: \.run\.checkpoint: demarc boundary sweep left it, this is boundary replay: ",
+                     self.boundary(replay, "--resume"))
+        p = subprocess.run([t.DEMARC, "fit", "data.h5", "--segments", "3", "--out", "run", "--resume"], cwd=self.tmp, capture_output=True, text=True)
+        self.refused(2, "another command: .*: demarc boundary sweep left it, this is fit: ", p)
         self.assertEqual(self.files(), self.before)
-        self.check(self.test, self.boundary(self.test, "--resume"))
+        self.check(self.test, self.boundary(self.test, "--resume", "--id", "/id", "--outcomes", "outcomes"))
 
     def change(self, name, dataset, index, value):
         data = (self.tmp / name).read_bytes()

@@ -336,14 +336,68 @@ class Files(Checkpoint):
     def test_other_options(self):
         self.begin()
         for change, pattern in ((["--seed", 1], "--seed was 0, is 1"), (["--tolerance", 1e-5], "--tolerance was"),
-                                (["--segments", 7], "--segments was 6, is 7"), (["--scale", "minmax"], "--scale was"),
+                                (["--segments", 7], "--segments was 6, is 7"),
+                                (["--scale", "minmax"], "--scale was zscore, is minmax:"),
+                                (["--missing", "mean"], "--missing was error, is mean:"),
                                 (["--log1p", "f0"], "--log1p was not given, is f0"), (["--outcomes", "/weight"], "--outcomes"),
                                 (["--batch-size", 513], "--batch-size was 512, is 513")):
             with self.subTest(change):
                 for layout in LAYOUTS[:2]:
                     p = self.fit(*self.FIT, *change, "--resume", layout=layout)
                     self.refused(2, rf"the checkpoint is of another fit: \.run\.checkpoint: {pattern}", p)
-        self.finished(self.fit(*self.FIT, "--resume", "--verbose", "--checkpoint-every", 5, "--kernel", "ref", "--store", "f32"))
+        self.finished(self.fit(*self.FIT, "--resume", "--verbose", "--checkpoint-every", 5, "--kernel", "ref", "--store", "f32",
+                               "--features", "/features", "--weight", "weight", "--outcomes", "/outcomes", "--reachable", "/reachable"))
+        self.check_same("restarts")
+
+    def test_long_values(self):
+        """Of two long lists the part that differs is shown, and the order of their items is not a difference."""
+        names = [f"f{i}" for i in range(FEATURES)]
+        weights = [f"{name}=1.{'0' * 40}1" for name in names]
+        other = [*weights[:6], "f6=2", weights[7]]
+        self.stopped(self.fit(*self.FIT, "--feature-weights", ",".join(weights), stop=20))
+        p = self.fit(*self.FIT, "--feature-weights", ",".join(other), "--resume")
+        self.refused(2, r"--feature-weights was \.\.\.0*1,f6=1\.0.*, is \.\.\.0*1,f6=2,f7=1\.0", p)
+        self.finished(self.fit(*self.FIT, "--feature-weights", ",".join(reversed(weights)), "--resume"))
+        p = self.finished(self.fit(*self.FIT, "--feature-weights", ",".join(weights), "--resume"))
+        self.assertIn("already finished", p.stderr)
+        self.refused(2, r"made with other options: --feature-weights was .*f6=1\.0.*, is .*f6=2",
+                     self.fit(*self.FIT, "--feature-weights", ",".join(other), "--resume"))
+
+    def test_finished_with_other_options(self):
+        """A refusal says what differs, and nothing of a beginning that does not follow."""
+        self.finished(self.fit(*self.FIT, "--log1p", "f1,f0", "--scale", "none", data=self.positive()))
+        for more, pattern in ((["--seed", 3], "other options: --seed was 0, is 3:"), (["--segments", "2:6"], "--segments was 6, is 2:6:"),
+                              (["--scale", "robust"], "--scale was none, is robust:"), (["--missing", "mean"], "--missing was error, is mean:"),
+                              (["--tolerance", 0.5], "--tolerance was 0.0001.*, is 0.5:"), (["--id", "/other"], "--id was not given, is /other:"),
+                              (["--init", "random"], r"--init was kmeans\|\|, is random:"), (["--algorithm", "lloyd"], "--algorithm was minibatch, is lloyd:"),
+                              (["--log1p", "f0"], "--log1p was f0,f1, is f0:")):
+            with self.subTest(more):
+                p = self.fit(*self.FIT, "--log1p", "f0,f1", "--scale", "none", *more, "--resume", data=self.positive())
+                self.refused(2, f"output exists: run was made with .*{pattern} choose another name or add --force", p)
+                self.assertNotIn("starting from the beginning", p.stderr)
+        p = self.finished(self.fit(*self.FIT, "--log1p", "f0,f1", "--scale", "none", "--features", "/features", "--resume", data=self.positive()))
+        self.assertIn("already finished", p.stderr)
+        unknown = ["--log1p", "f0,f1", "--scale", "none", "--batch-size", "0", "--resume"]
+        self.refused(2, "run was made with other options: choose another name", self.fit(*self.FIT, *unknown, data=self.positive()))
+
+    def positive(self):
+        path = self.inputs / "positive.h5"
+        if not path.exists():
+            with h5py.File(path, "w") as f:
+                f["features"] = np.abs(self.x)
+        return path
+
+    def test_unreadable(self):
+        """What only the permissions keep from being read is not damaged, and not thrown away."""
+        folder = self.begin()
+        if os.geteuid() == 0:
+            self.skipTest("user 0 may read everything; tests/unit/test_checkpoint_file.c does without")
+        (folder / "a").chmod(0)
+        for more in ([], ["--force"]):
+            self.refused(5, r"cannot read a checkpoint: \.run\.checkpoint: check its permissions: Permission denied",
+                         self.fit(*self.FIT, "--resume", *more))
+        (folder / "a").chmod(0o600)
+        self.finished(self.fit(*self.FIT, "--resume"))
         self.check_same("restarts")
 
     def test_other_input(self):
@@ -419,6 +473,19 @@ class Files(Checkpoint):
         with h5py.File(again, "r+") as f:
             f["outcomes"][5, 1] = 99
         self.refused(2, "output exists: run may be of another input", self.fit(*self.FIT, "--resume", data=again))
+        self.as_old_as(again, self.data, earlier=10**9)  # as mv and rsync -a bring it
+        self.refused(2, r"may be of another input: the time of .* is .*Z, was .*Z: .*--force", self.fit(*self.FIT, "--resume", data=again))
+        m = json.loads((self.tmp / "run/manifest.json").read_text())
+        modified = np.datetime64(m["input"]["modified"].rstrip("Z"), "ns").astype(int)
+        self.assertEqual(modified, self.data.stat().st_mtime_ns)
+        # A manifest from before that was recorded goes by the time of its own.
+        del m["input"]["modified"]
+        manifest = (self.tmp / "run/manifest.json").read_text()
+        (self.tmp / "run/manifest.json").write_text(json.dumps(m))
+        self.finished(self.fit(*self.FIT, "--resume", data=again))
+        os.utime(again)
+        self.refused(2, "was written after it", self.fit(*self.FIT, "--resume", data=again))
+        (self.tmp / "run/manifest.json").write_text(manifest)
         # A forced run that was interrupted goes on, and is not begun anew because results are there.
         self.stopped(self.fit(*self.FIT, "--force", data=other, stop=12))
         p = self.finished(self.fit(*self.FIT, "--resume", "--force", data=other, layout=LAYOUTS[1]))
@@ -426,6 +493,73 @@ class Files(Checkpoint):
         self.assertNotEqual(self.outcome(self.tmp / "run"), self.reference("restarts"))
         self.finished(self.fit(*self.FIT, "--resume", "--force", "--seed", 0))
         self.check_same("restarts")
+
+    def as_old_as(self, path, other, earlier=0):
+        s = other.stat()
+        os.utime(path, ns=(s.st_atime_ns, s.st_mtime_ns - earlier))
+
+    def test_changed_while_it_is_read(self):
+        """What is written to the input once the fit has opened it is not what the results are of."""
+        data = self.inputs / "growing.h5"
+        shutil.copy(self.data, data)
+        p = subprocess.Popen(self.command(*self.FIT, "--restarts", 40, "--threads", 1, data=data), cwd=self.tmp, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, text=True)
+        self.addCleanup(p.stderr.close)
+        while p.poll() is None and not list(self.tmp.glob(".run.*.tmp")):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        os.utime(data)
+        self.assertEqual((p.wait(HANG), p.stderr.read()), (0, ""))
+        self.refused(2, "may be of another input", self.fit(*self.FIT, "--restarts", 40, "--resume", data=data))
+
+    def test_finished_but_not_whole(self):
+        """Results that lost a file, or part of one, are not taken for finished; --force makes them again."""
+        self.finished(self.fit(*self.FIT))
+        self.finished(self.fit(*self.FIT, "--seed", 9, out="other"))
+        shutil.move(self.tmp / "run", self.inputs / "whole")
+        self.addCleanup(shutil.rmtree, self.inputs / "whole")
+
+        def cut(path):
+            os.truncate(path, 1000 if path.suffix == ".h5" else 100)
+
+        def swap(path):
+            shutil.copy(self.tmp / "other" / path.name, path)
+
+        def shorten(path):
+            with h5py.File(path, "r+") as f:
+                rows = f["margin"][1:]
+                del f["margin"]
+                f["margin"] = rows
+
+        def all_shorter(path):
+            with h5py.File(path, "r+") as f:
+                for name in list(f):
+                    rows = f[name][1:]
+                    del f[name]
+                    f[name] = rows
+
+        def forget(path):
+            with h5py.File(path, "r+") as f:
+                del f["centroids"]
+
+        for name, how, said in (("model.h5", os.remove, "missing"), ("model.h5", cut, "damaged"), ("model.h5", forget, "damaged"),
+                                ("model.h5", swap, "of another fit"), ("assignments.h5", os.remove, "missing"),
+                                ("assignments.h5", cut, "damaged"), ("assignments.h5", shorten, "damaged"),
+                                ("assignments.h5", all_shorter, "of another fit"), ("diagnostics.json", os.remove, "missing"),
+                                ("diagnostics.json", cut, "damaged"), ("diagnostics.json", swap, "of another fit"),
+                                ("manifest.json", os.remove, "missing"), ("manifest.json", cut, "damaged")):
+            shutil.rmtree(self.tmp / "run", ignore_errors=True)
+            shutil.copytree(self.inputs / "whole", self.tmp / "run")
+            how(self.tmp / "run" / name)
+            layout = self.random.choice(LAYOUTS)
+            with self.subTest(name, how=how.__name__, layout=layout):
+                self.refused(3, f"results are not whole: run/{name} is {said}: add --force to make them again$",
+                             self.fit(*self.FIT, "--resume", layout=layout))
+                p = self.finished(self.fit(*self.FIT, "--resume", "--force", layout=layout))
+                self.assertNotIn("already finished", p.stderr)
+                self.check_same("restarts")
+                p = self.finished(self.fit(*self.FIT, "--resume", layout=layout))
+                self.assertIn("already finished", p.stderr)
 
     def test_manifest(self):
         self.begin()

@@ -208,6 +208,32 @@ static void strange_files(void **state)
     expect("older", true);
 }
 
+/* What the system does not let us read is not damaged, whatever the other generation is. User 0 may read all. */
+static void unreadable(void **state)
+{
+    const scratch *s = *state;
+    const uid_t user = geteuid();
+    bool spared = false;
+    char *payload = NULL;
+    int64_t bytes = 0;
+    assert_int_equal(chmod(s->dir, 0777), 0);
+    assert_int_equal(seteuid(user == 0 ? 65534 : user), 0);
+    dm_checkpoint_folder *c = open_folder("run");
+    save(c, "older");
+    save(c, "newer");
+    dm_checkpoint_close(&c);
+    assert_int_equal(chmod(FOLDER "/b", 0), 0);
+    c = open_folder("run");
+    assert_int_equal(dm_checkpoint_load(c, &payload, &bytes, &spared), DEMARC_ERR_IO);
+    assert_null(payload);
+    assert_string_equal(dm_error_line(),
+                        "cannot read a checkpoint: " FOLDER ": check its permissions: Permission denied");
+    dm_checkpoint_close(&c);
+    assert_int_equal(chmod(FOLDER "/b", 0600), 0);
+    expect("newer", false);
+    assert_int_equal(seteuid(user), 0);
+}
+
 static void one_run_at_a_time(void **state)
 {
     (void)state;
@@ -275,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(newest_comes_back, enter, leave),
         cmocka_unit_test_setup_teardown(damage_is_seen, enter, leave),
         cmocka_unit_test_setup_teardown(strange_files, enter, leave),
+        cmocka_unit_test_setup_teardown(unreadable, enter, leave),
         cmocka_unit_test_setup_teardown(one_run_at_a_time, enter, leave),
         cmocka_unit_test_setup_teardown(strangers_stay, enter, leave),
         cmocka_unit_test_setup_teardown(no_place, enter, leave),

@@ -146,6 +146,7 @@ static dm_manifest sample_manifest(void)
                          .batch_size = 4096,
                          .input_path = "/data/a\nb \"c\".h5",
                          .input_bytes = INT64_C(1) << 40,
+                         .input_modified = "2026-01-31T12:34:56.000000789Z",
                          .input_digest = "abcdef",
                          .options_digest = "0b7105",
                          .data_digest = "da7a",
@@ -532,6 +533,7 @@ static void test_manifest_read(void **state)
     assert_string_equal(facts.options_digest, "0b7105");
     assert_string_equal(facts.data_digest, "da7a");
     assert_int_equal(facts.input_bytes, INT64_C(1) << 40);
+    assert_string_equal(facts.input_modified, "2026-01-31T12:34:56.000000789Z");
     dm_manifest_facts_clear(&facts);
     assert_null(facts.input_path);
 }
