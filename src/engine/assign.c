@@ -126,8 +126,8 @@ demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o,
     for (int32_t j = 0; j < g.k; j++) {
         if (g.size[j] != l.model.size[j]) {
             DM_TRY(dm_fail(DEMARC_ERR_VERIFY,
-                           "verification failed: /size of segment %d is %lld, should be %lld: fit again", (int)j,
-                           (long long)l.model.size[j], (long long)g.size[j]));
+                           "verification failed: %s, /size of segment %d is %lld, should be %lld: fit again",
+                           files.model, (int)j, (long long)l.model.size[j], (long long)g.size[j]));
         }
     }
     if (l.model.objective != g.objective) DM_TRY(wrong_number("objective of model.h5", l.model.objective, g.objective));
@@ -138,6 +138,10 @@ demarc_status demarc_verify(demarc_context *ctx, const demarc_verify_options *o,
                        "verification failed: digest is %s in model.h5 and %s in manifest.json, should be %s: fit "
                        "again",
                        l.model.digest, facts.digest, digest));
+    }
+    if (facts.input_digest[0] != 0 && strcmp(facts.input_digest, l.scan.digest) != 0) {
+        DM_TRY(dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s, digest of the input is %s, should be %s: fit again",
+                       files.manifest, facts.input_digest, l.scan.digest));
     }
     DM_TRY(check_diagnostics(ctx, files.diagnostics, g.objective, digest));
     if (r != NULL) {

@@ -98,10 +98,10 @@ static void final_block(void *context, int thread, int64_t begin, int64_t rows, 
 
 /* ---- comparing with what is stored ---- */
 
-static demarc_status differs(int64_t row, const char *what, double stored, double right)
+static demarc_status differs(const dm_final_run *run, int64_t row, const char *what, double stored, double right)
 {
-    return dm_fail(DEMARC_ERR_VERIFY, "verification failed: /%s of row %lld is %.9g, should be %.9g: fit again", what,
-                   (long long)row, stored, right);
+    return dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s, /%s of row %lld is %.9g, should be %.9g: fit again",
+                   dm_assignments_path(run->o->compare), what, (long long)row, stored, right);
 }
 
 static demarc_status compare_window(const dm_final_run *run, int64_t begin, int64_t count,
@@ -113,22 +113,22 @@ static demarc_status compare_window(const dm_final_run *run, int64_t begin, int6
     DM_TRY(dm_assignments_read(run->o->compare, begin, count, stored));
     for (int64_t i = 0; i < count; i++) {
         if (stored->segment[i] != right->segment[i]) {
-            return differs(begin + i, "segment", stored->segment[i], right->segment[i]);
+            return differs(run, begin + i, "segment", stored->segment[i], right->segment[i]);
         }
         if (stored->runner_up[i] != right->runner_up[i]) {
-            return differs(begin + i, "runner_up", stored->runner_up[i], right->runner_up[i]);
+            return differs(run, begin + i, "runner_up", stored->runner_up[i], right->runner_up[i]);
         }
         if (memcmp(&stored->distance[i], &right->distance[i], sizeof(float)) != 0) {
-            return differs(begin + i, "distance", (double)stored->distance[i], (double)right->distance[i]);
+            return differs(run, begin + i, "distance", (double)stored->distance[i], (double)right->distance[i]);
         }
         if (memcmp(&stored->margin[i], &right->margin[i], sizeof(float)) != 0) {
-            return differs(begin + i, "margin", (double)stored->margin[i], (double)right->margin[i]);
+            return differs(run, begin + i, "margin", (double)stored->margin[i], (double)right->margin[i]);
         }
     }
     DM_TRY(dm_assignments_compare_ids(run->o->compare, run->o->customers, begin, count, &id));
     if (id >= 0) {
-        st = dm_fail(DEMARC_ERR_VERIFY, "verification failed: /id of row %lld is not the input's: fit again",
-                     (long long)id);
+        st = dm_fail(DEMARC_ERR_VERIFY, "verification failed: %s, /id of row %lld is not the input's: fit again",
+                     dm_assignments_path(run->o->compare), (long long)id);
     }
 cleanup:
     return st;

@@ -44,8 +44,8 @@ static demarc_status scan_window(window_scan *s, int64_t begin, int64_t count, i
         const int32_t j = s->got.segment[i];
         if (j < 0 || j >= s->k) {
             DM_TRY(dm_fail(DEMARC_ERR_DATA,
-                           "damaged assignments: /segment of row %lld is %d, the model has %d segments: fit again",
-                           (long long)(begin + i), (int)j, (int)s->k));
+                           "damaged assignments: %s, /segment of row %lld is %d, the model has %d segments: fit again",
+                           dm_assignments_path(s->a), (long long)(begin + i), (int)j, (int)s->k));
         }
         const dm_page_example e = {.row = begin + i, .distance = s->got.distance[i]};
         offer(s->example + (int64_t)j * DM_PAGE_EXAMPLES, &e);

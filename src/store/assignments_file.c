@@ -187,6 +187,8 @@ static demarc_status read_int32(dm_assignments *a, dm_column *c, int64_t begin, 
     return DEMARC_OK;
 }
 
+const char *dm_assignments_path(const dm_assignments *a) { return a->path; }
+
 demarc_status dm_assignments_read(dm_assignments *a, int64_t begin, int64_t count, const dm_assignment_rows *rows)
 {
     demarc_status st = DEMARC_OK;

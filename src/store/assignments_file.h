@@ -52,6 +52,8 @@ typedef struct dm_assignments dm_assignments;
 /** Open for reading on every rank. Collective. @param[out] n rows. @retval DEMARC_ERR_DATA */
 demarc_status dm_assignments_open(dm_assignments **out, dm_comm *comm, const char *path, int64_t *n);
 void dm_assignments_shut(dm_assignments **a);
+/** As opened. Local. */
+const char *dm_assignments_path(const dm_assignments *a);
 /** Local. */
 demarc_status dm_assignments_read(dm_assignments *a, int64_t begin, int64_t count, const dm_assignment_rows *rows);
 /** Ids of rows [begin, end), given back by dm_ids_clear(). Local. */

@@ -5,6 +5,26 @@
 
 #define WINDOW 262144
 
+/* The limit is what the names or the propensities tell, or what demarc can count. */
+static demarc_status out_of_range(const dm_customers *c, int64_t row, int32_t arm, int32_t limit)
+{
+    const dm_schema *s = &c->schema;
+    if (s->arm_name.count == limit) {
+        return dm_fail(
+            DEMARC_ERR_DATA,
+            "arm out of range: %s, %s: row %lld has arm %d, arm_names has %d names: name every arm from 0 on", c->path,
+            c->name[DM_PART_ARM], (long long)row, (int)arm, (int)limit);
+    }
+    if (s->propensity == limit) {
+        return dm_fail(
+            DEMARC_ERR_DATA,
+            "arm out of range: %s, %s: row %lld has arm %d, %s has %d columns: give one for every arm from 0 on",
+            c->path, c->name[DM_PART_ARM], (long long)row, (int)arm, c->name[DM_PART_PROPENSITY], (int)limit);
+    }
+    return dm_fail(DEMARC_ERR_DATA, "arm out of range: %s, %s: row %lld has arm %d: number arms from 0 to %d", c->path,
+                   c->name[DM_PART_ARM], (long long)row, (int)arm, (int)limit - 1);
+}
+
 static demarc_status count_own(dm_customers *c, dm_row_range range, int32_t limit, int32_t *arm, int64_t *size)
 {
     demarc_status st = DEMARC_OK;
@@ -12,11 +32,7 @@ static demarc_status count_own(dm_customers *c, dm_row_range range, int32_t limi
         const int64_t stop = at + WINDOW < range.end ? at + WINDOW : range.end;
         DM_TRY(dm_customers_arm(c, at, stop, arm));
         for (int64_t i = 0; i < stop - at; i++) {
-            if (arm[i] >= limit) {
-                return dm_fail(DEMARC_ERR_DATA,
-                               "arm out of range: %s, %s: row %lld has arm %d: number arms from 0 to %d", c->path,
-                               c->name[DM_PART_ARM], (long long)(at + i), (int)arm[i], (int)limit - 1);
-            }
+            if (arm[i] >= limit) return out_of_range(c, at + i, arm[i], limit);
             size[arm[i]]++;
         }
     }

@@ -217,12 +217,17 @@ demarc_status dm_customers_propensity(dm_customers *c, int64_t begin, int64_t en
     for (int64_t row = begin; row < end && st == DEMARC_OK; row++) {
         const double *p = out + (row - begin) * arms;
         double sum = 0.0;
-        bool fine = true;
-        for (int32_t a = 0; a < arms; a++) {
-            fine = fine && p[a] >= 0.0 && p[a] <= 1.0;
-            sum += p[a];
+        int32_t bad = -1;
+        for (int32_t a = arms - 1; a >= 0; a--) {
+            if (!(p[a] >= 0.0 && p[a] <= 1.0)) bad = a;
         }
-        if (fine && sum > 1.0 - PROPENSITY_SLACK && sum < 1.0 + PROPENSITY_SLACK) continue;
+        if (bad >= 0) {
+            return dm_fail(DEMARC_ERR_DATA,
+                           "bad propensity: %s, %s, row %lld, arm %d: %g: a probability is from 0 to 1, correct it",
+                           c->path, c->name[DM_PART_PROPENSITY], (long long)row, (int)bad, p[bad]);
+        }
+        for (int32_t a = 0; a < arms; a++) sum += p[a];
+        if (sum > 1.0 - PROPENSITY_SLACK && sum < 1.0 + PROPENSITY_SLACK) continue;
         st = dm_fail(
             DEMARC_ERR_DATA,
             "bad propensities: %s, %s, row %lld: they sum to %g: store a probability for each arm that sum to 1",

@@ -69,7 +69,11 @@ demarc_status dm_hdf5_object_open(hid_t *out, hid_t file, const char *path, cons
         DM_TRY(dm_hdf5_refused(path, object));
         char reason[256];
         const bool known = dm_hdf5_reason(reason, sizeof reason);
-        st = dm_fail(dm_hdf5_blame(), "cannot be opened (%s): %s, %s: the file is damaged, copy or write it again",
+        const demarc_status blame = dm_hdf5_blame();
+        bool there = true;
+        DM_TRY(dm_hdf5_exists(file, path, object, &there));
+        if (!there) DM_TRY(dm_fail(DEMARC_ERR_DATA, "no such dataset: %s, %s: give a file that has it", path, object));
+        st = dm_fail(blame, "cannot be opened (%s): %s, %s: the file is damaged, copy or write it again",
                      known ? reason : "no reason given", path, object);
     }
 cleanup:

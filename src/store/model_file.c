@@ -11,6 +11,9 @@
 #define FORMAT_VERSION 1
 #define MOST_CUSTOMERS 0x1p53
 #define REMEDY "give the model.h5 of a results directory"
+#define INIT_REMEDY "--init takes kmeans||, kmeans++, random or an HDF5 file with /centroids"
+#define FARTHEST 1e30 /* offsets move a boundary by less than so many spans of the centroids */
+#define DIGEST_DIGITS 32
 
 demarc_status dm_transform_create(dm_transform *t, int32_t d)
 {
@@ -297,6 +300,39 @@ cleanup:
     return st;
 }
 
+/* An offset over twice the distance of two centroids moves their boundary; one that leads out of all numbers is noise. */
+static demarc_status check_offsets(const dm_model *m, const char *path)
+{
+    double square = 0.0; /* of the diagonal of the box around the centroids */
+    for (int32_t f = 0; f < m->d; f++) {
+        double low = m->centroids[f], high = low;
+        for (int32_t j = 1; j < m->k; j++) {
+            low = fmin(low, m->centroids[(int64_t)j * m->d + f]);
+            high = fmax(high, m->centroids[(int64_t)j * m->d + f]);
+        }
+        square += (high - low) * m->transform.unit * (high - low) * m->transform.unit;
+    }
+    for (int32_t j = 0; j < m->k && square > 0.0; j++) {
+        if (fabs(m->offsets[j]) / square < FARTHEST) continue;
+        return dm_fail(DEMARC_ERR_DATA,
+                       "damaged model: %s /offsets of segment %d is %g, far beyond all customers: " REMEDY, path,
+                       (int)j, m->offsets[j]);
+    }
+    return DEMARC_OK;
+}
+
+static demarc_status check_attributes(const dm_model *m, const char *path)
+{
+    if (!isfinite(m->objective) || m->objective < 0.0) {
+        return dm_fail(DEMARC_ERR_DATA, "damaged model: %s attribute objective is %g: " REMEDY, path, m->objective);
+    }
+    if (strlen(m->digest) != DIGEST_DIGITS || strspn(m->digest, "0123456789abcdef") != DIGEST_DIGITS) {
+        return dm_fail(DEMARC_ERR_DATA, "damaged model: %s attribute digest is no %d hexadecimal digits: " REMEDY, path,
+                       DIGEST_DIGITS);
+    }
+    return DEMARC_OK;
+}
+
 static demarc_status read_local(dm_model *m, const char *path, demarc_status contradiction)
 {
     demarc_status st = DEMARC_OK;
@@ -326,6 +362,7 @@ static demarc_status read_local(dm_model *m, const char *path, demarc_status con
         DM_TRY(dm_fail(DEMARC_ERR_DATA, "damaged model: %s has %d features and %d names: " REMEDY, path, (int)m->d,
                        (int)feature.count));
     }
+    DM_TRY(dm_hdf5_check_names(&feature, path, "/feature_names", "feature"));
     DM_TRY(dm_hdf5_object_open(&names, file, path, "/feature_names"));
     DM_TRY(dm_hdf5_attribute_i64(names, path, "/feature_names", "from_input", 1, &named));
     m->feature = feature;
@@ -336,6 +373,7 @@ static demarc_status read_local(dm_model *m, const char *path, demarc_status con
     DM_TRY(check_copies(file, m, path, contradiction));
     DM_TRY(read_numbers(file, path, "/offsets", m->k, 1, m->offsets));
     DM_TRY(finite_numbers(m->offsets, m->k, false, path, "/offsets"));
+    DM_TRY(check_offsets(m, path));
     DM_TRY(dm_alloc(size, m->k, "model"));
     DM_TRY(read_numbers(file, path, "/size", m->k, 1, size));
     DM_TRY(finite_numbers(size, m->k, true, path, "/size"));
@@ -353,6 +391,7 @@ static demarc_status read_local(dm_model *m, const char *path, demarc_status con
     DM_TRY(read_text(file, path, "/", "digest", m->digest, sizeof m->digest));
     DM_TRY(read_text(file, path, "/", "created_utc", m->created_utc, sizeof m->created_utc));
     DM_TRY(read_optional_text(file, path, "moved_from", m->moved_from, sizeof m->moved_from));
+    st = check_attributes(m, path);
 cleanup:
     dm_strings_clear(&feature);
     dm_free(size);
@@ -428,8 +467,11 @@ static demarc_status read_centroids_local(const char *path, int32_t k, int32_t d
     demarc_status st = DEMARC_OK;
     hid_t file = DM_HDF5_NONE;
     dm_column c = {0};
+    bool there = false;
     DM_TRY(dm_hdf5_start());
-    DM_TRY(dm_hdf5_open_read(&file, path, "--init takes kmeans||, kmeans++, random or an HDF5 file with /centroids"));
+    DM_TRY(dm_hdf5_open_read(&file, path, INIT_REMEDY));
+    DM_TRY(dm_hdf5_exists(file, path, "/centroids", &there));
+    if (!there) DM_TRY(dm_fail(DEMARC_ERR_DATA, "no such dataset: %s, /centroids: " INIT_REMEDY, path));
     DM_TRY(dm_column_open(&c, file, path, "/centroids", false));
     const bool numeric = c.kind == DM_VALUE_FLOAT || c.kind == DM_VALUE_INTEGER;
     if (!numeric || c.dimensions != 2 || c.rows != k || c.columns != d) {

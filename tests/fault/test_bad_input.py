@@ -688,7 +688,7 @@ class TooManySegments(BadInput):
                  ("3-D", fit(self.start("cube.h5", c[:, :, None])), 3, r"cube\.h5.*/centroids"),
                  ("no rows", fit(self.start("norow.h5", c[:0])), 3, r"norow\.h5.*/centroids"),
                  ("NaN", fit(self.start("cnan.h5", bad)), 3, r"cnan\.h5.*row 1 column 2"),
-                 ("text", fit(words), 3, r"words\.h5.*/centroids"), ("no centroids", fit(other), 3, r"other\.h5"),
+                 ("text", fit(words), 3, r"words\.h5.*/centroids"), ("no centroids", fit(other), 3, r"no such dataset: \S*other\.h5, /centroids: --init takes"),
                  ("not HDF5", fit(self.text("start.txt", "1 2 3\n")), 3, r"start\.txt"),
                  ("missing", fit(self.inputs / "gone.h5"), 3, r"gone\.h5"), ("directory", fit(self.inputs), 3, r"directory"),
                  ("log1p", fit(self.start("low.h5", c - 99.0), "--log1p", "alpha"), 3, r"low\.h5|alpha")]
@@ -761,8 +761,18 @@ class Models(BadInput):
                  "no-version": lambda f: f.attrs.__delitem__("format_version")}
         for path in inside:
             edits["drop" + path.replace("/", "-")] = drop(path)
-        cases = [(label, self.assign(self.good, model=self.edited(f"m-{label}.h5", edit)), 3, rf"m-{label}\.h5")
-                 for label, edit in edits.items()]
+        # With what the line must say besides the file.
+        said = {"twice": (put("feature_names", np.array([b"alpha", b"beta", b"alpha"])), "name used twice: {}, .*'alpha'"),
+                "objective": (lambda f: f.attrs.__setitem__("objective", np.nan), "damaged model: {} attribute objective"),
+                "far": (put("offsets", np.array([0.0, 1e300, 0.0])), "damaged model: {} /offsets of segment 1"),
+                "digest": (lambda f: f.attrs.__setitem__("digest", "abc"), "damaged model: {} attribute digest"),
+                "digits": (lambda f: f.attrs.__setitem__("digest", "x" * 32), "damaged model: {} attribute digest"),
+                "centroids": (drop("centroids"), "no such dataset: {}, /centroids: give a file that has it"),
+                "no-sizes": (drop("size"), "no such dataset: {}, /size")}
+        said = {label: (edit, pattern.format(rf"\S*m-{label}\.h5")) for label, (edit, pattern) in said.items()}
+        said |= {label: (edit, rf"m-{label}\.h5") for label, edit in edits.items()}
+        cases = [(label, self.assign(self.good, model=self.edited(f"m-{label}.h5", edit)), 3, pattern)
+                 for label, (edit, pattern) in said.items()]
         data = self.model.read_bytes()
         for cut in (8, 100, 1000, len(data) // 2, len(data) - 1):
             cases.append((f"cut at {cut}", self.assign(self.good, model=self.text(f"m-cut{cut}.h5", data[:cut])), 3, rf"m-cut{cut}\.h5"))
@@ -785,14 +795,25 @@ class Models(BadInput):
                     f["segment"][row] = (f["segment"][row] + 1) % 3
             return edit
 
+        def other_input(d):
+            manifest = json.loads((d / "manifest.json").read_text())
+            manifest["input"]["digest"] = "0123456789abcdef" * 2
+            (d / "manifest.json").write_text(json.dumps(manifest))
+
+        def other_size(d):
+            with h5py.File(d / "model.h5", "r+") as f:
+                f["size"][0] += 1
+
         table = [("no assignments", results("v1", lambda d: (d / "assignments.h5").unlink()), 3, r"v1/assignments\.h5"),
                  ("no model", results("v2", lambda d: (d / "model.h5").unlink()), 3, r"v2/model\.h5"),
                  ("no manifest", results("v3", lambda d: (d / "manifest.json").unlink()), 3, r"v3/manifest\.json"),
                  ("cut assignments", results("v4", cut("assignments.h5")), 3, r"v4/assignments\.h5"),
                  ("cut manifest", results("v5", cut("manifest.json")), 3, r"v5/manifest\.json"),
                  ("cut model", results("v6", cut("model.h5")), 3, r"v6/model\.h5"),
-                 ("label", results("v7", relabel(ROWS - 1)), 6, rf"row {ROWS - 1}\b"),
+                 ("label", results("v7", relabel(ROWS - 1)), 6, rf"v7/assignments\.h5, /segment of row {ROWS - 1}\b"),
                  ("first label", results("v8", lambda d: (relabel(ROWS - 1)(d), relabel(BLOCK)(d))), 6, rf"row {BLOCK}\b"),
+                 ("input", results("v10", other_input), 6, r"v10/manifest\.json, digest of the input is 0123"),
+                 ("size", results("v11", other_size), 6, r"v11/model\.h5, /size of segment 0"),
                  ("missing", self.inputs / "v9", 3, r"v9"), ("a file", self.good, 3, r"good\.h5")]
         cases = [(label, ["verify", path], code, pattern) for label, path, code, pattern in table]
         self.check_all(cases, layouts=(1,))

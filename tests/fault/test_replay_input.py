@@ -53,9 +53,9 @@ class ReplayInput(t.Case):
     def test_codes(self):
         arm = self.arm.copy()
         arm[[5000, 8300]] = 3
-        self.refused(3, r"arm out of range: \S+c.h5, /arm: row 5000 has arm 3: .*0 to 2", self.file(arm=arm))
+        self.refused(3, r"arm out of range: \S+c.h5, /arm: row 5000 has arm 3, arm_names has 3 names: name every arm", self.file(arm=arm))
         share = np.full((ROWS, 3), 1 / 3)
-        self.refused(3, r"arm out of range: \S+c.h5, /arm: row 5000 has arm 3",
+        self.refused(3, r"arm out of range: \S+c.h5, /arm: row 5000 has arm 3, /propensity has 3 columns: give one for every arm",
                      self.file(arm=arm, propensity=share, attributes=False))
         self.refused(3, r"arm out of range: .* row 5000 has arm 70000",
                      self.file(arm=np.where(arm == 3, 70000, arm), attributes=False))
@@ -65,6 +65,11 @@ class ReplayInput(t.Case):
         share = np.full((ROWS, 3), 1 / 3)
         share[8200] = [0.5, 0.5, 0.1]
         self.refused(3, r"bad propensities: \S+c.h5, /propensity, row 8200: they sum to 1.1", self.file(propensity=share))
+        share[8200] = [1.5, -0.5, 0.0]
+        self.refused(3, r"bad propensity: \S+c.h5, /propensity, row 8200, arm 0: 1.5: a probability is from 0 to 1",
+                     self.file(propensity=share))
+        share[8200] = [0.5, -0.5, 1.0]
+        self.refused(3, r"bad propensity: \S+c.h5, /propensity, row 8200, arm 1: -0.5", self.file(propensity=share))
         for row in (8600, 8300):
             share[8200] = [0.5, 0.5, 0.0]
             self.arm[8200] = 1

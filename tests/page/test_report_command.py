@@ -182,6 +182,9 @@ class Report(Case):
         self.refused(2, "--data with --no-map", out, "--data", path, "--no-map")
         self.refused(3, "other data: .*--data FILE", out, "--data", other_data)
         self.refused(3, "manifest|cannot open", self.tmp / "absent")
+        with h5py.File(other / "assignments.h5", "r+") as f:
+            f["segment"][5] = 99
+        self.refused(3, r"damaged assignments: \S*other/assignments\.h5, /segment of row 5 is 99", other)
 
     def test_missing_customer_file(self):
         path, out = self.fit(n=600)
