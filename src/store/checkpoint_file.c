@@ -120,7 +120,8 @@ static demarc_status make_and_enter(dm_checkpoint_folder *c)
     for (int i = 0; i < TRIES; i++) {
         const int reason = mkdir(c->path, 0700) == 0 || errno == EEXIST ? 0 : errno;
         const demarc_status st = enter(c);
-        if (st != DEMARC_OK || c->fd < 0) {
+        if (st != DEMARC_OK && c->fd >= 0) leave(c); /* another's */
+        if (c->fd < 0) {
             errno = reason != 0 ? reason : ENOENT;
             return st;
         }

@@ -114,7 +114,9 @@ static void newest_comes_back(void **state)
     dm_checkpoint_folder *c = open_folder("run");
     assert_false(dm_checkpoint_present(c));
     assert_string_equal(dm_checkpoint_path(c), FOLDER);
-    assert_int_equal(access(FOLDER, F_OK), -1); /* opening makes nothing */
+    dm_checkpoint_close(&c);
+    assert_int_equal(access(FOLDER, F_OK), -1); /* nothing was saved */
+    c = open_folder("run");
     char text[32];
     for (int i = 0; i < 5; i++) {
         snprintf(text, sizeof text, "state %d", i);
@@ -243,9 +245,36 @@ static void one_run_at_a_time(void **state)
     assert_non_null(strstr(dm_error_line(), "another run is at work"));
     assert_null(second);
     dm_checkpoint_close(&first);
+    assert_int_equal(access(FOLDER "/a", F_OK), 0);
+    /* Also before anything was saved. */
+    first = open_folder("new");
+    assert_int_equal(dm_checkpoint_open(&second, "new"), DEMARC_ERR_EXISTS);
+    dm_checkpoint_close(&first);
     second = open_folder("run");
     assert_true(dm_checkpoint_present(second));
     dm_checkpoint_close(&second);
+}
+
+/* Somebody removes the folder while the run goes on: the next save makes it again, but never in another run's. */
+static void removed_meanwhile(void **state)
+{
+    (void)state;
+    dm_checkpoint_folder *c = open_folder("run"), *other = NULL;
+    save(c, "first");
+    assert_int_equal(unlink(FOLDER "/a"), 0);
+    assert_int_equal(rmdir(FOLDER), 0);
+    save(c, "second");
+    save(c, "third");
+    assert_int_equal(unlink(FOLDER "/a"), 0);
+    assert_int_equal(unlink(FOLDER "/b"), 0);
+    assert_int_equal(rmdir(FOLDER), 0);
+    other = open_folder("run");
+    save(other, "another run's");
+    assert_int_equal(dm_checkpoint_save(c, "fourth", 6), DEMARC_ERR_EXISTS);
+    dm_checkpoint_close(&other);
+    assert_int_equal(dm_checkpoint_save(c, "fifth", 5), DEMARC_ERR_EXISTS);
+    dm_checkpoint_close(&c);
+    expect("another run's", false);
 }
 
 static void strangers_stay(void **state)
@@ -303,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(strange_files, enter, leave),
         cmocka_unit_test_setup_teardown(unreadable, enter, leave),
         cmocka_unit_test_setup_teardown(one_run_at_a_time, enter, leave),
+        cmocka_unit_test_setup_teardown(removed_meanwhile, enter, leave),
         cmocka_unit_test_setup_teardown(strangers_stay, enter, leave),
         cmocka_unit_test_setup_teardown(no_place, enter, leave),
         cmocka_unit_test_setup_teardown(long_names, enter, leave),
