@@ -149,7 +149,10 @@ DEMARC_API const char *demarc_version(void);
 
 /* ------------------------------------------------------------------------------------------------ customer file */
 
-/** Where to find things in a customer file. NULL = the contract's path, "" is invalid. */
+/**
+ * Where to find things in a customer file. NULL = the contract's path, "" is invalid. A weight is 0 or from 1.4e-45 to
+ * 3.4e38 (kept as float32), an outcome a number up to 1e100 in size or NaN where it is missing: else DEMARC_ERR_DATA.
+ */
 typedef struct demarc_paths {
     const char *features, *id, *weight, *outcomes, *arm, *propensity, *reachable;
 } demarc_paths;

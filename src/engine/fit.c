@@ -111,6 +111,9 @@ static demarc_status open_input(dm_fit_run *run)
     const int64_t eighth = dm_rows_shard_bytes(run->rows) / 8;
     DM_TRY(dm_customers_check_ids(run->customers, ctx->comm, ctx->threads,
                                   eighth > ID_CHECK_BYTES ? eighth : ID_CHECK_BYTES));
+    /* Outcomes are read last, for their means: a long fit must not fail there. */
+    const dm_row_range range = dm_rows_range(run->rows);
+    if (!run->select) DM_TRY_ALL(ctx->comm, dm_customers_check_outcomes(run->customers, range.begin, range.end));
 cleanup:
     return st;
 }

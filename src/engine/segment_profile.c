@@ -101,7 +101,7 @@ demarc_status dm_profile_create(dm_profile **out, dm_rows *rows, dm_customers *c
     const int64_t blocks = OUTCOME_BYTES / block_bytes;
     p->rows_at_once = DM_BLOCK_ROWS * (blocks < 1 ? 1 : blocks < OUTCOME_BLOCKS ? blocks : OUTCOME_BLOCKS);
     DM_TRY(make_grids(p, scan));
-    /* Means for the reader's use: a long fit does not fail by an outcome that is no number. */
+    /* A fit has refused bad outcomes at its beginning; who tells of none need not. */
     if (p->m > 0) DM_TRY(dm_customers_use_outcomes(customers, 0, NULL));
     DM_TRY(dm_alloc_zero(p->block, p->threads * cells(p), "profile"));
     DM_TRY(dm_alloc_zero(p->total, p->threads * cells(p), "profile"));

@@ -242,7 +242,10 @@ static range_fault fault_of(const ranges *r, int32_t f)
     return isfinite(unit_for(r->largest) / factor) ? FITS : TOO_FAR;
 }
 
-/* The first feature that does not fit, or -1; `most` is the one with the largest scaled values. */
+/*
+ * The first feature too far apart, else the first too close together (it may be so only beside the former), or -1; `most`
+ * is the one with the largest scaled values.
+ */
 static int32_t find_fault(ranges *r, range_fault *fault, int32_t *most)
 {
     r->largest = 0.0;
@@ -254,11 +257,14 @@ static int32_t find_fault(ranges *r, range_fault *fault, int32_t *most)
         r->largest = reach;
         *most = f;
     }
-    for (int32_t f = 0; f < r->scan->d; f++) {
-        *fault = fault_of(r, f);
-        if (*fault != FITS) return f;
+    int32_t found = -1;
+    for (int32_t f = 0; f < r->scan->d && *fault != TOO_FAR; f++) {
+        const range_fault now = fault_of(r, f);
+        if (now == FITS || now == *fault) continue;
+        *fault = now;
+        found = f;
     }
-    return -1;
+    return found;
 }
 
 /*

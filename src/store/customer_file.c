@@ -1,6 +1,7 @@
 /* Opening a customer file on all ranks, and reading its columns but the ids (customer_ids.c). */
 #include "store/customer_file.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +211,22 @@ demarc_status dm_customers_outcomes(dm_customers *c, int64_t begin, int64_t end,
     return st;
 }
 
+demarc_status dm_customers_check_outcomes(dm_customers *c, int64_t begin, int64_t end)
+{
+    demarc_status st = DEMARC_OK;
+    const int32_t m = c->schema.outcome.count;
+    double *piece = NULL;
+    if (m == 0) return DEMARC_OK;
+    const int64_t rows = m < PIECE_ROWS ? PIECE_ROWS / m : 1;
+    DM_TRY(dm_alloc(piece, rows * m, "outcomes"));
+    for (int64_t row = begin; row < end; row += rows) {
+        DM_TRY(dm_customers_outcomes(c, row, end - row < rows ? end : row + rows, piece));
+    }
+cleanup:
+    dm_free(piece);
+    return st;
+}
+
 demarc_status dm_customers_propensity(dm_customers *c, int64_t begin, int64_t end, double *out)
 {
     const int32_t arms = c->schema.propensity;
@@ -247,15 +264,16 @@ demarc_status dm_customers_weight(dm_customers *c, int64_t begin, int64_t end, f
         int64_t next = piece_end(row, end);
         DM_TRY(read_part(c, DM_PART_WEIGHT, row, next, DM_TARGET_F64, piece));
         for (int64_t i = 0; i < next - row; i++) {
-            double w = piece[i];
-            float narrow = w >= 0.0 && w <= 3.4028234663852886e38 ? (float)w : -1.0F;
-            if (!(narrow >= 0.0F)) {
+            const double w = piece[i];
+            if (w != 0.0 && !(w >= (double)FLT_TRUE_MIN && w <= (double)FLT_MAX)) {
                 st =
-                    dm_fail(DEMARC_ERR_DATA, "bad weight %g: %s, %s, row %lld: weights must be finite and not negative",
+                    dm_fail(DEMARC_ERR_DATA,
+                            "bad weight %g: %s, %s, row %lld: store 0, or a number from 1.4e-45 to 3.4e38 (weights are "
+                            "kept as float32)",
                             w, c->path, c->name[DM_PART_WEIGHT], (long long)(row + i));
                 goto cleanup;
             }
-            out[row - begin + i] = narrow;
+            out[row - begin + i] = (float)w;
         }
     }
 cleanup:

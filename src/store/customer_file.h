@@ -69,7 +69,7 @@ demarc_status dm_customers_features_direct(const dm_customers *c, int64_t begin,
 /** Tell the system that these rows will be asked for soon; where features are direct only. Thread rule as above. */
 void dm_customers_features_expect(const dm_customers *c, int64_t begin, int64_t end);
 
-/** /weight [rows]; @retval DEMARC_ERR_DATA a negative or non-finite weight, row named. Local. */
+/** /weight [rows]; @retval DEMARC_ERR_DATA a weight that is not 0 and no positive float32, row named. Local. */
 demarc_status dm_customers_weight(dm_customers *c, int64_t begin, int64_t end, float *out);
 /** Largest magnitude of an outcome: its square and the sums of squares of all customers stay finite. */
 #define DM_OUTCOME_MAX 1e100
@@ -86,6 +86,8 @@ void dm_customers_use_all_outcomes(dm_customers *c);
  *                          is named with its column. In other columns such a value is read as missing.
  */
 demarc_status dm_customers_outcomes(dm_customers *c, int64_t begin, int64_t end, double *out);
+/** Look at the outcomes of rows [begin, end), piece by piece. Local; errors as above. */
+demarc_status dm_customers_check_outcomes(dm_customers *c, int64_t begin, int64_t end);
 /** /propensity [rows, arms]; @retval DEMARC_ERR_DATA not within [0, 1], or a row does not sum to 1. Local. */
 demarc_status dm_customers_propensity(dm_customers *c, int64_t begin, int64_t end, double *out);
 /** /arm [rows]. Local. */

@@ -466,6 +466,40 @@ class Values(BadInput):
             ("all zero, none", self.fit(self.inputs / "wzero.h5", "--scale", "none"), 3, r"all weights are zero: .*wzero\.h5"),
         ])
 
+    def test_weights_beyond_float32(self):
+        def weights(name, value, row=None):
+            w = np.full(ROWS, value if row is None else 1.0)
+            w[0 if row is None else row] = value
+            return self.make(name, weight=w)
+
+        last, range_of = ROWS - 2, r".*: store 0, or a number from 1\.4e-45 to 3\.4e38 "
+        self.check_all([
+            ("too large", self.fit(weights("w50.h5", 1e50, last)), 3, rf"bad weight 1e\+50: .*w50\.h5, /weight, row {last}{range_of}"),
+            ("all too small", self.fit(weights("w-100.h5", 1e-100)), 3, rf"bad weight 1e-100: .*w-100\.h5, /weight, row 0{range_of}"),
+            ("one too small", self.fit(weights("w-46.h5", 1e-46, BLOCK)), 3, rf"bad weight 1e-46: .*row {BLOCK}{range_of}"),
+        ])
+        for name, value in (("low.h5", 1.5e-45), ("high.h5", 3.4e38)):
+            _, cwd = self.check_fine(self.fit(weights(name, value)))
+            self.check_fine(["verify", "run"], cwd=cwd)
+
+    def test_outcomes(self):
+        """What boundary tests refuse a fit refuses too, by the same line, and before the work."""
+        def outcomes(name, *cells):
+            y = np.random.default_rng(5).normal(size=(ROWS, 2))
+            for row, column, value in cells:
+                y[row, column] = value
+            return self.make(name, outcomes=y)
+
+        last = 3 * BLOCK + 5
+        for path, at in ((outcomes("yinf.h5", (last, 1, np.inf)), rf"row {last} column 1 \(outcome1\): it is inf: "),
+                         (outcomes("ybig.h5", (last, 0, 1e300), (BLOCK, 1, -1.1e100)), rf"row {BLOCK} column 1 \(outcome1\): it is -1\.1e\+100: ")):
+            pattern = rf"bad outcome: .*{path.name}, /outcomes, {at}store a number up to 1e100, or NaN where it is missing"
+            self.check_all([("fit", self.fit(path), 3, pattern), ("range", self.fit(path, k="2:3"), 3, pattern)])
+            self.check_all([("sweep", ["boundary", "sweep", path, "--model", self.model], 3, pattern)], layouts=(1,))
+        _, cwd = self.check_fine(self.fit(outcomes("ynan.h5", (last, 1, np.nan), (3, 0, 1e100))))
+        told = self.results(cwd / "run")["diagnostics"]["segments"]
+        self.assertEqual([sum(s["outcomes"][i]["count"] for s in told) for i in range(2)], [ROWS, ROWS - 1])
+
     def test_constant_feature(self):
         x = self.x.copy()
         x[:, 1] = 2.5
@@ -516,6 +550,8 @@ class Extremes(BadInput):
                   for weights, size, name in (("alpha=1e300", "large", "alpha"), ("gamma=1e60", "large", "gamma"),
                                               ("alpha=1e-300,beta=1e-300,gamma=1e-300", "small", "alpha"),
                                               ("beta=1e-40", "small", "beta"), ("beta=1e-320", "small", "beta"))]
+        beside = self.changed("beside.h5", (0, 1, 1e100))  # alpha is lost beside beta, whose fault it is
+        cases.append(("beside", self.fit(beside, "--scale", "none"), 3, r"values too far apart: .* column 1 \(beta\) "))
         start = self.inputs / "start.h5"
         with h5py.File(start, "w") as f:
             f["centroids"] = [[0.0, 0, 0], [0, 1e60, 0], [1, 1, 1]]
