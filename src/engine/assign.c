@@ -33,15 +33,17 @@ demarc_status demarc_assign(demarc_context *ctx, const demarc_assign_options *o,
     DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->data));
     DM_TRY(dm_output_spare_input(ctx->comm, o->out, o->model));
     if (!o->dry_run) DM_TRY(dm_output_begin(&output, ctx->comm, o->out, DM_OUTPUT_FILE, o->force));
-    DM_TRY(dm_frozen_model_open(&l, ctx, o->model, o->data, &o->paths, true, DEMARC_ERR_DATA));
+    DM_TRY(dm_frozen_model_find(&l, ctx, o->model, o->data, &o->paths, DEMARC_ERR_DATA));
+    const int64_t bytes = dm_assignments_foreseen(dm_customers_schema(l.customers));
+    if (!o->dry_run) DM_TRY(dm_run_room(ctx->comm, &output, o->out, bytes));
+    DM_TRY(dm_frozen_model_load(&l, ctx, true));
     if (o->dry_run) {
         dm_log_line(&ctx->log, "plan: %lld customers to %d segments, streamed by %d ranks x %d threads",
                     (long long)dm_rows_global(l.rows), (int)l.model.k, dm_comm_size(ctx->comm), ctx->threads);
+        st = dm_run_room(ctx->comm, &output, o->out, bytes);
         goto cleanup;
     }
-    st = DEMARC_OK;
-    if (dm_comm_rank(ctx->comm) == 0) st = dm_output_room(output.temp_path, 24 * dm_rows_global(l.rows));
-    DM_TRY_ALL(ctx->comm, st);
+    DM_TRY(dm_run_room(ctx->comm, &output, o->out, bytes));
     DM_TRY(dm_assignments_create(&writer, ctx->comm, ctx->runtime.io, l.customers, output.temp_path, false));
     DM_TRY(dm_writer_attribute_text(writer.file, "/", "model_digest", l.model.digest));
     const dm_final_options fo = {.rows = l.rows, .customers = l.customers, .model = &l.model, .writer = &writer};

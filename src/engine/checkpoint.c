@@ -8,6 +8,7 @@
 #include "base/stop.h"
 
 #define SAVE_SHARE 20.0      /* a run does not spend more than one part in so many on saving */
+#define WORTH 2.0            /* seconds of work that are worth a checkpoint at a milestone */
 #define STOP_AFTER INT32_MAX /* no signal has this number */
 
 demarc_status dm_checkpoint_begin(dm_checkpoint *c, dm_comm *comm, dm_log *log, const char *path, double every)
@@ -70,6 +71,7 @@ static demarc_status save(dm_checkpoint *c)
         st = p.failed ? dm_fail(DEMARC_ERR_MEMORY, "out of memory: checkpoint: free some memory")
                       : dm_checkpoint_save(c->folder, p.bytes, p.count);
         const double now = dm_clock();
+        if (st == DEMARC_OK) c->unsaved = now;
         c->due = now + fmax(c->every, SAVE_SHARE * (now - start));
     }
     DM_TRY_ALL(c->comm, st);
@@ -89,4 +91,11 @@ demarc_status dm_checkpoint_edge(dm_checkpoint *c)
     if (wish[0] != 0) return st == DEMARC_OK ? stopped_by(c, (int)wish[0]) : st;
     if (st != DEMARC_OK) dm_log_warn(c->log, "%s", dm_error_line());
     return DEMARC_OK;
+}
+
+void dm_checkpoint_milestone(dm_checkpoint *c)
+{
+    int64_t wish = c->folder != NULL && c->ready && c->every > 0.0 && dm_clock() - c->unsaved > WORTH;
+    dm_comm_max_i64(c->comm, &wish, 1);
+    if (wish != 0 && save(c) != DEMARC_OK) dm_log_warn(c->log, "%s", dm_error_line());
 }

@@ -19,6 +19,7 @@ typedef struct dm_checkpoint {
     dm_log *log;
     dm_checkpoint_folder *folder; /* rank 0; NULL elsewhere, and where nothing is to be saved (a dry run) */
     double every, due;            /* seconds between two, 0 = only when stopping; when the next is due */
+    double unsaved;               /* clock at the last save, or when there was something to save first */
     int64_t edges_left;           /* DEMARC_STOP_AFTER; -1 = not set */
     bool ready;                   /* there is a state to save; else a stop only stops */
     /* Collective; what rank 0 has put into p is saved. The status is the same on all ranks. */
@@ -33,6 +34,11 @@ typedef struct dm_checkpoint {
 demarc_status dm_checkpoint_begin(dm_checkpoint *c, dm_comm *comm, dm_log *log, const char *path, double every);
 /** Collective. @retval DEMARC_STOPPED  asked to stop; the error line names the signal and the checkpoint */
 demarc_status dm_checkpoint_edge(dm_checkpoint *c);
+/**
+ * What was reached is saved before a step that may well fail (a disk may fill), if it took more than two seconds and
+ * checkpoints are saved by the clock at all; no edge. One that cannot be saved costs a warning. Collective.
+ */
+void dm_checkpoint_milestone(dm_checkpoint *c);
 /**
  * Reading, before there is something to save, may be stopped by dm_stop_look() between these two. `st` is what the reading
  * gave, the same on all ranks; a stop gets its error line. Collective.

@@ -8,6 +8,7 @@
 #include "base/stop.h"
 #include "engine/fit_run.h"
 #include "engine/guard_rails.h"
+#include "engine/run_files.h"
 #include "linalg/distance.h"
 #include "report/segment_names.h"
 
@@ -69,7 +70,7 @@ static void log_plan(dm_fit_run *run, bool always)
     dm_text_bytes(shard, (double)dm_rows_shard_bytes(run->rows));
     dm_text_bytes(stream, (double)dm_rows_stream_bytes(run->rows));
     dm_text_bytes(file, (double)s->file_bytes);
-    dm_text_bytes(out, 24.0 * (double)s->n);
+    dm_text_bytes(out, (double)dm_assignments_foreseen(s));
     void (*line)(dm_log *, const char *, ...) = always ? dm_log_line : dm_log_detail;
     line(log, "input: %lld customers x %d features, %s, %s, %s", (long long)s->n, (int)s->d, s->stored_type, s->storage,
          file);
@@ -85,6 +86,30 @@ static void log_plan(dm_fit_run *run, bool always)
          dm_rows_streamed(run->rows)     ? "one for each pass of the fit"
          : dm_rows_loads_once(run->rows) ? "one (values are held as stored)"
                                          : "two (scan, then load)");
+}
+
+demarc_status dm_fit_check_room(const dm_fit_run *run)
+{
+    if (run->adopted) return DEMARC_OK;
+    return dm_run_room(run->ctx->comm, &run->output, run->o->out,
+                       dm_assignments_foreseen(dm_customers_schema(run->customers)));
+}
+
+/*
+ * Before the work. Whatever a checkpoint tells of that takes room may be adopted, or goes first, so then it is too early to
+ * ask; what runs that died without one have left goes now if it is in the way.
+ */
+static demarc_status check_room_early(const dm_fit_run *run)
+{
+    dm_comm *comm = run->ctx->comm;
+    int64_t early = run->output.active;
+    if (dm_comm_rank(comm) == 0 && early != 0) early = !dm_checkpoint_present(run->resume.checkpoint.folder);
+    dm_comm_bcast(comm, &early, sizeof early, 0);
+    if (early == 0) return DEMARC_OK;
+    const demarc_status st = dm_fit_check_room(run);
+    if (st == DEMARC_OK) return DEMARC_OK;
+    if (dm_comm_rank(comm) == 0) dm_output_sweep(run->o->out, DM_OUTPUT_DIRECTORY);
+    return dm_fit_check_room(run);
 }
 
 /* Before it is read: what is written to it from now on makes it another input. */
@@ -107,6 +132,7 @@ static demarc_status open_input(dm_fit_run *run)
                        "fewer customers than segments: %s has %lld, %d segments asked: lower --segments", run->o->data,
                        (long long)schema->n, (int)run->o->k_lo));
     }
+    DM_TRY(check_room_early(run));
     DM_TRY(dm_context_rows(ctx, run->customers, schema->d, NULL, false, run->o->store, &run->rows));
     const int64_t eighth = dm_rows_shard_bytes(run->rows) / 8;
     DM_TRY(dm_customers_check_ids(run->customers, ctx->comm, ctx->threads,
@@ -201,18 +227,20 @@ demarc_status dm_fit_prepare(dm_fit_run *run, bool *finished)
     DM_TRY(dm_checkpoint_edge(&run->resume.checkpoint));
     dm_checkpoint_reading();
     DM_TRY(dm_checkpoint_read(&run->resume.checkpoint, scan_rows(run)));
-    if (o->dry_run) return DEMARC_OK;
+    if (o->dry_run) return o->resume ? DEMARC_OK : dm_fit_check_room(run); /* there may be results to go on with */
     DM_TRY_ALL(ctx->comm, dm_fit_describe_data(run));
     if (run->maybe_finished) {
         DM_TRY(dm_fit_is_finished(run, finished));
         if (*finished) return DEMARC_OK;
         DM_TRY(begin_output(run));
+        DM_TRY(check_room_early(run));
     }
     DM_TRY(dm_checkpoint_edge(&run->resume.checkpoint));
     dm_checkpoint_reading();
     DM_TRY(dm_checkpoint_read(&run->resume.checkpoint, load_rows(run)));
     dm_guard_threads(ctx);
     DM_TRY(dm_fit_restore(run));
+    if (run->output.active) DM_TRY(dm_fit_check_room(run));
 cleanup:
     return st;
 }

@@ -33,10 +33,7 @@ demarc_status dm_fit_write_assignments(dm_fit_run *run)
     double writing = 0.0;
     DM_TRY_ALL(ctx->comm, dm_fit_make_model(run, &run->state.chosen, &run->model));
     DM_TRY_ALL(ctx->comm, dm_output_path(&run->output, "assignments.h5", &path));
-    st = DEMARC_OK;
-    if (dm_comm_rank(ctx->comm) == 0 && !run->adopted)
-        st = dm_output_room(run->output.temp_path, 24 * dm_rows_global(run->rows));
-    DM_TRY_ALL(ctx->comm, st);
+    DM_TRY(dm_fit_check_room(run));
     DM_TRY(dm_assignments_create(&run->writer, ctx->comm, ctx->runtime.io, run->customers, path, run->adopted));
     const double laid_out = dm_clock() - start;
     const dm_final_options fo = {.rows = run->rows,

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "engine/fit_run.h"
 #include "stats/digest.h"
 #include "store/path_tools.h"
@@ -237,6 +238,7 @@ demarc_status dm_fit_restore(dm_fit_run *run)
     run->resume.checkpoint.pack = pack;
     run->resume.checkpoint.context = run;
     run->resume.checkpoint.ready = !run->select; /* which keeps nothing */
+    run->resume.checkpoint.unsaved = dm_clock();
 cleanup:
     return st;
 }

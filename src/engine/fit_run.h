@@ -101,6 +101,8 @@ void dm_fit_recommend(dm_fit_run *run);
 demarc_status dm_fit_check_options(const demarc_fit_options *o);
 /** Everything up to the search: input, what an earlier run left (o->out not NULL), rows. */
 demarc_status dm_fit_prepare(dm_fit_run *run, bool *finished);
+/** Is there room for the results? Nothing is asked of temporary results that were adopted. @retval DEMARC_ERR_IO */
+demarc_status dm_fit_check_room(const dm_fit_run *run);
 void dm_fit_run_clear(dm_fit_run *run);
 
 /* ---- fit_resume.c ---- */

@@ -215,6 +215,7 @@ demarc_status dm_fit_search(dm_fit_run *run)
     }
     s->k = s->chosen.k;
     s->phase = DM_FIT_ASSIGN;
+    dm_checkpoint_milestone(&run->resume.checkpoint);
 cleanup:
     return st;
 }

@@ -7,17 +7,23 @@
 
 #define ID_CHECK_BYTES (INT64_C(64) << 20)
 
-demarc_status dm_frozen_model_open(dm_frozen_model *m, demarc_context *ctx, const char *model, const char *data,
-                                   const demarc_paths *paths, bool stream, demarc_status contradiction)
+demarc_status dm_frozen_model_find(dm_frozen_model *m, demarc_context *ctx, const char *model, const char *data,
+                                   const demarc_paths *paths, demarc_status contradiction)
 {
     demarc_status st = DEMARC_OK;
-    bool identity = false;
     DM_TRY(dm_model_read(ctx->comm, &m->model, model, contradiction));
     DM_TRY(dm_customers_open(&m->customers, ctx->comm, data, paths));
     DM_TRY_ALL(ctx->comm, dm_alloc(m->column, m->model.d, "features"));
-    DM_TRY_ALL(ctx->comm, dm_match_features(m->customers, &m->model, m->column, &identity));
+    DM_TRY_ALL(ctx->comm, dm_match_features(m->customers, &m->model, m->column, &m->identity));
+cleanup:
+    return st;
+}
+
+demarc_status dm_frozen_model_load(dm_frozen_model *m, demarc_context *ctx, bool stream)
+{
+    demarc_status st = DEMARC_OK;
     DM_TRY(dm_customers_check_ids(m->customers, ctx->comm, ctx->threads, ID_CHECK_BYTES));
-    DM_TRY(dm_context_rows(ctx, m->customers, m->model.d, identity ? NULL : m->column, stream, DEMARC_STORE_AUTO,
+    DM_TRY(dm_context_rows(ctx, m->customers, m->model.d, m->identity ? NULL : m->column, stream, DEMARC_STORE_AUTO,
                            &m->rows));
     DM_TRY(dm_rows_scan(m->rows, m->model.transform.log1p, &m->scan));
     DM_TRY_ALL(ctx->comm, dm_scaling_check_values(m->rows, &m->scan, m->model.transform.impute));
@@ -26,6 +32,13 @@ demarc_status dm_frozen_model_open(dm_frozen_model *m, demarc_context *ctx, cons
     dm_guard_threads(ctx);
 cleanup:
     return st;
+}
+
+demarc_status dm_frozen_model_open(dm_frozen_model *m, demarc_context *ctx, const char *model, const char *data,
+                                   const demarc_paths *paths, bool stream, demarc_status contradiction)
+{
+    const demarc_status st = dm_frozen_model_find(m, ctx, model, data, paths, contradiction);
+    return st == DEMARC_OK ? dm_frozen_model_load(m, ctx, stream) : st;
 }
 
 void dm_frozen_model_close(dm_frozen_model *m)

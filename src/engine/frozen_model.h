@@ -13,6 +13,7 @@ typedef struct dm_frozen_model {
     dm_customers *customers;
     dm_rows *rows;
     int32_t *column; /* [d] of the file for each feature of the model */
+    bool identity;   /* which is the same */
     dm_scan scan;
 } dm_frozen_model;
 
@@ -23,6 +24,10 @@ typedef struct dm_frozen_model {
  */
 demarc_status dm_frozen_model_open(dm_frozen_model *m, demarc_context *ctx, const char *model, const char *data,
                                    const demarc_paths *paths, bool stream, demarc_status contradiction);
+/** The same in two steps: what needs no values; then their checks and scaling, as in dm_frozen_model_open(). */
+demarc_status dm_frozen_model_find(dm_frozen_model *m, demarc_context *ctx, const char *model, const char *data,
+                                   const demarc_paths *paths, demarc_status contradiction);
+demarc_status dm_frozen_model_load(dm_frozen_model *m, demarc_context *ctx, bool stream);
 /** Safe on a zeroed struct. */
 void dm_frozen_model_close(dm_frozen_model *m);
 /** The same as boundary tests see it; borrows from both. */

@@ -2,8 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "store/output.h"
+#include "store/path_tools.h"
 
 demarc_status dm_run_find(dm_run_files *files, const char *dir)
 {
@@ -25,6 +26,33 @@ demarc_status dm_run_spare(dm_comm *comm, const char *output, const dm_run_files
     DM_TRY(dm_output_spare_input(comm, output, files->diagnostics));
 cleanup:
     return st;
+}
+
+static demarc_status room_beside(const char *path, int64_t bytes)
+{
+    demarc_status st = DEMARC_OK;
+    char *trimmed = dm_path_trimmed(path), *parent = trimmed == NULL ? NULL : dm_path_parent(trimmed);
+    if (parent == NULL) {
+        st = dm_fail(DEMARC_ERR_MEMORY, "out of memory: paths: free some memory");
+    } else if (access(parent, F_OK) == 0) {
+        st = dm_output_room(trimmed, bytes);
+    }
+    free(parent);
+    free(trimmed);
+    return st;
+}
+
+demarc_status dm_run_room(dm_comm *comm, const dm_output *output, const char *path, int64_t bytes)
+{
+    demarc_status st = DEMARC_OK;
+    if (dm_comm_rank(comm) == 0) {
+        if (output->active) {
+            st = dm_output_room(output->temp_path, bytes);
+        } else if (path != NULL) {
+            st = room_beside(path, bytes);
+        }
+    }
+    return dm_comm_agree(comm, st);
 }
 
 demarc_status dm_run_manifest(demarc_context *ctx, const char *path, dm_manifest_facts *f)

@@ -4,6 +4,7 @@
 
 #include "engine/context.h"
 #include "report/diagnostics.h"
+#include "store/output.h"
 
 #define DM_RUN_PATH 4096
 
@@ -16,6 +17,13 @@ typedef struct dm_run_files {
 demarc_status dm_run_find(dm_run_files *files, const char *dir);
 /** An output must not take the place of one of them (dm_output_spare_input). Collective. */
 demarc_status dm_run_spare(dm_comm *comm, const char *output, const dm_run_files *files);
+
+/**
+ * Is there room for `bytes` where `output` is being made, or, on a dry run, where `path` would be? Collective.
+ * @param[in] path  as the user named it; NULL, or in a folder that is not there: nothing is asked
+ * @retval DEMARC_ERR_IO  no
+ */
+demarc_status dm_run_room(dm_comm *comm, const dm_output *output, const char *path, int64_t bytes);
 
 /**
  * Rank 0 reads the manifest; the others get the input's path, the names of its datasets, the digests of result and input, and the

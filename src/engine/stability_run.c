@@ -5,6 +5,7 @@
 #include "base/stop.h"
 #include "diagnosis/membership_file.h"
 #include "engine/frozen_model.h"
+#include "engine/run_files.h"
 #include "engine/text_file.h"
 
 void demarc_stability_options_default(demarc_stability_options *o)
@@ -71,9 +72,7 @@ static demarc_status prepare(stability_call *c)
                                  .model = &c->model.model,
                                  .scan = &c->model.scan,
                                  .seed = o->seed};
-    if (o->probabilities != NULL && !o->dry_run && dm_comm_rank(comm) == 0)
-        st = dm_output_room(c->table.temp_path, dm_membership_file_bytes(&c->data));
-    DM_TRY_ALL(comm, st);
+    DM_TRY(dm_run_room(comm, &c->table, o->probabilities, dm_membership_file_bytes(&c->data)));
 cleanup:
     return st;
 }

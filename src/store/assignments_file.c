@@ -30,6 +30,8 @@ cleanup:
     return st;
 }
 
+int64_t dm_assignments_foreseen(const dm_schema *s) { return s->n * (16 + (s->id == DM_ID_FIXED ? s->id_size : 8)); }
+
 int64_t dm_assignments_row_bytes(const dm_assignments_writer *a) { return a->layout.bytes + 16; }
 
 static void forget_ids(dm_assignments_writer *a)

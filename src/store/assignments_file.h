@@ -45,6 +45,8 @@ demarc_status dm_assignments_wait(dm_assignments_writer *a);
 demarc_status dm_assignments_flush(dm_assignments_writer *a);
 demarc_status dm_assignments_close(dm_assignments_writer *a);
 void dm_assignments_discard(dm_assignments_writer *a);
+/** Size of the file for these customers as far as it is known before ids of any length are read, which count 8 bytes. */
+int64_t dm_assignments_foreseen(const dm_schema *s);
 /** Bytes per row in the file. */
 int64_t dm_assignments_row_bytes(const dm_assignments_writer *a);
 

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -282,6 +283,26 @@ class FinalPass(Checkpoint):
                 how(folder)
                 self.assertNotIn("from where", self.leg(layout=LAYOUTS[1]))
                 self.check_same("many rows")
+
+    def test_search_is_saved_before_it(self):
+        """A disk that fills in the final pass costs that pass, not a long search; a short one is not worth a checkpoint."""
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+        few = self.inputs / "few.h5"
+        with h5py.File(few, "w") as f:
+            f["features"] = self.x
+        long = [*self.FIT, "--restarts", 60]
+        for fit, data, every, saved in ((self.FIT, few, 3600, False), (long, self.data, 0, False), (long, self.data, 3600, True)):
+            with self.subTest(fit, every=every):
+                p = subprocess.run(self.command(*fit, "--checkpoint-every", every, data=data), cwd=self.tmp, preexec_fn=limit, capture_output=True, text=True, timeout=HANG)
+                self.refused(5, "File too large|file size limit", p)
+                self.assertEqual(self.hidden(), [".run.checkpoint"] if saved else [])
+        p = self.finished(self.fit(*long, "--resume"))
+        self.assertIn("resumed: the 5 segments are found", p.stderr)
+        FITS["long search"] = long
+        self.check_same("long search")
 
     def test_force(self):
         """Starting anew leaves nothing of the run before."""

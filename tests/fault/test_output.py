@@ -75,7 +75,8 @@ class Output(bad.Fault):
                                                  "an input was changed"))
 
     def fit(self, *more, data=None, out="run", k=2):
-        return ["fit", data or self.data, "--segments", k, "--out", out, *more]
+        # A checkpoint that a slow machine saves before the final pass would be left when that fails.
+        return ["fit", data or self.data, "--segments", k, "--out", out, "--checkpoint-every", 0, *more]
 
     def assign(self, *more, data=None, out="out.h5"):
         return ["assign", data or self.data, "--model", self.model, "--out", out, *more]
@@ -244,9 +245,9 @@ class Disk(Output):
         super().setUpClass()
         if NAMESPACE not in os.environ:
             raise unittest.SkipTest("mounting a tmpfs is not permitted here")
-        # Wide ids: results take several times the room that can be foreseen from the number of rows.
+        # Wide ids of any length: results take several times the room that can be foreseen from the number of rows.
         for rows in (2000, 20000, 100000):
-            ids = np.char.zfill(np.arange(rows).astype("S6"), 64)
+            ids = np.array([f"{i:064d}" for i in range(rows)], dtype=h5py.string_dtype())
             cls.customers(f"wide{rows}.h5", np.random.default_rng(rows).normal(size=(rows, 3)).astype("f4"), id=ids)
         (cls.inputs / "big.csv").write_text("a,b,c\n" + "".join(f"{i % 9},{i % 7},{i % 5}\n" for i in range(240000)))
 
@@ -275,6 +276,40 @@ class Disk(Output):
                 for ranks in (1, 4):
                     if ranks == 1 or label == "fit" or (io == "mpio") == (label == "generate"):
                         self.check_full(f"{label} on {size}, {io}", [*args, "--io", io], disk, ranks)
+
+    def test_asked_before_the_work(self):
+        """Room is asked for before values are read: a bad one in the last row is not found first. A dry run asks, too."""
+        x = np.random.default_rng(4).normal(size=(20000, 3)).astype("f4")
+        good = self.customers("room.h5", x, id=np.char.zfill(np.arange(20000).astype("S6"), 64))
+        x[-1, 1] = np.nan
+        bad_one = self.customers("no-room.h5", x, id=np.char.zfill(np.arange(20000).astype("S6"), 64))
+        model = self.folder() / "model.h5"
+        o = launch(["fit", good, "--segments", 2, "--out", "run", "--quiet"], model.parent)
+        self.assertEqual(o.codes, [0], str(o))
+        shutil.move(model.parent / "run" / "model.h5", model)
+        assign = ["assign", bad_one, "--model", model, "--out", "out.h5"]
+        for size, code in (("1500k", 5), ("4m", 3)):  # 1.6 MB are needed
+            disk = self.mount(f"size={size}")
+            for args in (self.fit(data=bad_one), assign):
+                for ranks in (1, 3):
+                    with self.subTest(args[0], size=size, ranks=ranks):
+                        self.check_failure(launch(args, disk, ranks=ranks), code, "not enough disk space" if code == 5 else "feature 1|row|missing")
+                        self.assertEqual(snapshot(disk), {})
+            for args in (self.fit("--dry-run", data=good), ["assign", good, *assign[2:], "--dry-run"]):
+                with self.subTest("dry run", of=args[0], size=size):
+                    o = launch(args, disk)
+                    self.assertEqual(o.codes, [5 if code == 5 else 0], str(o))
+                    self.assertEqual("not enough disk space" in str(o), code == 5, str(o))
+        self.check_fine(self.fit("--dry-run", data=good, out="missing/folder/run/"), cwd=disk)
+
+    def test_room_that_a_dead_run_takes(self):
+        """Its temporary results do not keep the next run from having room."""
+        disk = self.mount("size=3m")
+        (disk / ".run.abc123.tmp").mkdir()
+        (disk / ".run.abc123.tmp" / "assignments.h5").write_bytes(bytes(2_500_000))
+        x = np.random.default_rng(1).normal(size=(50000, 3)).astype("f4")
+        self.check_fine(self.fit(data=self.customers("x50000.h5", x)), cwd=disk)
+        self.assertEqual([p.name for p in disk.iterdir()], ["run"])
 
     def test_every_size(self):
         """From far too small to just large enough: each size fails as a whole or succeeds as a whole."""
