@@ -158,8 +158,8 @@ static void keep_failure(dm_fit_run *run)
     dm_fit_state *s = &run->state;
     dm_k_record *r = &s->tried[s->ks++];
     *r = empty_record(s->k);
-    snprintf(r->failed, sizeof r->failed, "%s", dm_error_line());
-    if (s->first_failure[0] == 0) snprintf(s->first_failure, sizeof s->first_failure, "%s", dm_error_line());
+    dm_text_abbreviate(r->failed, sizeof r->failed, dm_error_line());
+    if (s->first_failure[0] == 0) dm_text_abbreviate(s->first_failure, sizeof s->first_failure, dm_error_line());
     dm_log_line(&run->ctx->log, "k %d: %s", (int)s->k, dm_error_line());
     dm_position_clear(&run->km.at);
 }
