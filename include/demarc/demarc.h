@@ -175,7 +175,7 @@ typedef struct demarc_fit_options {
     demarc_paths paths;
     const char *out;    /**< results directory to create */
     bool force;         /**< replace an existing results directory */
-    bool dry_run;       /**< check input, log shard plan, memory and passes; write nothing */
+    bool dry_run;       /**< check input and room for the results, log shard plan, memory and passes; write nothing */
     int32_t k_lo, k_hi; /**< segments; k_lo == k_hi for one fit; 1 <= k_lo <= k_hi */
     uint64_t seed;      /**< default 0 */
     demarc_scale scale;
@@ -247,7 +247,8 @@ DEMARC_API void demarc_stop_request(int signal_number);
  * @retval DEMARC_ERR_USAGE       an option is out of range or names an unknown feature; the checkpoint is of other options
  *                                or data
  * @retval DEMARC_ERR_EXISTS      `out` exists and force is false; or a checkpoint does, and neither resume nor force is set
- * @retval DEMARC_ERR_DATA        the customer file is unreadable or holds bad values; no checkpoint is whole
+ * @retval DEMARC_ERR_DATA        the customer file is unreadable or holds bad values; no checkpoint is whole, or (resume
+ *                                without force) a file of the finished results is missing or damaged
  * @retval DEMARC_ERR_IMPOSSIBLE  fewer distinct customers than segments
  * @retval DEMARC_ERR_IO          reading or writing failed; nothing is left behind but a checkpoint, if one was saved
  * @retval DEMARC_STOPPED         by demarc_stop_request(): the line says whether a checkpoint was saved, or that there was
