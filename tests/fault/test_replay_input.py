@@ -85,7 +85,8 @@ class ReplayInput(t.Case):
         self.refused(3, r"bad outcome: \S+c.h5, /outcomes, row 8500 column 0 \(visit\): it is -inf", self.file(), "--outcome", "visit")
         self.y[8500, 0] = 0.0
         self.ok("boundary", "replay", self.file(), "--model", self.tmp / "run" / "model.h5", "--outcome", "visit")
-        self.ok("fit", self.file(), "--segments", 2, "--out", self.tmp / "fitted", "--quiet")  # segments do not need it
+        self.fails(3, r"bad outcome: \S+c.h5, /outcomes, row 300 column 1 \(spend\)", "fit", self.file(), "--segments", 2,
+                   "--out", self.tmp / "fitted", "--quiet")  # it tells the means of all
         for ranks in (1, 3):
             self.fails(3, r"bad outcome: \S+c.h5, /outcomes, row 300 column 1 \(spend\)", "boundary", "plan", self.tmp / "c.h5",
                        "--model", self.tmp / "run" / "model.h5", "--outcome", "spend", "--out", self.tmp / "plan", ranks=ranks)
