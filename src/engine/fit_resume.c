@@ -18,8 +18,6 @@
 
 /* ------------------------------------------------------------------------------------------------ what it depends on */
 
-static const char scale_name[] = "--scale", missing_name[] = "--missing";
-
 /* Everything that changes a result, and nothing else; the first lines are the program. */
 static demarc_status describe_options(dm_fit_run *run)
 {
@@ -31,8 +29,8 @@ static demarc_status describe_options(dm_fit_run *run)
     DM_TRY(dm_resume_add_program(&run->resume));
     DM_TRY(dm_resume_add(list, "--segments", o->k_lo == o->k_hi ? "%d" : "%d:%d", (int)o->k_lo, (int)o->k_hi));
     DM_TRY(dm_resume_add(list, "--seed", "%" PRIu64, o->seed));
-    DM_TRY(dm_resume_add(list, scale_name, "%s", dm_scale_word(o->scale)));
-    DM_TRY(dm_resume_add(list, missing_name, "%s", dm_missing_word(o->missing)));
+    DM_TRY(dm_resume_add(list, "--scale", "%s", dm_scale_word(o->scale)));
+    DM_TRY(dm_resume_add(list, "--missing", "%s", dm_missing_word(o->missing)));
     DM_TRY(dm_resume_add_sorted(list, "--log1p", o->log1p));
     DM_TRY(dm_resume_add_sorted(list, "--feature-weights", o->feature_weights));
     DM_TRY(dm_resume_add(list, "--init", "%s", given ? "a file" : o->init == NULL ? "kmeans||" : o->init));
@@ -77,26 +75,10 @@ cleanup:
     return st;
 }
 
-/* Two words count as the numbers they once were, so that older results are known again. */
 demarc_status dm_fit_digests(const dm_fit_run *run, char options[33], char data[33])
 {
-    demarc_status st = DEMARC_OK;
-    dm_strings list = {0};
-    for (int32_t i = DM_RESUME_ASKED; i < run->resume.options.count; i++) {
-        const char *line = run->resume.options.item[i];
-        if (dm_resume_value(line, scale_name) != NULL) {
-            DM_TRY(dm_resume_add(&list, scale_name, "%d", (int)run->o->scale));
-        } else if (dm_resume_value(line, missing_name) != NULL) {
-            DM_TRY(dm_resume_add(&list, missing_name, "%d", (int)run->o->missing));
-        } else {
-            DM_TRY(dm_strings_add(&list, line));
-        }
-    }
-    DM_TRY(dm_resume_digest(&list, 0, options));
-    DM_TRY(dm_resume_digest(&run->resume.data, 0, data));
-cleanup:
-    dm_strings_clear(&list);
-    return st;
+    const demarc_status st = dm_resume_digest(&run->resume.options, DM_RESUME_ASKED, options);
+    return st == DEMARC_OK ? dm_resume_digest(&run->resume.data, 0, data) : st;
 }
 
 /* ------------------------------------------------------------------------------------------------ the payload */
