@@ -68,7 +68,7 @@ class GuardRails(Case):
         """A sparse file of three times this host's memory: refused at once."""
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         path = self.tmp / "large.h5"
-        space = h5py.h5s.create_simple((total // 4, 3))
+        space = h5py.h5s.create_simple((total // 400, 300))
         create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
