@@ -20,6 +20,7 @@
 #include "base/exact_sum.h"
 #include "base/memory.h"
 #include "base/row_blocks.h"
+#include "micro_options.h"
 #include "comm/comm.h"
 #include "kmeans/segment_sums.h"
 #include "linalg/distance.h"
@@ -325,15 +326,13 @@ int main(int argc, char **argv)
 {
     workload list[MOST_WORKLOADS] = {{"W1", 2000000, 32, 8}, {"W2", 2000000, 64, 32}, {"W3", 500000, 128, 256}};
     const char *only = NULL;
-    int count = 3, given = 0, rounds = 9, threads = omp_get_max_threads();
+    int count = 3, given = 0;
+    bench_options o = {.rounds = 9, .threads = omp_get_max_threads()};
     for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--help") == 0) return usage(stdout, 0);
-        if (strcmp(argv[i], "--rounds") == 0) {
-            rounds = (int)strtol(value, NULL, 10);
-        } else if (strcmp(argv[i], "--threads") == 0) {
-            threads = (int)strtol(value, NULL, 10);
-        } else if (strcmp(argv[i], "--kernel") == 0 && i + 1 < argc) {
+        if (bench_take(&o, argv[i], value)) continue;
+        if (strcmp(argv[i], "--kernel") == 0 && i + 1 < argc) {
             only = value;
         } else if (strcmp(argv[i], "--workload") == 0 && given < MOST_WORKLOADS && take_workload(value, &list[given])) {
             count = ++given;
@@ -341,11 +340,11 @@ int main(int argc, char **argv)
             return usage(stderr, 2);
         }
     }
-    if (rounds < 1 || rounds > MOST_ROUNDS || threads < 1) return usage(stderr, 2);
+    if (!bench_sane(&o, MOST_ROUNDS)) return usage(stderr, 2);
     dm_blas_init();
     printf("| workload | threads | kernel | seconds a pass, median (min-max) | GB/s | GFLOP/s | floor | of floor | "
            "objective |\n"
            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
-    for (int i = 0; i < count; i++) run_workload(&list[i], threads, rounds, only);
+    for (int i = 0; i < count; i++) run_workload(&list[i], o.threads, o.rounds, only);
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "base/counter_rng.h"
 #include "base/memory.h"
 #include "base/row_blocks.h"
+#include "micro_options.h"
 #include "linalg/distance.h"
 #include "linalg/replicate_sums.h"
 
@@ -203,26 +204,24 @@ int main(int argc, char **argv)
 {
     workload list[MOST_WORKLOADS] = {
         {400000, 1000, 8, 1}, {400000, 1000, 8, 4}, {400000, 1000, 500, 1}, {400000, 1000, 5000, 1}};
-    int count = 4, given = 0, rounds = 5, threads = omp_get_max_threads();
+    int count = 4, given = 0;
+    bench_options o = {.rounds = 5, .threads = omp_get_max_threads()};
     for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--help") == 0) return usage(stdout, 0);
-        if (strcmp(argv[i], "--rounds") == 0) {
-            rounds = (int)strtol(value, NULL, 10);
-        } else if (strcmp(argv[i], "--threads") == 0) {
-            threads = (int)strtol(value, NULL, 10);
-        } else if (strcmp(argv[i], "--workload") == 0 && given < MOST_WORKLOADS && take_workload(value, &list[given])) {
+        if (bench_take(&o, argv[i], value)) continue;
+        if (strcmp(argv[i], "--workload") == 0 && given < MOST_WORKLOADS && take_workload(value, &list[given])) {
             count = ++given;
         } else {
             return usage(stderr, 2);
         }
     }
-    if (rounds < 1 || rounds > MOST_ROUNDS || threads < 1) return usage(stderr, 2);
+    if (!bench_sane(&o, MOST_ROUNDS)) return usage(stderr, 2);
     dm_blas_init();
     printf("core type %s\n\n", dm_blas_core());
     printf("| workload | threads | seconds a pass | core seconds | rows per core second | drawing | sgemm | "
            "GFLOP/s in sgemm | alone, same shape (of it) | alone, 512^3 (of it) | weights of replicate 0 |\n"
            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
-    for (int i = 0; i < count; i++) run_workload(&list[i], threads, rounds);
+    for (int i = 0; i < count; i++) run_workload(&list[i], o.threads, o.rounds);
     return 0;
 }
