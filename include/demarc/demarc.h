@@ -373,6 +373,7 @@ DEMARC_API demarc_status demarc_export(demarc_context *ctx, const demarc_export_
  * demarc_stop_request(): DEMARC_STOPPED, the line says whether a checkpoint was saved, and with `resume` the same call goes
  * on, on any layout, to the same bytes. Then DEMARC_ERR_USAGE is also a checkpoint of other options or data,
  * DEMARC_ERR_EXISTS one that neither resume nor force was given for, DEMARC_ERR_DATA one of which no generation is whole.
+ * With `resume`, outputs that the same call has made already are found finished, and their report is given again.
  * An analysis reads only the customers of an experiment: it is not stopped.
  */
 
