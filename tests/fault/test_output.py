@@ -643,6 +643,7 @@ class AtOnce(Output):
         (cwd / "gen.h5").write_text("old")
         (cwd / "gen.h5").chmod(0o640)
         p, temporary = self.generating(cwd, "--force")
+        time.sleep(0.05)  # it is made like any new file, and shut before anything is written
         self.assertEqual(temporary.stat().st_mode & 0o777, 0o600)
         p.kill()
         p.wait()
